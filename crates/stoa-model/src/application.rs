@@ -1,0 +1,69 @@
+//! An application folder, read and judged.
+
+use std::path::PathBuf;
+use std::time::Duration;
+
+use crate::model::Model;
+
+/// An application as loaded: everything in it is valid.
+#[derive(Debug)]
+pub struct Application {
+    /// The folder.
+    pub folder: PathBuf,
+    /// `app.toml`.
+    pub manifest: Manifest,
+    /// `model/*.toml`.
+    pub model: Model,
+}
+
+/// What `app.toml` says.
+#[derive(Clone, Debug)]
+pub struct Manifest {
+    /// Namespace of the service; an identifier.
+    pub name: String,
+    /// For people; the name when none is given.
+    pub label: String,
+    /// For people.
+    pub description: Option<String>,
+    /// The application's own version, free text.
+    pub version: Option<String>,
+    /// Limits on requests.
+    pub limits: Limits,
+}
+
+/// Limits on what a client may ask (`[limits]` in `app.toml`).
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Limits {
+    /// Bytes of a request's URL.
+    pub url_bytes: usize,
+    /// Bytes of a request's body.
+    pub body_bytes: usize,
+    /// Bytes of one answer's body.
+    pub response_bytes: usize,
+    /// Levels of `$expand`.
+    pub expand_depth: usize,
+    /// Rows of one page: the page size of an unbounded collection, and the most that `$top` or
+    /// `maxpagesize` get at once (the rest comes by nextLink).
+    pub page_rows: u64,
+    /// Nodes of a `$filter` or `$orderby` tree.
+    pub filter_nodes: usize,
+    /// Operations of one write (a deep insert).
+    pub write_operations: usize,
+    /// Time of one database statement.
+    pub statement_timeout: Duration,
+}
+
+impl Default for Limits {
+    fn default() -> Self {
+        Self {
+            url_bytes: 16 * 1024,
+            body_bytes: 4 * 1024 * 1024,
+            response_bytes: 64 * 1024 * 1024,
+            expand_depth: 6,
+            page_rows: 1000,
+            filter_nodes: 400,
+            write_operations: 1000,
+            statement_timeout: Duration::from_secs(30),
+        }
+    }
+}
