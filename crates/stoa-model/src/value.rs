@@ -3,6 +3,8 @@
 //! A [`Value`] is owned (literals, bodies of requests); a [`ValueRef`] borrows from a database row
 //! and goes straight into the response.
 
+pub mod text;
+
 use rust_decimal::Decimal;
 use uuid::Uuid;
 
