@@ -47,6 +47,31 @@ pub enum Action {
         /// New to-one references kept in the row's table; `None` clears one.
         references: Vec<Reference>,
     },
+    /// Changes a row if it is there, else inserts it. The outcome counts as the one or the other.
+    Upsert {
+        /// Entity named by the request: type of a new row; a row that is there may be of a specialisation.
+        entity: EntityId,
+        /// Which row. A row that has the key of the new one without being this one is a violation of
+        /// [`Rule::Unique`], as in an insert.
+        target: Target,
+        /// Values of a new row, as in `Insert`: its key and defaults included.
+        insert: Vec<(AttributeId, Value)>,
+        /// New values of a row that is there, as in `Update`.
+        update: Vec<(AttributeId, Value)>,
+        /// To-one references in either case; those of a new row that only tell where it belongs too.
+        references: Vec<Reference>,
+    },
+    /// Deletes the targets of a contained navigation, except those with these keys.
+    Retain {
+        /// Entity that has the navigation.
+        entity: EntityId,
+        /// Its row.
+        from: Target,
+        /// Contained to-many navigation.
+        navigation: NavigationId,
+        /// Keys of the targets that stay.
+        keep: Vec<Vec<Value>>,
+    },
     /// Deletes a row.
     Delete {
         /// Entity named by the request.
