@@ -42,8 +42,8 @@ arrows: ## Does a crate depend on one that it must not know?
 	node .ci/arrows.mjs
 
 .PHONY: licences
-licences: ## Licences, bans and sources of dependencies
-	cargo deny --offline --log-level error check bans licenses sources
+licences: ## Licences, bans and sources of dependencies (the advisory database is not fetched)
+	cargo deny --log-level error check bans licenses sources
 
 .PHONY: lint
 lint: ## Clippy, warnings denied
