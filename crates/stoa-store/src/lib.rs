@@ -1,1 +1,31 @@
-//! Stub.
+//! Queries and changes as SQL, on PostgreSQL and SQLite with the same answers.
+//!
+//! Owns: connections ([`Store`], [`Postgres`], [`Sqlite`]), SQL that reads and writes rows, caches of
+//! statements, and what database errors mean ([`StoreError`]).
+//!
+//! Does not own: the structure of the database (DDL is the schema's), URLs, JSON, access rules.
+//!
+//! Invariants: values are always bound, identifiers always quoted; an acknowledged write is on disk; a
+//! connection goes back to its pool clean or not at all; both databases give the same answers.
+//!
+//! Start reading at [`Store`], then `sql` for how a query becomes SQL.
+
+mod config;
+mod database_url;
+mod error;
+mod postgres;
+mod sqlite;
+mod statistics;
+mod store;
+
+pub use config::Config;
+pub use database_url::{DatabaseUrl, Encryption, PostgresUrl};
+pub use error::{ArithmeticFault, Cause, Fault, StoreError};
+pub use postgres::{Postgres, PostgresConnection, StatementText};
+pub use sqlite::Sqlite;
+pub use statistics::{LATENCY_BOUNDS, Operation, PoolState, Statistics};
+pub use store::{Dialect, Store};
+
+// The drivers, for the schema's own statements.
+pub use rusqlite;
+pub use tokio_postgres;

@@ -1,0 +1,322 @@
+//! Connections to PostgreSQL.
+//!
+//! A connection goes back to the pool clean or not at all: [`PostgresConnection::release`] says that
+//! it is idle; one dropped without that has its query cancelled and its transaction rolled back in the
+//! background before anybody gets it, or is closed.
+
+mod tls;
+
+use std::num::NonZeroUsize;
+use std::ops::{Deref, DerefMut};
+use std::sync::{Arc, Mutex, PoisonError};
+use std::time::Duration;
+
+use deadpool::Runtime;
+use deadpool::managed::{Manager, Metrics, Object, Pool, PoolError, RecycleError, RecycleResult, TimeoutType};
+use lru::LruCache;
+use tokio::task::JoinHandle;
+use tokio_postgres::types::Type;
+use tokio_postgres::{Client, Statement};
+use tokio_postgres_rustls::MakeRustlsConnect;
+
+use crate::config::Config;
+use crate::database_url::PostgresUrl;
+use crate::error::StoreError;
+use crate::statistics::{PoolState, Statistics, count};
+
+/// A pool of connections to one database.
+#[derive(Clone)]
+pub struct Postgres {
+    pool: Pool<Sessions>,
+    statistics: Arc<Statistics>,
+}
+
+/// Makes connections.
+struct Sessions {
+    config: tokio_postgres::Config,
+    connector: MakeRustlsConnect,
+    setup: String,
+    statements: NonZeroUsize,
+    statistics: Arc<Statistics>,
+}
+
+/// One connection and what it has prepared.
+struct Session {
+    client: Client,
+    task: JoinHandle<()>,
+    statements: Mutex<LruCache<u64, Prepared>>,
+    connector: MakeRustlsConnect,
+    statistics: Arc<Statistics>,
+}
+
+struct Prepared {
+    text: Arc<StatementText>,
+    statement: Statement,
+}
+
+impl Drop for Session {
+    fn drop(&mut self) {
+        self.task.abort();
+    }
+}
+
+/// SQL and the types of its parameters: what a prepared statement is known by.
+#[derive(Debug, PartialEq, Eq)]
+pub struct StatementText {
+    /// SQL.
+    pub sql: String,
+    /// Types of `$1`, `$2`, ….
+    pub types: Vec<Type>,
+    hash: u64,
+}
+
+impl StatementText {
+    /// Names a statement.
+    #[must_use]
+    pub fn new(sql: String, types: Vec<Type>) -> Arc<Self> {
+        use std::hash::{DefaultHasher, Hash, Hasher};
+        let mut hasher = DefaultHasher::new();
+        sql.hash(&mut hasher);
+        for kind in &types {
+            kind.oid().hash(&mut hasher);
+        }
+        Arc::new(Self {
+            sql,
+            types,
+            hash: hasher.finish(),
+        })
+    }
+}
+
+impl Manager for Sessions {
+    type Type = Session;
+    type Error = tokio_postgres::Error;
+
+    async fn create(&self) -> Result<Session, tokio_postgres::Error> {
+        let (client, connection) = self.config.connect(self.connector.clone()).await?;
+        let task = tokio::spawn(async move {
+            if let Err(error) = connection.await {
+                tracing::warn!(error = &error as &dyn std::error::Error, "a database connection broke");
+            }
+        });
+        let session = Session {
+            client,
+            task,
+            statements: Mutex::new(LruCache::new(self.statements)),
+            connector: self.connector.clone(),
+            statistics: Arc::clone(&self.statistics),
+        };
+        session.client.batch_execute(&self.setup).await?;
+        count(&self.statistics.connections_made);
+        Ok(session)
+    }
+
+    async fn recycle(&self, session: &mut Session, _: &Metrics) -> RecycleResult<tokio_postgres::Error> {
+        if session.client.is_closed() {
+            return Err(RecycleError::message("closed"));
+        }
+        Ok(())
+    }
+}
+
+impl Postgres {
+    /// Opens a pool and its first connection.
+    pub(crate) async fn open(
+        url: &PostgresUrl,
+        config: &Config,
+        statistics: Arc<Statistics>,
+    ) -> Result<Self, StoreError> {
+        let mut driver = url.config.clone();
+        if driver.get_application_name().is_none() {
+            driver.application_name(&config.application_name);
+        }
+        if driver.get_connect_timeout().is_none() {
+            driver.connect_timeout(config.connect_timeout);
+        }
+        let sessions = Sessions {
+            connector: tls::connector(url)?,
+            setup: setup(config),
+            config: driver,
+            statements: NonZeroUsize::new(config.statements_per_connection).unwrap_or(NonZeroUsize::MIN),
+            statistics: Arc::clone(&statistics),
+        };
+        let pool = Pool::builder(sessions)
+            .max_size(config.connections.max(1))
+            .wait_timeout(Some(config.connect_timeout))
+            .create_timeout(Some(config.connect_timeout))
+            .runtime(Runtime::Tokio1)
+            .build()
+            .map_err(|error| StoreError::internal(error.to_string()))?;
+        let postgres = Self { pool, statistics };
+        let connection = postgres.connection().await?;
+        if connection.prepared_versions_are_too_old().await? {
+            return Err(StoreError::Configuration {
+                reason: "PostgreSQL 14 or newer is needed".to_owned(),
+            });
+        }
+        connection.release();
+        Ok(postgres)
+    }
+
+    /// Takes a connection from the pool.
+    ///
+    /// # Errors
+    /// [`StoreError::Unavailable`] when the server cannot be reached or all connections stay in use.
+    pub async fn connection(&self) -> Result<PostgresConnection, StoreError> {
+        match self.pool.get().await {
+            Ok(session) => Ok(PostgresConnection {
+                session: Some(session),
+            }),
+            Err(PoolError::Timeout(TimeoutType::Wait)) => {
+                Err(StoreError::unavailable("all connections are in use"))
+            }
+            Err(PoolError::Timeout(_)) => Err(StoreError::unavailable("the server does not answer")),
+            Err(PoolError::Backend(error)) => Err(match StoreError::from(error) {
+                // Whatever kept us from connecting may pass: a wrong password can be put right, too.
+                StoreError::Internal(cause) => StoreError::Unavailable {
+                    reason: "the server cannot be reached".to_owned(),
+                    source: Some(cause),
+                },
+                other => other,
+            }),
+            Err(error) => Err(StoreError::Internal(error.to_string().into())),
+        }
+    }
+
+    /// State of the pool.
+    #[must_use]
+    pub fn state(&self) -> PoolState {
+        let status = self.pool.status();
+        PoolState {
+            most: status.max_size,
+            size: status.size,
+            idle: status.available,
+            waiting: status.waiting,
+        }
+    }
+
+    /// Closes the pool: nobody gets a connection any more, idle ones are closed.
+    pub(crate) fn close(&self) {
+        self.pool.close();
+    }
+
+    pub(crate) fn statistics(&self) -> &Statistics {
+        &self.statistics
+    }
+}
+
+fn setup(config: &Config) -> String {
+    let timeout = config.statement_timeout.as_millis();
+    format!(
+        "SET timezone = 'UTC'; SET statement_timeout = {timeout}; SET lock_timeout = {timeout}; \
+         SET idle_in_transaction_session_timeout = '60s'; SET extra_float_digits = 1; \
+         SET standard_conforming_strings = on; SET client_encoding = 'UTF8'; SET jit = off; \
+         SET datestyle = 'ISO'; SET bytea_output = 'hex'"
+    )
+}
+
+/// A connection out of the pool. Dereferences to the driver's client.
+pub struct PostgresConnection {
+    session: Option<Object<Sessions>>,
+}
+
+impl PostgresConnection {
+    #[expect(clippy::expect_used, reason = "the session is taken by release and drop only")]
+    fn session(&self) -> &Session {
+        self.session.as_ref().expect("a session until dropped")
+    }
+
+    /// The prepared form of a statement, from this connection's cache if it is there.
+    ///
+    /// # Errors
+    /// The driver's.
+    pub async fn prepare_cached(&self, text: &Arc<StatementText>) -> Result<Statement, tokio_postgres::Error> {
+        if let Some(statement) = self.prepared(text) {
+            return Ok(statement);
+        }
+        let session = self.session();
+        let statement = session.client.prepare_typed(&text.sql, &text.types).await?;
+        count(&session.statistics.prepared);
+        let mut statements = session.statements.lock().unwrap_or_else(PoisonError::into_inner);
+        statements.put(
+            text.hash,
+            Prepared {
+                text: Arc::clone(text),
+                statement: statement.clone(),
+            },
+        );
+        Ok(statement)
+    }
+
+    /// The prepared form of a statement, if this connection has it.
+    #[must_use]
+    pub fn prepared(&self, text: &Arc<StatementText>) -> Option<Statement> {
+        let mut statements = self.session().statements.lock().unwrap_or_else(PoisonError::into_inner);
+        let prepared = statements.get(&text.hash)?;
+        (Arc::ptr_eq(&prepared.text, text) || prepared.text == *text).then(|| prepared.statement.clone())
+    }
+
+    /// Forgets all prepared statements: the structure of the database has changed.
+    pub fn forget_statements(&self) {
+        self.session().statements.lock().unwrap_or_else(PoisonError::into_inner).clear();
+    }
+
+    /// Gives the connection back. Only when no query runs and no transaction is open.
+    pub fn release(mut self) {
+        drop(self.session.take());
+    }
+
+    async fn prepared_versions_are_too_old(&self) -> Result<bool, StoreError> {
+        let row = self.query_one("SELECT current_setting('server_version_num')::int4", &[]).await?;
+        Ok(row.try_get::<_, i32>(0)? < 140_000)
+    }
+}
+
+impl Deref for PostgresConnection {
+    type Target = Client;
+    fn deref(&self) -> &Client {
+        &self.session().client
+    }
+}
+
+impl DerefMut for PostgresConnection {
+    #[expect(clippy::expect_used, reason = "the session is taken by release and drop only")]
+    fn deref_mut(&mut self) -> &mut Client {
+        &mut self.session.as_mut().expect("a session until dropped").client
+    }
+}
+
+impl Drop for PostgresConnection {
+    fn drop(&mut self) {
+        let Some(session) = self.session.take() else {
+            return;
+        };
+        match tokio::runtime::Handle::try_current() {
+            Ok(runtime) if !session.client.is_closed() => {
+                count(&session.statistics.cancelled);
+                runtime.spawn(clean(session));
+            }
+            _ => drop(Object::take(session)),
+        }
+    }
+}
+
+/// Time within which a given-up connection must be idle again.
+const CLEANING_TIME: Duration = Duration::from_secs(3);
+
+/// Cancels what runs on a connection and rolls back; closes it if that does not succeed.
+async fn clean(session: Object<Sessions>) {
+    let work = async {
+        let cancelling = session.client.cancel_token();
+        cancelling.cancel_query(session.connector.clone()).await?;
+        // The cancellation may reach the server late and hit the first of these.
+        if session.client.batch_execute("ROLLBACK").await.is_err() {
+            session.client.batch_execute("ROLLBACK").await?;
+        }
+        Ok::<(), tokio_postgres::Error>(())
+    };
+    match tokio::time::timeout(CLEANING_TIME, work).await {
+        Ok(Ok(())) => drop(session),
+        _ => drop(Object::take(session)),
+    }
+}
