@@ -3,7 +3,7 @@
 //! `syntax` turns text into a tree without knowing a model; `bind` gives it names and types of a
 //! model. What is here is the bound tree, which the store turns into SQL.
 
-// pub mod bind;
+pub mod bind;
 pub mod error;
 pub mod literal;
 pub mod syntax;

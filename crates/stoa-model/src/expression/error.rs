@@ -59,7 +59,13 @@ impl Error {
     /// A fault without expectation or suggestion.
     #[must_use]
     pub fn new(kind: ErrorKind, position: usize, message: impl Into<String>) -> Self {
-        Self { kind, position, message: message.into(), expected: None, suggestion: None }
+        Self {
+            kind,
+            position,
+            message: message.into(),
+            expected: None,
+            suggestion: None,
+        }
     }
 
     /// The text is not of the language.
@@ -108,7 +114,12 @@ pub fn nearest<'a>(name: &str, candidates: impl IntoIterator<Item = &'a str>) ->
     let lower = name.to_lowercase();
     candidates
         .into_iter()
-        .map(|candidate| (strsim::jaro_winkler(&lower, &candidate.to_lowercase()), candidate))
+        .map(|candidate| {
+            (
+                strsim::jaro_winkler(&lower, &candidate.to_lowercase()),
+                candidate,
+            )
+        })
         .filter(|(likeness, _)| *likeness >= 0.75)
         // The first of equals wins, so that the answer does not depend on chance.
         .fold(None, |best: Option<(f64, &str)>, next| match best {

@@ -34,7 +34,10 @@ pub struct Limits {
 
 impl Default for Limits {
     fn default() -> Self {
-        Self { nodes: 400, bytes: 64 * 1024 }
+        Self {
+            nodes: 400,
+            bytes: 64 * 1024,
+        }
     }
 }
 
@@ -131,8 +134,8 @@ pub enum Literal {
     Text(String),
     /// A Uuid.
     Uuid(Uuid),
-    /// Days since 1970-01-01, any year.
-    Date(i64),
+    /// Days since 1970-01-01.
+    Date(i32),
     /// Microseconds since the Unix epoch.
     DateTime(i64),
     /// Microseconds since midnight.

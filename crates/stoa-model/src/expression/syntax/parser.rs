@@ -63,10 +63,19 @@ impl<'a> Parser<'a> {
     /// The text is longer than `limits.bytes`.
     pub fn new(text: &'a str, limits: Limits) -> Result<Self, Error> {
         if text.len() > limits.bytes {
-            let message = format!("the expression has {} bytes, {} are allowed", text.len(), limits.bytes);
+            let message = format!(
+                "the expression has {} bytes, {} are allowed",
+                text.len(),
+                limits.bytes
+            );
             return Err(Error::new(ErrorKind::Limit, limits.bytes, message));
         }
-        Ok(Self { text, at: 0, nodes_left: limits.nodes, depth: 0 })
+        Ok(Self {
+            text,
+            at: 0,
+            nodes_left: limits.nodes,
+            depth: 0,
+        })
     }
 
     /// Position of the next byte.
@@ -99,10 +108,6 @@ impl<'a> Parser<'a> {
         self.text.as_bytes().get(self.at).copied()
     }
 
-    pub(super) fn peek_at(&self, ahead: usize) -> Option<u8> {
-        self.text.as_bytes().get(self.at + ahead).copied()
-    }
-
     /// Goes back (or on) to a position that [`Self::position`] gave.
     pub fn seek(&mut self, position: usize) {
         self.at = position;
@@ -122,7 +127,11 @@ impl<'a> Parser<'a> {
     /// # Errors
     /// Something else comes next.
     pub fn expect(&mut self, text: &str, expected: &'static str) -> Result<(), Error> {
-        if self.eat(text) { Ok(()) } else { Err(self.unexpected(expected)) }
+        if self.eat(text) {
+            Ok(())
+        } else {
+            Err(self.unexpected(expected))
+        }
     }
 
     /// Passes over blanks; whether there were any.
@@ -144,12 +153,19 @@ impl<'a> Parser<'a> {
         }
         let start = self.at;
         self.blanks();
-        let word: String = self.rest().chars().take_while(|character| character.is_alphanumeric()).collect();
-        let operator = nearest(&word, OPERATORS.iter().map(|(name, _)| *name)).filter(|name| *name != word);
+        let word: String = self
+            .rest()
+            .chars()
+            .take_while(|character| character.is_alphanumeric())
+            .collect();
+        let operator =
+            nearest(&word, OPERATORS.iter().map(|(name, _)| *name)).filter(|name| *name != word);
         if self.is_at_end() {
             self.at = start;
         }
-        Err(self.unexpected("an operator or the end").suggesting(operator))
+        Err(self
+            .unexpected("an operator or the end")
+            .suggesting(operator))
     }
 
     /// The fault that what comes next cannot stand here.
@@ -159,7 +175,12 @@ impl<'a> Parser<'a> {
             None => "the text ends too early".to_owned(),
             Some(' ' | '\t') => "a blank cannot stand here".to_owned(),
             Some(character) if character.is_alphanumeric() => {
-                let word: String = self.rest().chars().take_while(|next| next.is_alphanumeric()).take(40).collect();
+                let word: String = self
+                    .rest()
+                    .chars()
+                    .take_while(|next| next.is_alphanumeric())
+                    .take(40)
+                    .collect();
                 format!("'{word}' cannot stand here")
             }
             Some(character) => format!("{character:?} cannot stand here"),
@@ -168,24 +189,43 @@ impl<'a> Parser<'a> {
     }
 
     /// Counts a node.
-    pub(super) fn node(&mut self, position: usize, depth_below: u16, kind: Kind) -> Result<Node, Error> {
-        self.nodes_left = self
-            .nodes_left
-            .checked_sub(1)
-            .ok_or_else(|| Error::new(ErrorKind::Limit, position, "the expression has too many operands"))?;
+    pub(super) fn node(
+        &mut self,
+        position: usize,
+        depth_below: u16,
+        kind: Kind,
+    ) -> Result<Node, Error> {
+        self.nodes_left = self.nodes_left.checked_sub(1).ok_or_else(|| {
+            Error::new(
+                ErrorKind::Limit,
+                position,
+                "the expression has too many operands",
+            )
+        })?;
         let depth = depth_below + 1;
         if depth > MAXIMUM_DEPTH {
             return Err(too_deep(position));
         }
-        Ok(Node { position, depth, kind })
+        Ok(Node {
+            position,
+            depth,
+            kind,
+        })
     }
 
-    pub(super) fn literal_node(&mut self, position: usize, literal: Literal) -> Result<Node, Error> {
+    pub(super) fn literal_node(
+        &mut self,
+        position: usize,
+        literal: Literal,
+    ) -> Result<Node, Error> {
         self.node(position, 0, Kind::Literal(literal))
     }
 
     /// Runs `read` one level deeper.
-    pub(super) fn nested<T>(&mut self, read: impl FnOnce(&mut Self) -> Result<T, Error>) -> Result<T, Error> {
+    pub(super) fn nested<T>(
+        &mut self,
+        read: impl FnOnce(&mut Self) -> Result<T, Error>,
+    ) -> Result<T, Error> {
         if self.depth >= MAXIMUM_DEPTH {
             return Err(too_deep(self.at));
         }
@@ -222,8 +262,11 @@ impl<'a> Parser<'a> {
         }
         let rest = self.rest();
         let length = rest.bytes().take_while(u8::is_ascii_alphabetic).count();
-        let found = OPERATORS.iter().find(|(name, _)| name.eq_ignore_ascii_case(&rest[..length]));
-        let Some((_, operator)) = found.filter(|(_, operator)| operator.precedence() >= minimum) else {
+        let found = OPERATORS
+            .iter()
+            .find(|(name, _)| name.eq_ignore_ascii_case(&rest[..length]));
+        let Some((_, operator)) = found.filter(|(_, operator)| operator.precedence() >= minimum)
+        else {
             return Ok(None);
         };
         self.at += length;
@@ -257,7 +300,11 @@ impl<'a> Parser<'a> {
                 depth = depth.max(next.depth);
                 operands.push(next);
             }
-            let kind = if operator == Operator::And { Kind::And(operands) } else { Kind::Or(operands) };
+            let kind = if operator == Operator::And {
+                Kind::And(operands)
+            } else {
+                Kind::Or(operands)
+            };
             return self.node(position, depth, kind);
         }
         let (left, right) = (Box::new(left), Box::new(right));
@@ -297,8 +344,14 @@ impl<'a> Parser<'a> {
             {
                 return Ok(items.remove(0));
             }
-            if let Some(item) = items.iter().find(|item| !matches!(item.kind, Kind::Literal(_))) {
-                return Err(Error::syntax(item.position, "only literals can stand in a list"));
+            if let Some(item) = items
+                .iter()
+                .find(|item| !matches!(item.kind, Kind::Literal(_)))
+            {
+                return Err(Error::syntax(
+                    item.position,
+                    "only literals can stand in a list",
+                ));
             }
         }
         self.node(start, 1, Kind::List(items))
@@ -318,7 +371,10 @@ impl<'a> Parser<'a> {
             let depth = operand.depth;
             return self.node(start, depth, Kind::Not(Box::new(operand)));
         }
-        if rest.first() == Some(&b'-') && !matches!(rest.get(1), Some(b'0'..=b'9')) && !rest.starts_with(b"-INF") {
+        if rest.first() == Some(&b'-')
+            && !matches!(rest.get(1), Some(b'0'..=b'9'))
+            && !rest.starts_with(b"-INF")
+        {
             self.at += 1;
             self.blanks();
             let operand = self.nested(Self::unary)?;
@@ -330,5 +386,9 @@ impl<'a> Parser<'a> {
 }
 
 fn too_deep(position: usize) -> Error {
-    Error::new(ErrorKind::Limit, position, format!("the expression is nested deeper than {MAXIMUM_DEPTH} levels"))
+    Error::new(
+        ErrorKind::Limit,
+        position,
+        format!("the expression is nested deeper than {MAXIMUM_DEPTH} levels"),
+    )
 }

@@ -4,6 +4,7 @@ use super::super::error::{Error, ErrorKind, nearest};
 use super::super::literal;
 use super::super::{Function, Quantifier};
 use super::{Arguments, BuiltIn, Kind, Literal, Node, Parser, Path, Segment, SegmentKind, Start};
+use crate::value::text;
 
 /// Longest identifier, characters (OData ABNF).
 const MAXIMUM_IDENTIFIER: usize = 128;
@@ -17,7 +18,12 @@ const BUILT_INS: [(&str, BuiltIn, usize, usize); 33] = [
     ("length", BuiltIn::Supported(Function::Length), 1, 1),
     ("startswith", BuiltIn::Supported(Function::StartsWith), 2, 2),
     ("substring", BuiltIn::Supported(Function::Substring), 2, 3),
-    ("matchespattern", BuiltIn::Supported(Function::MatchesPattern), 2, 2),
+    (
+        "matchespattern",
+        BuiltIn::Supported(Function::MatchesPattern),
+        2,
+        2,
+    ),
     ("tolower", BuiltIn::Supported(Function::ToLower), 1, 1),
     ("toupper", BuiltIn::Supported(Function::ToUpper), 1, 1),
     ("trim", BuiltIn::Supported(Function::Trim), 1, 1),
@@ -27,14 +33,39 @@ const BUILT_INS: [(&str, BuiltIn, usize, usize); 33] = [
     ("hour", BuiltIn::Supported(Function::Hour), 1, 1),
     ("minute", BuiltIn::Supported(Function::Minute), 1, 1),
     ("second", BuiltIn::Supported(Function::Second), 1, 1),
-    ("fractionalseconds", BuiltIn::Supported(Function::FractionalSeconds), 1, 1),
+    (
+        "fractionalseconds",
+        BuiltIn::Supported(Function::FractionalSeconds),
+        1,
+        1,
+    ),
     ("date", BuiltIn::Supported(Function::Date), 1, 1),
     ("time", BuiltIn::Supported(Function::Time), 1, 1),
     ("now", BuiltIn::Supported(Function::Now), 0, 0),
-    ("mindatetime", BuiltIn::Supported(Function::MinDateTime), 0, 0),
-    ("maxdatetime", BuiltIn::Supported(Function::MaxDateTime), 0, 0),
-    ("totalseconds", BuiltIn::Supported(Function::TotalSeconds), 1, 1),
-    ("totaloffsetminutes", BuiltIn::Supported(Function::TotalOffsetMinutes), 1, 1),
+    (
+        "mindatetime",
+        BuiltIn::Supported(Function::MinDateTime),
+        0,
+        0,
+    ),
+    (
+        "maxdatetime",
+        BuiltIn::Supported(Function::MaxDateTime),
+        0,
+        0,
+    ),
+    (
+        "totalseconds",
+        BuiltIn::Supported(Function::TotalSeconds),
+        1,
+        1,
+    ),
+    (
+        "totaloffsetminutes",
+        BuiltIn::Supported(Function::TotalOffsetMinutes),
+        1,
+        1,
+    ),
     ("round", BuiltIn::Supported(Function::Round), 1, 1),
     ("floor", BuiltIn::Supported(Function::Floor), 1, 1),
     ("ceiling", BuiltIn::Supported(Function::Ceiling), 1, 1),
@@ -54,7 +85,10 @@ impl BuiltIn {
     /// Name in lower case.
     #[must_use]
     pub fn name(self) -> &'static str {
-        BUILT_INS.iter().find(|(_, built_in, ..)| *built_in == self).map_or("", |(name, ..)| name)
+        BUILT_INS
+            .iter()
+            .find(|(_, built_in, ..)| *built_in == self)
+            .map_or("", |(name, ..)| name)
     }
 }
 
@@ -76,7 +110,9 @@ impl Parser<'_> {
                 let literal = self.literal()?;
                 self.literal_node(start, literal)
             }
-            Some(b'"') => Err(Error::syntax(start, "text stands in single quotes").expecting("'…'")),
+            Some(b'"') => {
+                Err(Error::syntax(start, "text stands in single quotes").expecting("'…'"))
+            }
             Some(b'$') => self.variable_path(),
             Some(b'@') => self.at_sign_path(),
             Some(_) if self.starts_identifier() => self.word(),
@@ -111,7 +147,12 @@ impl Parser<'_> {
         }
     }
 
-    fn take(&mut self, length: usize, literal: Option<Literal>, what: &str) -> Result<Literal, Error> {
+    fn take(
+        &mut self,
+        length: usize,
+        literal: Option<Literal>,
+        what: &str,
+    ) -> Result<Literal, Error> {
         let start = self.position();
         let literal = literal.ok_or_else(|| Error::syntax(start, format!("this is no {what}")))?;
         self.seek(start + length);
@@ -126,25 +167,53 @@ impl Parser<'_> {
         let rest = self.rest();
         let bytes = rest.as_bytes();
         if rest.starts_with("-INF") {
-            return self.take(4, Some(Literal::Unrepresentable("-INF".to_owned())), "number");
+            return self.take(
+                4,
+                Some(Literal::Unrepresentable("-INF".to_owned())),
+                "number",
+            );
         }
         if let Some(length) = date_length(bytes) {
             if !matches!(bytes.get(length), Some(b'T' | b't')) {
-                return self.take(length, literal::date(&rest[..length]).map(Literal::Date), "date");
+                return self.take(
+                    length,
+                    text::parse_date(&rest[..length]).map(Literal::Date),
+                    "date",
+                );
             }
-            let time = bytes[length + 1..].iter().take_while(|byte| matches!(byte, b'0'..=b'9' | b':' | b'.')).count();
+            let time = bytes[length + 1..]
+                .iter()
+                .take_while(|byte| matches!(byte, b'0'..=b'9' | b':' | b'.'))
+                .count();
             let mut end = length + 1 + time;
             end += match bytes.get(end) {
                 Some(b'Z' | b'z') => 1,
                 Some(b'+' | b'-') => 6,
                 _ => 0,
             };
-            let text = rest.get(..end);
-            return self.take(end, text.and_then(literal::date_time).map(Literal::DateTime), "date and time with offset");
+            let written = rest.get(..end);
+            return self.take(
+                end,
+                written
+                    .and_then(text::parse_date_time)
+                    .map(Literal::DateTime),
+                "date and time with offset",
+            );
         }
-        if bytes.len() >= 5 && bytes[0].is_ascii_digit() && bytes[1].is_ascii_digit() && bytes[2] == b':' {
-            let length = bytes.iter().take_while(|byte| matches!(byte, b'0'..=b'9' | b':' | b'.')).count();
-            return self.take(length, literal::time_of_day(&rest[..length]).map(Literal::Time), "time of day");
+        if bytes.len() >= 5
+            && bytes[0].is_ascii_digit()
+            && bytes[1].is_ascii_digit()
+            && bytes[2] == b':'
+        {
+            let length = bytes
+                .iter()
+                .take_while(|byte| matches!(byte, b'0'..=b'9' | b':' | b'.'))
+                .count();
+            return self.take(
+                length,
+                text::parse_time(&rest[..length]).map(Literal::Time),
+                "time of day",
+            );
         }
         let (length, literal) = number(rest).ok_or_else(|| self.unexpected("a number"))?;
         // Suffixes of OData 2, which some clients still write.
@@ -174,31 +243,48 @@ impl Parser<'_> {
 
     /// `prefix'…'`
     fn prefixed(&mut self, prefix: &str, start: usize) -> Result<Literal, Error> {
-        let text = self.quoted()?;
+        let quoted = self.quoted()?;
         let lower = prefix.to_ascii_lowercase();
         let (literal, what) = match lower.as_str() {
-            "date" => (literal::date(&text).map(Literal::Date), "date"),
+            "date" => (text::parse_date(&quoted).map(Literal::Date), "date"),
             "datetime" => {
                 // OData 2 wrote no offset; UTC is what its services meant.
-                let value = literal::date_time(&text).or_else(|| literal::date_time(&format!("{text}Z")));
+                let value = text::parse_date_time(&quoted)
+                    .or_else(|| text::parse_date_time(&format!("{quoted}Z")));
                 (value.map(Literal::DateTime), "date and time")
             }
-            "datetimeoffset" => (literal::date_time(&text).map(Literal::DateTime), "date and time with offset"),
+            "datetimeoffset" => (
+                text::parse_date_time(&quoted).map(Literal::DateTime),
+                "date and time with offset",
+            ),
             "time" | "timeofday" => {
-                let time = literal::time_of_day(&text).map(Literal::Time);
-                (time.or_else(|| literal::duration(&text).map(Literal::Duration)), "time of day")
+                let time = text::parse_time(&quoted).map(Literal::Time);
+                (
+                    time.or_else(|| text::parse_duration(&quoted).map(Literal::Duration)),
+                    "time of day",
+                )
             }
-            "duration" => (literal::duration(&text).map(Literal::Duration), "duration"),
-            "binary" => (literal::binary(&text).map(Literal::Binary), "base64url text"),
-            "guid" => (literal::uuid(&text).map(Literal::Uuid), "Uuid"),
-            "geography" | "geometry" => (Some(Literal::Geo(format!("{lower}'{text}'"))), ""),
+            "duration" => (
+                text::parse_duration(&quoted).map(Literal::Duration),
+                "duration",
+            ),
+            "binary" => (
+                literal::binary(&quoted).map(Literal::Binary),
+                "base64url text",
+            ),
+            "guid" => (literal::uuid(&quoted).map(Literal::Uuid), "Uuid"),
+            "geography" | "geometry" => (Some(Literal::Geo(format!("{lower}'{quoted}'"))), ""),
             _ => {
-                let members_fit = !text.is_empty() && text.split(',').all(is_enumeration_member);
-                let literal = Literal::Enumeration { type_name: prefix.to_owned(), members: text.clone() };
+                let members_fit =
+                    !quoted.is_empty() && quoted.split(',').all(is_enumeration_member);
+                let literal = Literal::Enumeration {
+                    type_name: prefix.to_owned(),
+                    members: quoted.clone(),
+                };
                 (members_fit.then_some(literal), "member of an enumeration")
             }
         };
-        literal.ok_or_else(|| Error::syntax(start, format!("'{text}' is no {what}")))
+        literal.ok_or_else(|| Error::syntax(start, format!("'{quoted}' is no {what}")))
     }
 
     /// `'…'` with doubled quotes.
@@ -209,7 +295,10 @@ impl Parser<'_> {
         loop {
             let rest = self.rest();
             let Some(end) = rest.find('\'') else {
-                return Err(Error::syntax(start, "the text that starts here has no closing quote").expecting("'"));
+                return Err(
+                    Error::syntax(start, "the text that starts here has no closing quote")
+                        .expecting("'"),
+                );
             };
             text.push_str(&rest[..end]);
             self.seek(self.position() + end + 1);
@@ -219,7 +308,10 @@ impl Parser<'_> {
             text.push('\'');
         }
         if let Some(nul) = text.find('\0') {
-            return Err(Error::syntax(start + 1 + nul, "text cannot hold the character U+0000"));
+            return Err(Error::syntax(
+                start + 1 + nul,
+                "text cannot hold the character U+0000",
+            ));
         }
         Ok(text)
     }
@@ -237,25 +329,39 @@ impl Parser<'_> {
         }
         if self.peek() == Some(b'(') {
             let lower = name.to_ascii_lowercase();
-            if let Some((_, built_in, least, most)) = BUILT_INS.iter().find(|(known, ..)| *known == lower) {
+            if let Some((_, built_in, least, most)) =
+                BUILT_INS.iter().find(|(known, ..)| *known == lower)
+            {
                 return self.call(start, *built_in, *least, *most);
             }
             match lower.as_str() {
                 "isof" | "cast" => return self.type_function(start, lower == "isof"),
                 "case" => return self.case(start),
                 "any" | "all" => {
-                    return Err(Error::syntax(self.position(), format!("'{name}' needs a collection before it"))
-                        .expecting("a path such as Items/any(…)"));
+                    return Err(Error::syntax(
+                        self.position(),
+                        format!("'{name}' needs a collection before it"),
+                    )
+                    .expecting("a path such as Items/any(…)"));
                 }
                 _ => {}
             }
         }
         let (arguments, depth) = self.optional_arguments(&name)?;
-        let first = Segment { position: start, kind: SegmentKind::Name { name, arguments } };
+        let first = Segment {
+            position: start,
+            kind: SegmentKind::Name { name, arguments },
+        };
         self.path(start, Start::Implicit, vec![first], depth)
     }
 
-    fn call(&mut self, start: usize, function: BuiltIn, least: usize, most: usize) -> Result<Node, Error> {
+    fn call(
+        &mut self,
+        start: usize,
+        function: BuiltIn,
+        least: usize,
+        most: usize,
+    ) -> Result<Node, Error> {
         self.eat("(");
         self.blanks();
         let mut arguments = Vec::new();
@@ -274,11 +380,26 @@ impl Parser<'_> {
             }
         }
         if arguments.len() < least || arguments.len() > most {
-            let wanted = if least == most { least.to_string() } else { format!("{least} or {most}") };
-            let message = format!("'{}' takes {wanted} argument(s), not {}", function.name(), arguments.len());
+            let wanted = if least == most {
+                least.to_string()
+            } else {
+                format!("{least} or {most}")
+            };
+            let message = format!(
+                "'{}' takes {wanted} argument(s), not {}",
+                function.name(),
+                arguments.len()
+            );
             return Err(Error::syntax(start, message));
         }
-        self.node(start, depth, Kind::Call { function, arguments })
+        self.node(
+            start,
+            depth,
+            Kind::Call {
+                function,
+                arguments,
+            },
+        )
     }
 
     /// `isof` and `cast`, before their parenthesis.
@@ -305,7 +426,15 @@ impl Parser<'_> {
         };
         self.expect(")", "')'")?;
         let depth = operand.as_ref().map_or(0, |operand| operand.depth);
-        self.node(start, depth, if is_of { Kind::IsOf { operand, type_name } } else { Kind::Cast { operand, type_name } })
+        self.node(
+            start,
+            depth,
+            if is_of {
+                Kind::IsOf { operand, type_name }
+            } else {
+                Kind::Cast { operand, type_name }
+            },
+        )
     }
 
     fn type_name(&mut self) -> Result<String, Error> {
@@ -343,7 +472,11 @@ impl Parser<'_> {
     fn variable_path(&mut self) -> Result<Node, Error> {
         let start = self.position();
         self.eat("$");
-        let name = if self.starts_identifier() { self.identifier()? } else { String::new() };
+        let name = if self.starts_identifier() {
+            self.identifier()?
+        } else {
+            String::new()
+        };
         let from = match name.as_str() {
             "it" => Start::It,
             "this" => Start::This,
@@ -370,7 +503,10 @@ impl Parser<'_> {
         let name = self.qualified_name()?;
         if name.contains('.') || self.peek() == Some(b'#') {
             let term = self.qualified_term(name)?;
-            let first = Segment { position: start, kind: SegmentKind::Annotation(term) };
+            let first = Segment {
+                position: start,
+                kind: SegmentKind::Annotation(term),
+            };
             return self.path(start, Start::Implicit, vec![first], 0);
         }
         self.path(start, Start::Alias(name), Vec::new(), 0)
@@ -385,16 +521,33 @@ impl Parser<'_> {
     }
 
     /// The rest of a path, from its first slash.
-    fn path(&mut self, start: usize, from: Start, mut segments: Vec<Segment>, mut depth: u16) -> Result<Node, Error> {
+    fn path(
+        &mut self,
+        start: usize,
+        from: Start,
+        mut segments: Vec<Segment>,
+        mut depth: u16,
+    ) -> Result<Node, Error> {
         while self.eat("/") {
             let (segment, below) = self.segment()?;
             depth = depth.max(below);
             if segments.len() >= usize::from(super::MAXIMUM_DEPTH) {
-                return Err(Error::new(ErrorKind::Limit, segment.position, "the path has too many steps"));
+                return Err(Error::new(
+                    ErrorKind::Limit,
+                    segment.position,
+                    "the path has too many steps",
+                ));
             }
             segments.push(segment);
         }
-        self.node(start, depth, Kind::Path(Path { start: from, segments }))
+        self.node(
+            start,
+            depth,
+            Kind::Path(Path {
+                start: from,
+                segments,
+            }),
+        )
     }
 
     fn segment(&mut self) -> Result<(Segment, u16), Error> {
@@ -470,7 +623,9 @@ impl Parser<'_> {
     /// Something else comes next.
     pub fn option_name(&mut self) -> Result<String, Error> {
         self.eat("$");
-        let name = self.identifier().map_err(|error| error.expecting("an option such as $filter=…"))?;
+        let name = self
+            .identifier()
+            .map_err(|error| error.expecting("an option such as $filter=…"))?;
         self.expect("=", "'='")?;
         Ok(name.to_ascii_lowercase())
     }
@@ -483,9 +638,17 @@ impl Parser<'_> {
         self.expect("(", "'('")?;
         self.blanks();
         if quantifier == Quantifier::Any && self.eat(")") {
-            return Ok((SegmentKind::Lambda { quantifier, body: None }, 0));
+            return Ok((
+                SegmentKind::Lambda {
+                    quantifier,
+                    body: None,
+                },
+                0,
+            ));
         }
-        let variable = self.identifier().map_err(|error| error.expecting("a variable, as in any(x:x/Price gt 1)"))?;
+        let variable = self
+            .identifier()
+            .map_err(|error| error.expecting("a variable, as in any(x:x/Price gt 1)"))?;
         self.blanks();
         self.expect(":", "':'")?;
         self.blanks();
@@ -493,7 +656,13 @@ impl Parser<'_> {
         self.blanks();
         self.expect(")", "an operator or ')'")?;
         let depth = condition.depth;
-        Ok((SegmentKind::Lambda { quantifier, body: Some((variable, Box::new(condition))) }, depth))
+        Ok((
+            SegmentKind::Lambda {
+                quantifier,
+                body: Some((variable, Box::new(condition))),
+            },
+            depth,
+        ))
     }
 
     fn optional_arguments(&mut self, name: &str) -> Result<(Option<Arguments>, u16), Error> {
@@ -506,8 +675,12 @@ impl Parser<'_> {
             let is_call = error.kind == ErrorKind::Syntax && self.peek() == Some(b',');
             let known = nearest(name, built_in_names()).filter(|_| is_call);
             match known {
-                Some(known) => Error::new(ErrorKind::UnknownName, start.saturating_sub(name.len()), format!("there is no function '{name}'"))
-                    .suggesting(Some(known)),
+                Some(known) => Error::new(
+                    ErrorKind::UnknownName,
+                    start.saturating_sub(name.len()),
+                    format!("there is no function '{name}'"),
+                )
+                .suggesting(Some(known)),
                 None => error,
             }
         })?;
@@ -554,7 +727,8 @@ impl Parser<'_> {
 
     fn named_argument_follows(&mut self) -> bool {
         let start = self.position();
-        let follows = self.starts_identifier() && self.identifier().is_ok() && self.peek() == Some(b'=');
+        let follows =
+            self.starts_identifier() && self.identifier().is_ok() && self.peek() == Some(b'=');
         self.seek(start);
         follows
     }
@@ -655,7 +829,10 @@ impl Parser<'_> {
                 break;
             }
             if count >= MAXIMUM_IDENTIFIER {
-                return Err(Error::syntax(start, format!("this name has more than {MAXIMUM_IDENTIFIER} characters")));
+                return Err(Error::syntax(
+                    start,
+                    format!("this name has more than {MAXIMUM_IDENTIFIER} characters"),
+                ));
             }
             length += character.len_utf8();
         }
@@ -686,7 +863,10 @@ impl Parser<'_> {
 /// Length of the date at the start of `bytes`, by its punctuation.
 fn date_length(bytes: &[u8]) -> Option<usize> {
     let sign = usize::from(bytes.first() == Some(&b'-'));
-    let digits = bytes[sign..].iter().take_while(|byte| byte.is_ascii_digit()).count();
+    let digits = bytes[sign..]
+        .iter()
+        .take_while(|byte| byte.is_ascii_digit())
+        .count();
     let rest = &bytes[sign + digits..];
     let fits = digits >= 4
         && rest.len() >= 6
@@ -702,7 +882,11 @@ fn date_length(bytes: &[u8]) -> Option<usize> {
 /// Length and value of the number at the start of `text`.
 fn number(text: &str) -> Option<(usize, Literal)> {
     let bytes = text.as_bytes();
-    let digits = |from: usize| bytes.get(from..).map_or(0, |rest| rest.iter().take_while(|byte| byte.is_ascii_digit()).count());
+    let digits = |from: usize| {
+        bytes.get(from..).map_or(0, |rest| {
+            rest.iter().take_while(|byte| byte.is_ascii_digit()).count()
+        })
+    };
     let sign = usize::from(matches!(bytes.first(), Some(b'+' | b'-')));
     let whole = digits(sign);
     if whole == 0 {
@@ -726,14 +910,21 @@ fn number(text: &str) -> Option<(usize, Literal)> {
     if is_whole && let Ok(value) = written.parse::<i64>() {
         return Some((end, Literal::Integer(value)));
     }
-    let literal = literal::decimal(written)
-        .map_or_else(|| Literal::Unrepresentable(written.chars().take(60).collect()), Literal::Decimal);
+    let literal = literal::decimal(written).map_or_else(
+        || Literal::Unrepresentable(written.chars().take(60).collect()),
+        Literal::Decimal,
+    );
     Some((end, literal))
 }
 
 /// A name or a number.
 fn is_enumeration_member(text: &str) -> bool {
-    let is_name = text.chars().all(|character| character.is_alphanumeric() || character == '_')
-        && text.chars().next().is_some_and(|first| first.is_alphabetic() || first == '_');
+    let is_name = text
+        .chars()
+        .all(|character| character.is_alphanumeric() || character == '_')
+        && text
+            .chars()
+            .next()
+            .is_some_and(|first| first.is_alphabetic() || first == '_');
     is_name || text.parse::<i64>().is_ok()
 }

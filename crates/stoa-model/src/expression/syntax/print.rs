@@ -2,16 +2,20 @@
 
 use std::fmt::{self, Display, Formatter, Write};
 
-use super::{Arguments, Kind, Literal, Node, Path, SegmentKind, Start};
 use super::super::{Arithmetic, Comparison, Quantifier};
 use super::Search;
+use super::{Arguments, Kind, Literal, Node, Path, SegmentKind, Start};
+use crate::value::text;
 
 impl Display for Node {
     fn fmt(&self, f: &mut Formatter<'_>) -> fmt::Result {
         match &self.kind {
             Kind::Literal(literal) => literal.fmt(f),
             Kind::Path(path) => path.fmt(f),
-            Kind::Call { function, arguments } => {
+            Kind::Call {
+                function,
+                arguments,
+            } => {
                 write!(f, "{}(", function.name())?;
                 separated(f, ",", arguments)?;
                 f.write_char(')')
@@ -30,8 +34,12 @@ impl Display for Node {
             Kind::Negate(operand) => write!(f, "(- ({operand}))"),
             Kind::And(operands) => grouped(f, " and ", operands),
             Kind::Or(operands) => grouped(f, " or ", operands),
-            Kind::Compare(operator, left, right) => write!(f, "({left} {} {right})", operator.name()),
-            Kind::Arithmetic(operator, left, right) => write!(f, "({left} {} {right})", operator.name()),
+            Kind::Compare(operator, left, right) => {
+                write!(f, "({left} {} {right})", operator.name())
+            }
+            Kind::Arithmetic(operator, left, right) => {
+                write!(f, "({left} {} {right})", operator.name())
+            }
             Kind::Has(left, right) => write!(f, "({left} has {right})"),
             Kind::In(left, right) => write!(f, "({left} in {right})"),
             Kind::List(items) => grouped(f, ",", items),
@@ -65,7 +73,12 @@ fn grouped(f: &mut Formatter<'_>, separator: &str, nodes: &[Node]) -> fmt::Resul
     f.write_char(')')
 }
 
-fn typed(f: &mut Formatter<'_>, function: &str, operand: Option<&Node>, type_name: &str) -> fmt::Result {
+fn typed(
+    f: &mut Formatter<'_>,
+    function: &str,
+    operand: Option<&Node>,
+    type_name: &str,
+) -> fmt::Result {
     match operand {
         Some(operand) => write!(f, "{function}({operand},{type_name})"),
         None => write!(f, "{function}({type_name})"),
@@ -83,24 +96,23 @@ impl Display for Literal {
             Self::Unrepresentable(text) | Self::Geo(text) => f.write_str(text),
             Self::Text(text) => write!(f, "'{}'", text.replace('\'', "''")),
             Self::Uuid(value) => value.fmt(f),
-            Self::Date(days) => civil(f, *days),
-            Self::DateTime(microseconds) => {
-                civil(f, microseconds.div_euclid(super::super::literal::MICROSECONDS_PER_DAY))?;
-                f.write_char('T')?;
-                clock(f, microseconds.rem_euclid(super::super::literal::MICROSECONDS_PER_DAY))?;
-                f.write_char('Z')
-            }
-            Self::Time(microseconds) => clock(f, *microseconds),
-            Self::Duration(microseconds) => {
-                let sign = if *microseconds < 0 { "-" } else { "" };
-                let absolute = microseconds.unsigned_abs();
-                write!(f, "duration'{sign}PT{}.{:06}S'", absolute / 1_000_000, absolute % 1_000_000)
+            Self::Date(days) => written(f, |out| text::write_date(out, *days)),
+            Self::DateTime(instant) => written(f, |out| text::write_date_time(out, *instant)),
+            Self::Time(time) => written(f, |out| text::write_time(out, *time)),
+            Self::Duration(duration) => {
+                f.write_str("duration'")?;
+                written(f, |out| text::write_duration(out, *duration))?;
+                f.write_char('\'')
             }
             Self::Binary(bytes) => {
                 f.write_str("binary'")?;
-                const ALPHABET: &[u8; 64] = b"ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789-_";
+                const ALPHABET: &[u8; 64] =
+                    b"ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789-_";
                 for chunk in bytes.chunks(3) {
-                    let bits = chunk.iter().fold(0_u32, |bits, byte| (bits << 8) | u32::from(*byte)) << (8 * (3 - chunk.len()));
+                    let bits = chunk
+                        .iter()
+                        .fold(0_u32, |bits, byte| (bits << 8) | u32::from(*byte))
+                        << (8 * (3 - chunk.len()));
                     for at in 0..=chunk.len() {
                         f.write_char(char::from(ALPHABET[(bits >> (18 - 6 * at) & 63) as usize]))?;
                     }
@@ -112,25 +124,10 @@ impl Display for Literal {
     }
 }
 
-fn clock(f: &mut Formatter<'_>, microseconds: i64) -> fmt::Result {
-    let seconds = microseconds / 1_000_000;
-    // Only 23:59:60 reaches a whole day.
-    let (hour, minute, second) = if seconds == 86_400 { (23, 59, 60) } else { (seconds / 3600, seconds / 60 % 60, seconds % 60) };
-    write!(f, "{hour:02}:{minute:02}:{second:02}.{:06}", microseconds % 1_000_000)
-}
-
-/// Year, month and day of a number of days, the inverse of the parser's.
-fn civil(f: &mut Formatter<'_>, days: i64) -> fmt::Result {
-    let days = days + 719_468;
-    let era = days.div_euclid(146_097);
-    let day_of_era = days.rem_euclid(146_097);
-    let year_of_era = (day_of_era - day_of_era / 1460 + day_of_era / 36_524 - day_of_era / 146_096) / 365;
-    let day_of_year = day_of_era - (365 * year_of_era + year_of_era / 4 - year_of_era / 100);
-    let shifted = (5 * day_of_year + 2) / 153;
-    let day = day_of_year - (153 * shifted + 2) / 5 + 1;
-    let month = if shifted < 10 { shifted + 3 } else { shifted - 9 };
-    let year = year_of_era + era * 400 + i64::from(month <= 2);
-    write!(f, "{}{:04}-{month:02}-{day:02}", if year < 0 { "-" } else { "" }, year.abs())
+fn written(f: &mut Formatter<'_>, write: impl FnOnce(&mut Vec<u8>)) -> fmt::Result {
+    let mut out = Vec::new();
+    write(&mut out);
+    f.write_str(&String::from_utf8_lossy(&out))
 }
 
 impl Display for Path {
@@ -157,7 +154,11 @@ impl Display for Path {
                     }
                 }
                 SegmentKind::Lambda { quantifier, body } => {
-                    let name = if *quantifier == Quantifier::Any { "any" } else { "all" };
+                    let name = if *quantifier == Quantifier::Any {
+                        "any"
+                    } else {
+                        "all"
+                    };
                     match body {
                         Some((variable, condition)) => write!(f, "{name}({variable}:{condition})")?,
                         None => write!(f, "{name}()")?,
@@ -167,7 +168,9 @@ impl Display for Path {
                     (None, None) => f.write_str("$count")?,
                     (Some(filter), None) => write!(f, "$count($filter={filter})")?,
                     (None, Some(search)) => write!(f, "$count($search={search})")?,
-                    (Some(filter), Some(search)) => write!(f, "$count($filter={filter};$search={search})")?,
+                    (Some(filter), Some(search)) => {
+                        write!(f, "$count($filter={filter};$search={search})")?
+                    }
                 },
                 SegmentKind::Filter(condition) => write!(f, "$filter({condition})")?,
                 SegmentKind::Annotation(term) => write!(f, "@{term}")?,

@@ -57,7 +57,11 @@ impl Parser<'_> {
             if !self.search_operator("AND") {
                 // Words side by side are and-ed.
                 let separated = self.blanks();
-                if !separated || self.is_at_end() || matches!(self.peek(), Some(b')' | b';')) || self.or_follows() {
+                if !separated
+                    || self.is_at_end()
+                    || matches!(self.peek(), Some(b')' | b';'))
+                    || self.or_follows()
+                {
                     self.seek(before);
                     return Ok(one_or(operands, Search::And));
                 }
@@ -77,7 +81,8 @@ impl Parser<'_> {
     /// `RWS word RWS` with an operand behind it; otherwise the word is just a word.
     fn search_operator(&mut self, word: &str) -> bool {
         let before = self.position();
-        let found = self.blanks() && self.eat(word) && self.blanks() && self.search_operand_follows();
+        let found =
+            self.blanks() && self.eat(word) && self.blanks() && self.search_operand_follows();
         if !found {
             self.seek(before);
         }
@@ -134,7 +139,10 @@ impl Parser<'_> {
         let mut text = String::new();
         loop {
             let Some(end) = self.rest().find(quote) else {
-                return Err(Error::syntax(start, "the phrase that starts here has no closing quote"));
+                return Err(Error::syntax(
+                    start,
+                    "the phrase that starts here has no closing quote",
+                ));
             };
             text.push_str(&self.rest()[..end]);
             self.seek(self.position() + end + 1);
@@ -150,10 +158,17 @@ impl Parser<'_> {
 /// Whether `name=` comes next: then a semicolon ended a nested option, otherwise it is part of a word.
 fn option_follows(text: &str) -> bool {
     let name = text.trim_start_matches(['$', '@']);
-    let length = name.bytes().take_while(|byte| byte.is_ascii_alphanumeric() || *byte == b'_').count();
+    let length = name
+        .bytes()
+        .take_while(|byte| byte.is_ascii_alphanumeric() || *byte == b'_')
+        .count();
     length > 0 && name[length..].starts_with('=')
 }
 
 fn one_or(mut operands: Vec<Search>, several: fn(Vec<Search>) -> Search) -> Search {
-    if operands.len() == 1 { operands.remove(0) } else { several(operands) }
+    if operands.len() == 1 {
+        operands.remove(0)
+    } else {
+        several(operands)
+    }
 }
