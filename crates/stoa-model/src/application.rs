@@ -1,9 +1,32 @@
 //! An application folder, read and judged.
 
+mod draft;
+mod faults;
+mod keys;
+mod literal;
+mod load;
+mod names;
+mod resolve;
+mod shape;
+#[cfg(test)]
+mod tests;
+
 use std::path::PathBuf;
 use std::time::Duration;
 
+pub use load::{load, load_from_sources};
+
+use crate::diagnostic::Diagnostics;
 use crate::model::Model;
+
+/// A loaded application, and what is questionable about it.
+#[derive(Debug)]
+pub struct Loaded {
+    /// The application.
+    pub application: Application,
+    /// Warnings only.
+    pub warnings: Diagnostics,
+}
 
 /// An application as loaded: everything in it is valid.
 #[derive(Debug)]

@@ -1,6 +1,6 @@
 //! The application definition, and the types in which requests are stated.
 //!
-//! Owns: what a model is, how its text is read and judged ([`application`], `diagnostic`), the
+//! Owns: what a model is, how its text is read and judged ([`application`], [`diagnostic`]), the
 //! expression language ([`expression`]), and the contracts between the wire and the store ([`query`],
 //! [`change`], [`value`]).
 //!
@@ -14,6 +14,7 @@
 
 pub mod application;
 pub mod change;
+pub mod diagnostic;
 pub mod expression;
 pub mod model;
 pub mod physical;

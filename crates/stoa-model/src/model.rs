@@ -61,7 +61,7 @@ pub struct Model {
     pub roles: Vec<Role>,
     /// Entity name → id.
     pub entities_by_name: HashMap<String, EntityId>,
-    /// Collection (entity set) name → id.
+    /// Collection (entity set) name → id. Contained entities have no entity set and are not in it.
     pub entities_by_collection: HashMap<String, EntityId>,
 }
 
@@ -86,7 +86,7 @@ pub struct Entity {
     pub id: EntityId,
     /// Name of the entity type, as written.
     pub name: String,
-    /// Name of the entity set.
+    /// Name of the entity set; of a contained entity just a name.
     pub collection: String,
     /// For people; the name when the model gives none.
     pub label: String,
@@ -113,7 +113,8 @@ pub struct Entity {
     pub key: Vec<AttributeId>,
     /// The attribute behind `@odata.etag`; none for external tables without one.
     pub version: Option<AttributeId>,
-    /// Unique constraints, own ones only; single-attribute `unique = true` included.
+    /// Unique constraints, own ones only; `unique = true` of attributes and to-one navigations included,
+    /// the key not.
     pub uniques: Vec<Unique>,
     /// Indexes, own ones only (foreign keys get one without being named here).
     pub indexes: Vec<IndexDefinition>,
@@ -121,7 +122,7 @@ pub struct Entity {
     pub access: Vec<AccessRule>,
     /// The navigation from a contained entity to its container, if it is contained anywhere.
     pub container: Option<NavigationId>,
-    /// Attribute name → id.
+    /// Attribute name → id; the version is no property and not in it.
     pub attributes_by_name: HashMap<String, AttributeId>,
     /// Navigation name → id (unnamed inverses are not in it).
     pub navigations_by_name: HashMap<String, NavigationId>,
@@ -153,7 +154,7 @@ pub struct Table {
 }
 
 /// A property with a scalar value.
-#[derive(Debug)]
+#[derive(Clone, Debug)]
 pub struct Attribute {
     /// As written; the property name in the service.
     pub name: String,
@@ -280,7 +281,8 @@ pub enum Storage {
     /// In the target's table: the inverse (to-many, or to-one when the foreign key is unique). One column
     /// for each key attribute of this entity, in key order.
     Target(Vec<ForeignColumn>),
-    /// In a table of its own: many-to-many.
+    /// In a table of its own: many-to-many. The table is external (it exists already and is never
+    /// changed) when the tables of both ends are.
     Join {
         /// Unquoted table name.
         table: String,

@@ -1,0 +1,424 @@
+//! Every key of the application's files, once: what the reader accepts, what it suggests, and what the
+//! JSON Schema says come from here.
+
+use crate::physical::MAXIMUM_IDENTIFIER;
+
+/// A table with known keys.
+pub(crate) struct Section {
+    /// What the table is about.
+    pub about: &'static str,
+    /// What may stand in it.
+    pub keys: &'static [Key],
+    /// What must stand in it.
+    pub required: &'static [&'static str],
+}
+
+/// A key of a section.
+pub(crate) struct Key {
+    pub name: &'static str,
+    pub form: Form,
+    /// What it means; the JSON Schema's description.
+    pub about: &'static str,
+}
+
+/// What a key takes.
+pub(crate) enum Form {
+    /// A string.
+    Text,
+    /// `true` or `false`.
+    Flag,
+    /// A whole number in a range.
+    Number(i64, i64),
+    /// One of these words.
+    Choice(&'static [&'static str]),
+    /// A list of names.
+    Names,
+    /// A list of lists of names.
+    NameLists,
+    /// `"*"` or a list of names.
+    NamesOrAll,
+    /// `true`, `false` or an expression.
+    FlagOrExpression,
+    /// A string, number, boolean, or date and time.
+    Literal,
+    /// A table.
+    Table(&'static Section),
+    /// An array of tables.
+    Tables(&'static Section),
+    /// A table whose keys are names.
+    Named(&'static Form),
+    /// A string that stands for a table with just this key.
+    Shorthand(&'static Section, &'static str),
+    /// An array of strings or tables, a string standing for a table with just this key.
+    Shorthands(&'static Section, &'static str),
+}
+
+const fn key(name: &'static str, form: Form, about: &'static str) -> Key {
+    Key { name, form, about }
+}
+
+const LABEL: Key = key(
+    "label",
+    Form::Text,
+    "Name for people; the name itself when none is given.",
+);
+const DESCRIPTION: Key = key("description", Form::Text, "What it is, for people.");
+const RENAMED_FROM: Key = key(
+    "renamed_from",
+    Form::Text,
+    "Former name: the data is kept and moves to the new name.",
+);
+
+/// `app.toml`.
+pub(crate) static APPLICATION: Section = Section {
+    about: "A Stoa application.",
+    keys: &[
+        key(
+            "name",
+            Form::Text,
+            "Namespace of the data service: an identifier.",
+        ),
+        LABEL,
+        DESCRIPTION,
+        key(
+            "version",
+            Form::Text,
+            "The application's own version, free text.",
+        ),
+        key(
+            "limits",
+            Form::Table(&LIMITS),
+            "Limits on what a client may ask.",
+        ),
+    ],
+    required: &["name"],
+};
+
+static LIMITS: Section = Section {
+    about: "Limits on what a client may ask.",
+    keys: &[
+        key(
+            "url_bytes",
+            Form::Number(256, 1 << 20),
+            "Longest URL, bytes. Default 16384.",
+        ),
+        key(
+            "body_bytes",
+            Form::Number(1024, 1 << 30),
+            "Largest request body, bytes. Default 4194304.",
+        ),
+        key(
+            "response_bytes",
+            Form::Number(1024, 1 << 32),
+            "Largest response body, bytes. Default 67108864.",
+        ),
+        key(
+            "expand_depth",
+            Form::Number(0, 32),
+            "Most levels of $expand. Default 6.",
+        ),
+        key(
+            "page_rows",
+            Form::Number(1, 100_000),
+            "Rows of one page, and the most that $top gets at once. Default 1000.",
+        ),
+        key(
+            "filter_nodes",
+            Form::Number(1, 10_000),
+            "Most nodes of a $filter or $orderby. Default 400.",
+        ),
+        key(
+            "write_operations",
+            Form::Number(1, 100_000),
+            "Most rows that one request may write. Default 1000.",
+        ),
+        key(
+            "statement_seconds",
+            Form::Number(1, 3600),
+            "Longest time of one database statement, seconds. Default 30.",
+        ),
+    ],
+    required: &[],
+};
+
+/// `model/*.toml`.
+pub(crate) static MODEL: Section = Section {
+    about: "Entities, enumerations and user roles of one area of the business.",
+    keys: &[
+        key(
+            "entity",
+            Form::Named(&Form::Table(&ENTITY)),
+            "Entities by name.",
+        ),
+        key(
+            "enumeration",
+            Form::Named(&Form::Table(&ENUMERATION)),
+            "Enumerations by name.",
+        ),
+        key(
+            "role",
+            Form::Named(&Form::Table(&ROLE)),
+            "User roles by name.",
+        ),
+    ],
+    required: &[],
+};
+
+static ENUMERATION: Section = Section {
+    about: "An enumeration: a fixed, ordered set of named values.",
+    keys: &[
+        key(
+            "values",
+            Form::Shorthands(&ENUMERATION_MEMBER, "name"),
+            "Members in order: names, or tables with name, label and renamed_from.",
+        ),
+        LABEL,
+        DESCRIPTION,
+    ],
+    required: &["values"],
+};
+
+static ENUMERATION_MEMBER: Section = Section {
+    about: "A member of an enumeration.",
+    keys: &[
+        key(
+            "name",
+            Form::Text,
+            "Name, as used in the service and stored in the database.",
+        ),
+        LABEL,
+        RENAMED_FROM,
+    ],
+    required: &["name"],
+};
+
+static ROLE: Section = Section {
+    about: "A user role.",
+    keys: &[LABEL, DESCRIPTION],
+    required: &[],
+};
+
+pub(super) static ENTITY: Section = Section {
+    about: "An entity: a type of rows.",
+    keys: &[
+        LABEL,
+        DESCRIPTION,
+        key(
+            "collection",
+            Form::Text,
+            "Name of the entity set; the English plural of the entity's name when none is given.",
+        ),
+        key(
+            "extends",
+            Form::Text,
+            "Entity whose attributes, associations and key this one inherits.",
+        ),
+        key(
+            "key",
+            Form::Names,
+            "Attributes that identify a row; a generated Uuid `id` when none is given.",
+        ),
+        key(
+            "table",
+            Form::Text,
+            "Name of the table; the entity's name in snake case when none is given.",
+        ),
+        key(
+            "external",
+            Form::Flag,
+            "The table exists already and belongs to somebody else: its structure is never changed.",
+        ),
+        RENAMED_FROM,
+        key(
+            "unique",
+            Form::NameLists,
+            "Lists of attributes and to-one associations whose values together are unique.",
+        ),
+        key(
+            "index",
+            Form::NameLists,
+            "Lists of attributes and to-one associations to index together; append ` desc` for descending order.",
+        ),
+        key(
+            "attributes",
+            Form::Named(&Form::Shorthand(&ATTRIBUTE, "type")),
+            "Attributes by name: a table, or just the type.",
+        ),
+        key(
+            "associations",
+            Form::Named(&Form::Shorthand(&ASSOCIATION, "to")),
+            "Associations by name: a table, or just the entity at the other end.",
+        ),
+        key(
+            "access",
+            Form::Tables(&ACCESS),
+            "Access rules: who may do what to which rows.",
+        ),
+    ],
+    required: &[],
+};
+
+static ATTRIBUTE: Section = Section {
+    about: "An attribute.",
+    keys: &[
+        key(
+            "type",
+            Form::Text,
+            "String, Integer, Long, Decimal, Boolean, DateTime, Date, Time, Duration, Uuid, Binary, File, Json, AutoNumber, or an enumeration.",
+        ),
+        key(
+            "length",
+            Form::Number(1, u32::MAX as i64),
+            "Most characters of a String, most bytes of a Binary or File.",
+        ),
+        key("required", Form::Flag, "Never null."),
+        key("unique", Form::Flag, "No two rows have the same value."),
+        key(
+            "default",
+            Form::Literal,
+            "Value of a new row that gives none; `now` for DateTime, Date and Time.",
+        ),
+        key("minimum", Form::Literal, "Least legal value."),
+        key("maximum", Form::Literal, "Greatest legal value."),
+        key(
+            "pattern",
+            Form::Text,
+            "Regular expression that the text must match; anchor it with ^ and $.",
+        ),
+        key(
+            "precision",
+            Form::Number(1, crate::value::MAXIMUM_PRECISION as i64),
+            "Digits of a Decimal in all. Default 18.",
+        ),
+        key(
+            "scale",
+            Form::Number(0, crate::value::MAXIMUM_PRECISION as i64),
+            "Digits of a Decimal after the point. Default 0.",
+        ),
+        LABEL,
+        DESCRIPTION,
+        RENAMED_FROM,
+        key(
+            "column",
+            Form::Text,
+            "Name of the column; the attribute's name in snake case when none is given.",
+        ),
+        key(
+            "column_type",
+            Form::Choice(&["smallint", "real", "double"]),
+            "Type of the column in an external table, where it is unusual.",
+        ),
+    ],
+    required: &["type"],
+};
+
+static ASSOCIATION: Section = Section {
+    about: "An association to another entity; to-one unless `many` or `many_to_many`.",
+    keys: &[
+        key("to", Form::Text, "Entity at the other end."),
+        key(
+            "many",
+            Form::Flag,
+            "To-many: the other entity's table refers to this one.",
+        ),
+        key(
+            "many_to_many",
+            Form::Flag,
+            "Many on both sides, kept in a table of its own.",
+        ),
+        key(
+            "contained",
+            Form::Flag,
+            "The targets are part of this entity: created and deleted with it. Only with `many`.",
+        ),
+        key(
+            "required",
+            Form::Flag,
+            "A to-one association that always leads to a row.",
+        ),
+        key(
+            "unique",
+            Form::Flag,
+            "One-to-one: no two rows refer to the same row.",
+        ),
+        key(
+            "inverse",
+            Form::Text,
+            "Name of the association seen from the other end.",
+        ),
+        key(
+            "inverse_label",
+            Form::Text,
+            "Name for people of the association seen from the other end.",
+        ),
+        key(
+            "on_delete",
+            Form::Choice(&["prevent", "cascade", "clear"]),
+            "What the delete of a row does to the rows that refer to it. Default prevent; contained rows are always deleted.",
+        ),
+        key(
+            "foreign_key",
+            Form::Names,
+            "Attributes that show the foreign key's columns, in the order of the key referred to.",
+        ),
+        key("column", Form::Text, "Name of the foreign key's column."),
+        key(
+            "columns",
+            Form::Names,
+            "Names of the foreign key's columns, in the order of the key referred to; of a many-to-many table's columns, this side first.",
+        ),
+        key(
+            "table",
+            Form::Text,
+            "Name of the table of a many-to-many association.",
+        ),
+        LABEL,
+        DESCRIPTION,
+        RENAMED_FROM,
+    ],
+    required: &["to"],
+};
+
+static ACCESS: Section = Section {
+    about: "An access rule.",
+    keys: &[
+        key("role", Form::Text, "User role that the rule is for."),
+        key(
+            "create",
+            Form::FlagOrExpression,
+            "May create rows: true, false, or for rows that fulfil an expression.",
+        ),
+        key(
+            "delete",
+            Form::FlagOrExpression,
+            "May delete rows: true, false, or for rows that fulfil an expression.",
+        ),
+        key(
+            "read",
+            Form::NamesOrAll,
+            "Attributes and associations that may be read; `*` for all.",
+        ),
+        key(
+            "write",
+            Form::NamesOrAll,
+            "Attributes and associations that may be changed; `*` for all.",
+        ),
+        key(
+            "where",
+            Form::Text,
+            "Expression that the rows fulfil which the rule is about.",
+        ),
+    ],
+    required: &["role"],
+};
+
+/// Most bytes of a table or column name.
+pub(crate) const DATABASE_NAME_BYTES: usize = MAXIMUM_IDENTIFIER;
+/// Most characters of a name (OData's SimpleIdentifier).
+pub(crate) const IDENTIFIER_CHARACTERS: usize = 128;
+
+impl Section {
+    pub(crate) fn find(&self, name: &str) -> Option<&Key> {
+        self.keys.iter().find(|key| key.name == name)
+    }
+}

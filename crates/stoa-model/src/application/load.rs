@@ -1,0 +1,336 @@
+//! From a folder, or from texts, to a valid application or its faults.
+
+use std::fs;
+use std::io;
+use std::path::Path;
+use std::sync::Arc;
+use std::time::Duration;
+
+use toml::de::{DeTable, DeValue};
+
+use super::draft::{self, Drafts};
+use super::faults::{At, Faults};
+use super::keys::{self, Section};
+use super::names::{NameOf, check_identifier};
+use super::{Application, Limits, Loaded, Manifest, resolve, shape};
+use crate::diagnostic::{Code, Diagnostic, Diagnostics, SourceFile, Span};
+use crate::model::Model;
+
+/// File with the application's own settings.
+const MANIFEST_FILE: &str = "app.toml";
+/// Folder with the model.
+const MODEL_FOLDER: &str = "model";
+/// Most bytes of one file.
+const FILE_BYTES: u64 = 8 * 1024 * 1024;
+/// Most files in `model/`.
+const FILES: usize = 10_000;
+
+/// Reads and judges an application's folder: `app.toml` and `model/*.toml`.
+///
+/// # Errors
+/// All faults of all files.
+pub fn load(folder: &Path) -> Result<Loaded, Diagnostics> {
+    let mut faults = Vec::new();
+    let mut sources = Vec::new();
+    if folder.is_dir() {
+        read_file(
+            &folder.join(MANIFEST_FILE),
+            MANIFEST_FILE,
+            &mut sources,
+            &mut faults,
+        );
+        read_model_folder(&folder.join(MODEL_FOLDER), &mut sources, &mut faults);
+    } else {
+        faults.push(
+            Diagnostic::error(
+                Code::Unreadable,
+                None,
+                format!("`{}` is not a folder", folder.display()),
+            )
+            .help("name the application's folder, the one with `app.toml`"),
+        );
+    }
+    load_texts(folder, sources, faults)
+}
+
+/// Judges an application whose files are given as relative path and text. Does no I/O.
+///
+/// # Errors
+/// All faults of all files.
+pub fn load_from_sources(
+    folder: &Path,
+    sources: Vec<(String, String)>,
+) -> Result<Loaded, Diagnostics> {
+    let mut faults = Vec::new();
+    if !sources.iter().any(|(path, _)| path == MANIFEST_FILE) {
+        faults.push(missing_manifest());
+    }
+    for (path, text) in &sources {
+        if text.len() as u64 > FILE_BYTES {
+            faults.push(too_large(path));
+        }
+    }
+    load_texts(folder, sources, faults)
+}
+
+impl Model {
+    /// A model from the text of one file, for tests and tools.
+    ///
+    /// # Errors
+    /// All faults.
+    pub fn from_text(name: &str, text: &str) -> Result<Self, Diagnostics> {
+        let manifest = format!("name = {}", toml::Value::String(name.to_owned()));
+        let sources = vec![
+            (MANIFEST_FILE.to_owned(), manifest),
+            ("model/model.toml".to_owned(), text.to_owned()),
+        ];
+        load_from_sources(Path::new(""), sources).map(|loaded| loaded.application.model)
+    }
+}
+
+fn missing_manifest() -> Diagnostic {
+    Diagnostic::error(
+        Code::Unreadable,
+        None,
+        format!("`{MANIFEST_FILE}` is missing"),
+    )
+    .help("it holds at least the application's name: `name = \"shop\"`")
+}
+
+fn too_large(path: &str) -> Diagnostic {
+    Diagnostic::error(Code::FileTooLarge, None, format!("`{path}` is too large")).help(format!(
+        "a file has at most {} MiB: split it",
+        FILE_BYTES / 1024 / 1024
+    ))
+}
+
+fn unreadable(path: &str, error: &io::Error) -> Diagnostic {
+    Diagnostic::error(
+        Code::Unreadable,
+        None,
+        format!("`{path}` cannot be read: {error}"),
+    )
+}
+
+fn read_file(
+    path: &Path,
+    relative: &str,
+    sources: &mut Vec<(String, String)>,
+    faults: &mut Vec<Diagnostic>,
+) {
+    let size = fs::metadata(path).map(|metadata| metadata.len());
+    let text = match size {
+        Ok(size) if size > FILE_BYTES => return faults.push(too_large(relative)),
+        Ok(_) => fs::read(path),
+        Err(error) => Err(error),
+    };
+    match text.map(String::from_utf8) {
+        Ok(Ok(text)) => sources.push((relative.to_owned(), text)),
+        Ok(Err(error)) => {
+            let line = error.as_bytes()[..error.utf8_error().valid_up_to()]
+                .iter()
+                .filter(|byte| **byte == b'\n')
+                .count()
+                + 1;
+            faults.push(
+                Diagnostic::error(
+                    Code::Unreadable,
+                    None,
+                    format!("`{relative}` is not UTF-8: line {line}"),
+                )
+                .help("save the file as UTF-8"),
+            );
+        }
+        Err(error) if error.kind() == io::ErrorKind::NotFound && relative == MANIFEST_FILE => {
+            faults.push(missing_manifest())
+        }
+        Err(error) => faults.push(unreadable(relative, &error)),
+    }
+}
+
+fn read_model_folder(
+    folder: &Path,
+    sources: &mut Vec<(String, String)>,
+    faults: &mut Vec<Diagnostic>,
+) {
+    let entries = match fs::read_dir(folder) {
+        Ok(entries) => entries,
+        Err(error) if error.kind() == io::ErrorKind::NotFound => return,
+        Err(error) => return faults.push(unreadable(MODEL_FOLDER, &error)),
+    };
+    let mut names: Vec<String> = entries
+        .flatten()
+        .filter_map(|entry| entry.file_name().into_string().ok())
+        .filter(|name| name.ends_with(".toml") && !name.starts_with('.'))
+        .collect();
+    names.sort();
+    if names.len() > FILES {
+        faults.push(Diagnostic::error(
+            Code::TooMany,
+            None,
+            format!("`{MODEL_FOLDER}` has more than {FILES} files"),
+        ));
+        names.truncate(FILES);
+    }
+    for name in names {
+        read_file(
+            &folder.join(&name),
+            &format!("{MODEL_FOLDER}/{name}"),
+            sources,
+            faults,
+        );
+    }
+}
+
+fn load_texts(
+    folder: &Path,
+    sources: Vec<(String, String)>,
+    unreadable: Vec<Diagnostic>,
+) -> Result<Loaded, Diagnostics> {
+    let files: Arc<[SourceFile]> = sources
+        .into_iter()
+        .map(|(path, text)| SourceFile::new(path, text))
+        .collect();
+    let mut faults = Faults::default();
+    if !unreadable.is_empty() {
+        faults.push_unread(unreadable);
+    }
+    let mut manifest = None;
+    let mut drafts = Drafts::default();
+    for (index, file) in files
+        .iter()
+        .enumerate()
+        .filter(|(_, file)| file.text().len() as u64 <= FILE_BYTES)
+    {
+        let (table, errors) = DeTable::parse_recoverable(file.text());
+        report_syntax(&errors, index, file, &mut faults);
+        let header = Span::new(index, 0..0);
+        if file.path() == MANIFEST_FILE {
+            shape::check_table(
+                table.get_ref(),
+                &keys::APPLICATION,
+                index,
+                header,
+                &mut faults,
+            );
+            manifest = Some(read_manifest(table.get_ref(), index, &mut faults));
+        } else {
+            shape::check_table(table.get_ref(), &keys::MODEL, index, header, &mut faults);
+            draft::read(table.get_ref(), index, &mut drafts);
+        }
+    }
+    let manifest = manifest.flatten();
+    let name = manifest
+        .as_ref()
+        .map_or("", |manifest| manifest.name.as_str());
+    let model = resolve::resolve(name, &drafts, &mut faults);
+    let diagnostics = Diagnostics::new(files, faults.into_list());
+    match manifest {
+        Some(manifest) if !diagnostics.has_errors() => Ok(Loaded {
+            application: Application {
+                folder: folder.to_owned(),
+                manifest,
+                model,
+            },
+            warnings: diagnostics,
+        }),
+        _ => Err(diagnostics),
+    }
+}
+
+fn report_syntax(errors: &[toml::de::Error], index: usize, file: &SourceFile, faults: &mut Faults) {
+    if errors.is_empty() {
+        return;
+    }
+    let diagnostics = errors
+        .iter()
+        .map(|error| {
+            let range = error.span().unwrap_or(0..0);
+            let duplicate = error.message() == "duplicate key";
+            let key = file.text().get(range.clone()).unwrap_or_default();
+            let span = Span::new(index, range);
+            if duplicate {
+                Diagnostic::error(Code::DuplicateName, span, format!("`{key}` is given twice"))
+            } else {
+                Diagnostic::error(Code::Syntax, span, format!("not TOML: {}", error.message()))
+            }
+        })
+        .collect::<Vec<_>>();
+    if diagnostics
+        .iter()
+        .all(|diagnostic| diagnostic.code == Code::DuplicateName)
+    {
+        // The rest of the file was understood as it stands.
+        diagnostics
+            .into_iter()
+            .for_each(|diagnostic| faults.push(diagnostic));
+    } else {
+        faults.push_broken(index, diagnostics);
+    }
+}
+
+fn read_manifest(table: &DeTable<'_>, file: usize, faults: &mut Faults) -> Option<Manifest> {
+    let text = |key: &str| {
+        table
+            .get(key)
+            .and_then(|value| value.get_ref().as_str())
+            .map(str::to_owned)
+    };
+    let value = table.get("name")?;
+    let name = At {
+        value: value.get_ref().as_str()?.to_owned(),
+        span: Span::new(file, value.span()),
+    };
+    check_identifier(&name, NameOf::Application, faults);
+    let limits = match table.get("limits").map(toml::Spanned::get_ref) {
+        Some(DeValue::Table(table)) => read_limits(table),
+        _ => Limits::default(),
+    };
+    Some(Manifest {
+        label: text("label").unwrap_or_else(|| name.value.clone()),
+        name: name.value,
+        description: text("description"),
+        version: text("version"),
+        limits,
+    })
+}
+
+/// Out of range or of a wrong type: reported already, the default stands in.
+fn read_limits(table: &DeTable<'_>) -> Limits {
+    fn number<T: TryFrom<i64>>(table: &DeTable<'_>, key: &str, default: T) -> T {
+        debug_assert!(
+            limits_section()
+                .and_then(|section| section.find(key))
+                .is_some(),
+            "{key}"
+        );
+        table
+            .get(key)
+            .and_then(|value| value.get_ref().as_integer())
+            .and_then(|number| i64::from_str_radix(number.as_str(), number.radix()).ok())
+            .and_then(|number| T::try_from(number).ok())
+            .unwrap_or(default)
+    }
+    let default = Limits::default();
+    Limits {
+        url_bytes: number(table, "url_bytes", default.url_bytes),
+        body_bytes: number(table, "body_bytes", default.body_bytes),
+        response_bytes: number(table, "response_bytes", default.response_bytes),
+        expand_depth: number(table, "expand_depth", default.expand_depth),
+        page_rows: number(table, "page_rows", default.page_rows),
+        filter_nodes: number(table, "filter_nodes", default.filter_nodes),
+        write_operations: number(table, "write_operations", default.write_operations),
+        statement_timeout: Duration::from_secs(number(
+            table,
+            "statement_seconds",
+            default.statement_timeout.as_secs(),
+        )),
+    }
+}
+
+fn limits_section() -> Option<&'static Section> {
+    match keys::APPLICATION.find("limits")?.form {
+        keys::Form::Table(section) => Some(section),
+        _ => None,
+    }
+}
