@@ -18,3 +18,4 @@ pub mod error;
 pub mod json;
 pub mod metadata;
 pub mod negotiate;
+pub mod url;
