@@ -6,7 +6,9 @@ mod keys;
 mod literal;
 mod load;
 mod names;
+mod quoted;
 mod resolve;
+pub mod schema;
 mod shape;
 #[cfg(test)]
 mod tests;

@@ -223,7 +223,7 @@ fn load_texts(
     let name = manifest
         .as_ref()
         .map_or("", |manifest| manifest.name.as_str());
-    let model = resolve::resolve(name, &drafts, &mut faults);
+    let model = resolve::resolve(name, &drafts, &files, &mut faults);
     let diagnostics = Diagnostics::new(files, faults.into_list());
     match manifest {
         Some(manifest) if !diagnostics.has_errors() => Ok(Loaded {

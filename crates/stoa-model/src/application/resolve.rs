@@ -15,13 +15,18 @@ use std::collections::{HashMap, HashSet};
 use super::draft::{Described, Drafts, EntityDraft};
 use super::faults::{At, Faults};
 use super::names::{NameOf, check_identifier, nearest};
-use crate::diagnostic::{Code, Diagnostic, Span};
+use crate::diagnostic::{Code, Diagnostic, SourceFile, Span};
 use crate::model::{
     Entity, EntityId, Enumeration, EnumerationId, EnumerationMember, Model, Role, RoleId,
 };
 
 /// Resolves drafts into a model. The model is valid only if no error was reported.
-pub(super) fn resolve(name: &str, drafts: &Drafts, faults: &mut Faults) -> Model {
+pub(super) fn resolve(
+    name: &str,
+    drafts: &Drafts,
+    files: &[SourceFile],
+    faults: &mut Faults,
+) -> Model {
     if drafts.entities.is_empty() {
         faults.push(
             Diagnostic::warning(Code::EmptyModel, None, "the model has no entities")
@@ -39,8 +44,9 @@ pub(super) fn resolve(name: &str, drafts: &Drafts, faults: &mut Faults) -> Model
     resolver.database_names();
     resolver.insertion();
     let rules = resolver.access();
+    let is_partial = !resolver.broken_members.is_empty() || resolver.rootless.contains(&true);
     let mut model = resolver.finish(name);
-    access::bind(&mut model, rules, faults);
+    access::bind(&mut model, rules, is_partial, files, faults);
     model
 }
 

@@ -1,4 +1,11 @@
+mod associations;
+mod attributes;
+mod files;
 mod loading;
+mod names;
+mod robustness;
+mod rules;
+mod schema;
 
 use std::path::Path;
 

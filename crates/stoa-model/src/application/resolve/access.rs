@@ -4,7 +4,11 @@ use super::Resolver;
 use crate::application::draft::{MemberSetDraft, PermissionDraft};
 use crate::application::faults::{At, Faults};
 use crate::application::names::nearest;
-use crate::diagnostic::{Code, Diagnostic};
+use crate::application::quoted;
+use crate::diagnostic::{Code, Diagnostic, SourceFile, Span};
+use crate::expression::bind::Binder;
+use crate::expression::error::{Error, ErrorKind};
+use crate::expression::{Expression, syntax};
 use crate::model::{AccessRule, EntityId, Member, MemberSet, Model, Permission, Purpose, RoleId};
 
 /// A rule whose expressions are not bound yet: that takes the finished model.
@@ -28,20 +32,16 @@ impl<'d> Resolver<'d, '_> {
                 if role.is_none() {
                     self.unknown_role(&rule.role);
                 }
-                let read = self.member_set(entity, rule.read.as_ref(), false);
-                let write = self.member_set(entity, rule.write.as_ref(), true);
-                if let Some(role) = role {
-                    let (create, delete) = (rule.create.as_ref(), rule.delete.as_ref());
-                    rules.push(Unbound {
-                        entity,
-                        role,
-                        create,
-                        delete,
-                        read,
-                        write,
-                        condition: rule.condition.as_ref(),
-                    });
-                }
+                rules.push(Unbound {
+                    entity,
+                    // The stand-in for an unknown role goes no further: the model is not used.
+                    role: role.unwrap_or(RoleId(0)),
+                    create: rule.create.as_ref(),
+                    delete: rule.delete.as_ref(),
+                    read: self.member_set(entity, rule.read.as_ref(), false),
+                    write: self.member_set(entity, rule.write.as_ref(), true),
+                    condition: rule.condition.as_ref(),
+                });
             }
         }
         rules
@@ -110,24 +110,121 @@ impl<'d> Resolver<'d, '_> {
     }
 }
 
-/// Binds the rules' expressions against the finished model and adds the rules to it.
-pub(super) fn bind(model: &mut Model, rules: Vec<Unbound<'_>>, _faults: &mut Faults) {
+/// Binds the rules' expressions against the finished model and adds the rules to it. `is_partial`: members
+/// may be missing from the model because of faults that are reported already.
+pub(super) fn bind(
+    model: &mut Model,
+    rules: Vec<Unbound<'_>>,
+    is_partial: bool,
+    files: &[SourceFile],
+    faults: &mut Faults,
+) {
+    let mut bound = Vec::with_capacity(rules.len());
     for rule in rules {
-        let permission = |draft: Option<&PermissionDraft>| match draft {
-            Some(PermissionDraft::Flag(true)) => Permission::Granted,
-            Some(PermissionDraft::Flag(false) | PermissionDraft::When(_)) | None => {
-                Permission::Denied
-            }
+        let mut binding = Binding {
+            model,
+            entity: rule.entity,
+            is_partial,
+            files,
+            faults,
         };
-        let (create, delete) = (permission(rule.create), permission(rule.delete));
-        let _ = rule.condition;
-        model.entities[rule.entity.index()].access.push(AccessRule {
-            role: rule.role,
-            create,
-            delete,
-            read: rule.read,
-            write: rule.write,
-            condition: None,
+        let create = binding.permission(rule.create);
+        let delete = binding.permission(rule.delete);
+        let condition = rule.condition.and_then(|text| binding.expression(text));
+        let (role, read, write) = (rule.role, rule.read, rule.write);
+        bound.push((
+            rule.entity,
+            AccessRule {
+                role,
+                create,
+                delete,
+                read,
+                write,
+                condition,
+            },
+        ));
+    }
+    for (entity, rule) in bound {
+        model.entities[entity.index()].access.push(rule);
+    }
+}
+
+struct Binding<'a> {
+    model: &'a Model,
+    entity: EntityId,
+    is_partial: bool,
+    files: &'a [SourceFile],
+    faults: &'a mut Faults,
+}
+
+impl Binding<'_> {
+    fn permission(&mut self, draft: Option<&PermissionDraft>) -> Permission {
+        match draft {
+            Some(PermissionDraft::Flag(true)) => Permission::Granted,
+            Some(PermissionDraft::Flag(false)) | None => Permission::Denied,
+            // Without an expression there was a fault, and the model is not used.
+            Some(PermissionDraft::When(text)) => self
+                .expression(text)
+                .map_or(Permission::Denied, Permission::When),
+        }
+    }
+
+    fn expression(&mut self, text: &At<String>) -> Option<Expression> {
+        let parsed = syntax::parse(&text.value, syntax::Limits::default());
+        let bound = parsed.and_then(|node| {
+            Binder::new(self.model, self.entity)
+                .with_user()
+                .boolean(&node)
         });
+        match bound {
+            Ok(expression) => Some(expression),
+            Err(error) => {
+                let is_echo = self.is_partial && error.kind == ErrorKind::UnknownName;
+                if !is_echo {
+                    self.report(text, &error);
+                }
+                None
+            }
+        }
+    }
+
+    fn report(&mut self, text: &At<String>, error: &Error) {
+        let file = text.span.file();
+        let raw = self.files[file]
+            .text()
+            .get(text.span.range())
+            .unwrap_or_default();
+        let end = error.position + word_length(&text.value, error.position);
+        let range = quoted::place(raw, error.position)..quoted::place(raw, end);
+        let start = text.span.start();
+        let span = Span::new(
+            file,
+            start + range.start..start + range.end.max(range.start),
+        );
+        let code = match error.kind {
+            ErrorKind::UnknownName => Code::UnknownMember,
+            _ => Code::InvalidExpression,
+        };
+        let mut diagnostic = Diagnostic::error(code, span, error.message.clone());
+        if let Some(expected) = error.expected {
+            diagnostic = diagnostic.label(format!("expected {expected}"));
+        }
+        self.faults
+            .push(diagnostic.nearest(error.suggestion.as_deref()));
+    }
+}
+
+/// Bytes of the word at a place, or of the one character there.
+fn word_length(text: &str, position: usize) -> usize {
+    let Some(rest) = text.get(position..) else {
+        return 0;
+    };
+    let word = rest
+        .find(|character: char| !(character.is_alphanumeric() || character == '_'))
+        .unwrap_or(rest.len());
+    if word > 0 {
+        word
+    } else {
+        rest.chars().next().map_or(0, char::len_utf8)
     }
 }

@@ -121,7 +121,66 @@ fn outlines(model: &Model) -> String {
 
 #[test]
 fn a_model_is_resolved() {
-    insta::assert_snapshot!(outlines(&model(SALES)), @"");
+    insta::assert_snapshot!(outlines(&model(SALES)), @r#"
+        Customer in customer (Customers)
+          id: Uuid GeneratedKey in id required
+          Number: Long AutoNumber in number required
+          Name: String Data in name required
+          Email: String Data in email
+          Credit: Decimal { precision: 12, scale: 2 } Data in credit
+          Since: Date Data in since
+          _version: Long Version in _version required
+          createdAt: DateTime CreatedAt in _created_at required
+          changedAt: DateTime ChangedAt in _changed_at required
+          Orders -> Order ["many"] Prevent target ["customer_id"]
+        Order in order (Orders)
+          id: Uuid GeneratedKey in id required
+          PlacedAt: DateTime Data in placed_at
+          Status: Enumeration(EnumerationId(0)) Data in status
+          _version: Long Version in _version required
+          createdAt: DateTime CreatedAt in _created_at required
+          changedAt: DateTime ChangedAt in _changed_at required
+          Customer -> Customer ["required"] Prevent own ["customer_id"]
+          Lines -> OrderLine ["many", "contained"] Cascade target ["order_id"]
+          Tags -> Tag ["many"] Cascade order_tags ["order_id"] ["tag_id"]
+        OrderLine in order_line (OrderLines)
+          Order_: Integer Data in order required
+          Position: Integer Data in position required
+          _version: Long Version in _version required
+          createdAt: DateTime CreatedAt in _created_at required
+          changedAt: DateTime ChangedAt in _changed_at required
+          Order -> Order ["required"] Cascade own ["order_id"]
+        Tag in tag (Tags)
+          id: Uuid GeneratedKey in id required
+          Name: String Data in name
+          _version: Long Version in _version required
+          createdAt: DateTime CreatedAt in _created_at required
+          changedAt: DateTime ChangedAt in _changed_at required
+          Orders -> Order ["many"] Cascade order_tags ["tag_id"] ["order_id"]
+        Party in party (Parties)
+          id: Uuid GeneratedKey in id required
+          Name: String Data in name
+          _version: Long Version in _version required
+          createdAt: DateTime CreatedAt in _created_at required
+          changedAt: DateTime ChangedAt in _changed_at required
+        Person in party (People)
+          id: Uuid GeneratedKey in id required
+          Name: String Data in name
+          _version: Long Version in _version required
+          createdAt: DateTime CreatedAt in _created_at required
+          changedAt: DateTime ChangedAt in _changed_at required
+          Born: Date Data in born
+          Boss -> Person [] Clear own ["boss_id"]
+          Reports -> Person ["many"] Clear target ["boss_id"]
+          Leads -> Firm [] Prevent target ["head_id"]
+        Firm in party (Companies)
+          id: Uuid GeneratedKey in id required
+          Name: String Data in name
+          _version: Long Version in _version required
+          createdAt: DateTime CreatedAt in _created_at required
+          changedAt: DateTime ChangedAt in _changed_at required
+          Head -> Person [] Prevent own ["head_id"]
+        "#);
 }
 
 #[test]
@@ -224,7 +283,13 @@ fn limits_are_read() {
 
 #[test]
 fn an_empty_model_is_a_warning() {
-    insta::assert_snapshot!(check(""), @"");
+    insta::assert_snapshot!(check(""), @r#"
+        warning[empty-model]: the model has no entities
+         |
+         = help: put `[entity.Name.attributes]` into a file of the folder `model`
+
+        1 warning
+        "#);
 }
 
 #[test]

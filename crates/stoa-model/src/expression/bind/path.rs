@@ -50,10 +50,11 @@ impl Binder<'_> {
             Start::It => match self.scope.it {
                 Some(it) => row(it),
                 None => {
-                    return Err(
-                        Error::unsupported(position, "$it is not supported inside $expand")
-                            .expecting("$this"),
-                    );
+                    return Err(Error::unsupported(
+                        position,
+                        "$it is not supported inside $expand",
+                    )
+                    .expecting("$this"));
                 }
             },
             Start::This => row(self.scope.this),
