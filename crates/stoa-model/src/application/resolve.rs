@@ -70,7 +70,7 @@ struct Resolver<'d, 'f> {
     /// Columns in use, for the search for clashes.
     columns: Vec<database::ColumnUse>,
     /// Tables of many-to-many associations, for the same.
-    join_tables: Vec<At<String>>,
+    join_tables: Vec<(At<String>, bool)>,
 }
 
 impl<'d, 'f> Resolver<'d, 'f> {

@@ -111,7 +111,7 @@ export async function editCustomer({ id }) {
 function customerView(row, regionNames) {
   const isNew = row === null;
   const title = isNew ? "New customer" : `Edit ${row.Name}`;
-  const region = field({ name: "Region", label: "Region", kind: "choice", choices: regionNames });
+  const region = field({ name: "Region", label: "Region", kind: "choice", choices: isNew ? { "": "Choose one", ...regionNames } : regionNames });
   const business = [
     field({ name: "Name", label: "Name", wide: true, autofocus: isNew }),
     field({ name: "Kind", label: "Kind", kind: "choice", choices: customerKind }),
@@ -145,7 +145,7 @@ function customerView(row, regionNames) {
       const before = row?.[member.name] ?? null;
       if (isNew ? value !== null : value !== (member.name === "DeliverFrom" && before ? before.slice(0, 8) : before)) result[member.name] = value;
     }
-    if (isNew || region.read() !== row.Region.Code) result["Region@odata.bind"] = `Regions(${text(region.read())})`;
+    if (region.read() && region.read() !== row?.Region.Code) result["Region@odata.bind"] = `Regions(${text(region.read())})`;
     return result;
   }
 

@@ -519,7 +519,8 @@ impl<'d> Resolver<'d, '_> {
         super::database::check_join_columns(&own, &target, self.faults);
         let own: Vec<String> = own.into_iter().map(|column| column.value).collect();
         let target: Vec<String> = target.into_iter().map(|column| column.value).collect();
-        self.join_tables.push(table.clone());
+        let external = self.entity(from).table.external && self.entity(to).table.external;
+        self.join_tables.push((table.clone(), external));
         let here = Storage::Join {
             table: table.value.clone(),
             own: own.clone(),

@@ -89,7 +89,7 @@ impl Resolver<'_, '_> {
             .iter()
             .zip(&self.drafts)
             .filter(|(entity, _)| entity.base.is_none());
-        let tables: Vec<(At<String>, bool)> = roots
+        let mut tables: Vec<(At<String>, bool)> = roots
             .map(|(entity, draft)| {
                 let span = draft.table.as_ref().unwrap_or(&draft.about.name).span;
                 (
@@ -100,23 +100,32 @@ impl Resolver<'_, '_> {
                     entity.table.external,
                 )
             })
-            .chain(self.join_tables.iter().map(|table| (table.clone(), false)))
             .collect();
-        for (table, external) in tables {
+        let roots = tables.len();
+        let of_others: std::collections::HashSet<String> = tables
+            .iter()
+            .filter(|(_, external)| *external)
+            .map(|(table, _)| table.value.to_lowercase())
+            .collect();
+        tables.extend(self.join_tables.iter().cloned());
+        for (index, (table, external)) in tables.into_iter().enumerate() {
             if !check_database_name(&table, "table", self.faults) {
                 continue;
             }
             if !external {
                 check_reserved_table(&table, self.faults);
             }
-            match seen.get(&table.value.to_lowercase()) {
+            let name = table.value.to_lowercase();
+            match seen.get(&name) {
+                // An entity may show the rows of an external many-to-many table.
+                Some(_) if index >= roots && external && of_others.contains(&name) => {}
                 Some((_, first)) => self.faults.push(
                     Diagnostic::error(Code::DatabaseNameClash, table.span, format!("the table `{}` is used twice", table.value))
                         .help("names that differ in letter case only are one name to a database: give another with `table`")
                         .related(Some(*first), "first used here"),
                 ),
                 None => {
-                    seen.insert(table.value.to_lowercase(), (format!("the table `{}`", table.value), table.span));
+                    seen.insert(name, (format!("the table `{}`", table.value), table.span));
                 }
             }
         }
