@@ -18,4 +18,6 @@ pub mod error;
 pub mod json;
 pub mod metadata;
 pub mod negotiate;
+pub mod resolve;
+pub mod skiptoken;
 pub mod url;

@@ -27,6 +27,10 @@ pub struct Url {
     pub resource: Resource,
     /// What the query says.
     pub options: Options,
+    /// The path as it was sent, without a slash at its start.
+    pub raw_path: String,
+    /// The query as it was sent.
+    pub raw_query: String,
 }
 
 impl Url {
@@ -47,7 +51,12 @@ impl Url {
         let resource = path::parse(path, limits)?;
         let options = options::parse(query.unwrap_or_default(), limits)?;
         check_options(&resource, &options)?;
-        Ok(Self { resource, options })
+        Ok(Self {
+            resource,
+            options,
+            raw_path: path.strip_prefix('/').unwrap_or(path).to_owned(),
+            raw_query: query.unwrap_or_default().to_owned(),
+        })
     }
 }
 

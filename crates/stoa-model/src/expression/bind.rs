@@ -27,7 +27,7 @@ use crate::query::ROW;
 use crate::value::{MAXIMUM_PRECISION, ScalarType, Value};
 
 pub use convert::key_value;
-pub use path::resolve_type;
+pub use path::{resolve_type, unknown_property};
 
 /// Most nodes that are bound in one go unless told otherwise.
 const DEFAULT_NODES: usize = 400;

@@ -51,7 +51,9 @@ option_names! {
 }
 
 impl OptionName {
-    fn find(name: &str) -> Option<Self> {
+    /// The option of this name, in any case, without the dollar.
+    #[must_use]
+    pub fn find(name: &str) -> Option<Self> {
         Self::ALL
             .iter()
             .copied()

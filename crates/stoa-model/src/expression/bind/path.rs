@@ -466,12 +466,7 @@ fn navigation<'e>(entity: &'e Entity, name: &str) -> Option<(NavigationId, &'e N
 
 /// The fault that an entity has no such property.
 #[must_use]
-pub(crate) fn unknown_property(
-    model: &Model,
-    entity: &Entity,
-    name: &str,
-    position: usize,
-) -> Error {
+pub fn unknown_property(model: &Model, entity: &Entity, name: &str, position: usize) -> Error {
     let error = Error::new(
         ErrorKind::UnknownName,
         position,
