@@ -224,6 +224,12 @@ fn load_texts(
         .as_ref()
         .map_or("", |manifest| manifest.name.as_str());
     let model = resolve::resolve(name, &drafts, &files, &mut faults);
+    if drafts.entities.is_empty() && faults.is_empty() {
+        faults.push(
+            Diagnostic::warning(Code::EmptyModel, None, "the model has no entities")
+                .help("put `[entity.Name.attributes]` into a file of the folder `model`"),
+        );
+    }
     let diagnostics = Diagnostics::new(files, faults.into_list());
     match manifest {
         Some(manifest) if !diagnostics.has_errors() => Ok(Loaded {

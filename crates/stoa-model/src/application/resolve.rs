@@ -27,12 +27,6 @@ pub(super) fn resolve(
     files: &[SourceFile],
     faults: &mut Faults,
 ) -> Model {
-    if drafts.entities.is_empty() {
-        faults.push(
-            Diagnostic::warning(Code::EmptyModel, None, "the model has no entities")
-                .help("put `[entity.Name.attributes]` into a file of the folder `model`"),
-        );
-    }
     let mut resolver = Resolver::new(faults);
     resolver.enumerations(drafts);
     resolver.roles(drafts);
@@ -116,16 +110,6 @@ impl<'d, 'f> Resolver<'d, 'f> {
                 EnumerationId(position(self.enumerations.len())),
             );
             let members = self.enumeration_members(name, &draft.members);
-            if let Some(former) = &draft.about.renamed_from {
-                self.faults.push(
-                    Diagnostic::error(
-                        Code::NotApplicable,
-                        former.span,
-                        "an enumeration needs no `renamed_from`",
-                    )
-                    .help("its name is not stored: leave it out"),
-                );
-            }
             self.enumerations.push(Enumeration {
                 name: name.value.clone(),
                 label: draft.about.label(),

@@ -170,7 +170,7 @@ impl Binding<'_> {
     }
 
     fn expression(&mut self, text: &At<String>) -> Option<Expression> {
-        let parsed = syntax::parse(&text.value, syntax::Limits::default());
+        let parsed = syntax::parse(&one_line(&text.value), syntax::Limits::default());
         let bound = parsed.and_then(|node| {
             Binder::new(self.model, self.entity)
                 .with_user()
@@ -227,4 +227,20 @@ fn word_length(text: &str, position: usize) -> usize {
     } else {
         rest.chars().next().map_or(0, char::len_utf8)
     }
+}
+
+/// The expression with line breaks and tabs outside of its texts as blanks, so that a long one can be
+/// written on several lines. Places stay the same.
+fn one_line(text: &str) -> String {
+    let mut is_quoted = false;
+    text.chars()
+        .map(|character| {
+            is_quoted ^= character == '\'';
+            if matches!(character, '\n' | '\r' | '\t') && !is_quoted {
+                ' '
+            } else {
+                character
+            }
+        })
+        .collect()
 }

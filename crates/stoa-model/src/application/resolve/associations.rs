@@ -77,8 +77,10 @@ impl<'d> Resolver<'d, '_> {
             (true, false) => Kind::ToMany,
             (false, false) => Kind::ToOne,
         };
-        let contained = is(&draft.contained);
         let to = self.find_entity(&draft.to)?;
+        // Where containment is not possible it is reported, and has no consequences.
+        let contained =
+            is(&draft.contained) && kind == Kind::ToMany && !self.contains_itself(from, to, draft);
         let mut required = is(&draft.required) || contained;
         let storage = match kind {
             Kind::ManyToMany => self.join_table(from, to, draft),
@@ -550,21 +552,25 @@ impl<'d> Resolver<'d, '_> {
             .collect()
     }
 
+    fn contains_itself(&mut self, from: EntityId, to: EntityId, draft: &AssociationDraft) -> bool {
+        if self.entity(from).root != self.entity(to).root {
+            return false;
+        }
+        let message = format!("{} contains itself", self.entity(from).name);
+        self.faults.push(
+            Diagnostic::error(Code::InvalidContainment, draft.about.name.span, message).help(
+                "the outermost row would need a container too: leave out `contained` and say `on_delete = \"cascade\"`",
+            ),
+        );
+        true
+    }
+
     fn check_containment(&mut self, bound: &[Bound<'d>]) {
         let mut containers: std::collections::HashMap<EntityId, &Bound<'d>> =
             std::collections::HashMap::new();
         for association in bound.iter().filter(|association| association.contained) {
-            let (from, to) = (self.entity(association.from), self.entity(association.to));
+            let to = self.entity(association.to);
             let place = association.draft.about.name.span;
-            if from.root == to.root {
-                let message = format!("{} contains itself", from.name);
-                self.faults.push(
-                    Diagnostic::error(Code::InvalidContainment, place, message).help(
-                        "the outermost row would need a container too: leave out `contained` and say `on_delete = \"cascade\"`",
-                    ),
-                );
-                continue;
-            }
             let related = std::iter::once(association.to)
                 .chain(self.ancestors(association.to))
                 .chain(to.specialisations.iter().copied());
@@ -598,7 +604,9 @@ impl<'d> Resolver<'d, '_> {
             next[association.from.index()] += 1;
             let position = own[association.to.index()].len();
             own[association.from.index()][here].partner = (association.to, position);
-            own[association.to.index()].push(inverse(association, name, here));
+            let from = &self.entity(association.from).name;
+            let planned = inverse(association, name, from, here);
+            own[association.to.index()].push(planned);
         }
         own
     }
@@ -705,7 +713,7 @@ fn forward(association: &Bound<'_>) -> Planned {
     }
 }
 
-fn inverse(association: &Bound<'_>, name: Option<String>, partner: usize) -> Planned {
+fn inverse(association: &Bound<'_>, name: Option<String>, from: &str, partner: usize) -> Planned {
     let label = association
         .draft
         .inverse_label
@@ -713,7 +721,9 @@ fn inverse(association: &Bound<'_>, name: Option<String>, partner: usize) -> Pla
         .map(|label| label.value.clone());
     Planned {
         navigation: Navigation {
-            label: label.or_else(|| name.clone()).unwrap_or_default(),
+            label: label
+                .or_else(|| name.clone())
+                .unwrap_or_else(|| from.to_owned()),
             name,
             description: None,
             renamed_from: None,

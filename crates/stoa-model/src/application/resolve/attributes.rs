@@ -126,8 +126,11 @@ impl Resolver<'_, '_> {
                 span: about.name.span,
             },
         };
-        self.columns
-            .push(ColumnUse::new(owner, &column, &about.name.value));
+        // A name without letters is reported; its column has nothing to say.
+        if draft.column.is_some() || !column.value.is_empty() {
+            self.columns
+                .push(ColumnUse::new(owner, &column, &about.name.value));
+        }
         if let (true, Some(former)) = (external, &about.renamed_from) {
             self.faults.push(
                 Diagnostic::error(

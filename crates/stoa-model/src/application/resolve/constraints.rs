@@ -110,12 +110,12 @@ impl<'d> Resolver<'d, '_> {
                 );
                 continue;
             }
-            if let [(Member::Navigation(_), false)] = members.as_slice() {
+            if self.is_foreign_key(id, &members) {
                 self.faults.push(
                     Diagnostic::warning(
                         Code::Repeated,
                         list.span,
-                        "an association is indexed anyway",
+                        "the columns of an association are indexed anyway",
                     )
                     .help("leave it out"),
                 );
@@ -126,6 +126,29 @@ impl<'d> Resolver<'d, '_> {
                 .indexes
                 .push(IndexDefinition { members });
         }
+    }
+
+    /// Whether members are just the columns of a to-one association, which are indexed anyway.
+    fn is_foreign_key(&self, id: EntityId, members: &[(Member, bool)]) -> bool {
+        if let [(Member::Navigation(_), false)] = members {
+            return true;
+        }
+        self.entity(id)
+            .navigations
+            .iter()
+            .any(|navigation| match &navigation.storage {
+                Storage::Own(columns) => {
+                    columns.len() == members.len()
+                        && columns
+                            .iter()
+                            .zip(members)
+                            .all(|(column, (member, descending))| {
+                                !descending
+                                    && column.attribute.map(Member::Attribute) == Some(*member)
+                            })
+                }
+                Storage::Target(_) | Storage::Join { .. } => false,
+            })
     }
 
     /// Members of a list, true for descending; none if one of them is at fault.

@@ -82,6 +82,7 @@ impl Resolver<'_, '_> {
         }
     }
 
+    /// The tables by name in lower case.
     fn check_tables(&mut self) -> HashMap<String, (String, Span)> {
         let mut seen: HashMap<String, (String, Span)> = HashMap::new();
         let roots = self
@@ -143,6 +144,11 @@ impl Resolver<'_, '_> {
         {
             let table = entity.table.name.as_str();
             let span = draft.about.name.span;
+            let place = draft.table.as_ref().map_or(span, |table| table.span);
+            let holder = seen.get(&table.to_lowercase()).map(|(_, holder)| *holder);
+            if entity.base.is_none() && holder != Some(place) {
+                continue; // The clash of tables is reported.
+            }
             if entity.base.is_none() {
                 names.push((
                     primary_key_name(table),

@@ -200,7 +200,7 @@ impl<'d> Resolver<'d, '_> {
             id,
             name: draft.about.name.value.clone(),
             collection: draft.collection.as_ref().map_or_else(
-                || pluralizer::pluralize(&draft.about.name.value, 2, false),
+                || plural(&draft.about.name.value),
                 |collection| collection.value.clone(),
             ),
             label: draft.about.label(),
@@ -244,7 +244,7 @@ impl<'d> Resolver<'d, '_> {
                 Diagnostic::error(
                     Code::BaseOnly,
                     span,
-                    format!("a specialisation cannot have a `{key}` of its own"),
+                    format!("a specialisation cannot have its own `{key}`"),
                 )
                 .help(format!(
                     "one table holds the whole hierarchy: say it at {root}, or leave it out"
@@ -325,4 +325,13 @@ fn base_first(bases: &[Option<usize>]) -> Vec<usize> {
         order.extend(chain.into_iter().rev());
     }
     order
+}
+
+/// English plural. Capitals stay as they are: `URL`, `URLs`.
+fn plural(name: &str) -> String {
+    let lower = name.to_lowercase();
+    match pluralizer::pluralize(&lower, 2, false).strip_prefix(&lower) {
+        Some(ending) => format!("{name}{ending}"),
+        None => pluralizer::pluralize(name, 2, false),
+    }
 }

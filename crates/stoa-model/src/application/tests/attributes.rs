@@ -673,7 +673,7 @@ Owner = { to = "B" }
           |
           = help: leave it out
 
-        warning[repeated]: an association is indexed anyway
+        warning[repeated]: the columns of an association are indexed anyway
          --> model/shop.toml:3:59
           |
         3 | index = [["Photo"], ["Bs"], ["Name desc"], ["Name desc"], ["Owner"]]

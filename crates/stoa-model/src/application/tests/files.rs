@@ -260,17 +260,13 @@ fn syntax_is_shown_where_it_breaks() {
 label = 'A"
 "#;
     insta::assert_snapshot!(check(text), @r#"
-        warning[empty-model]: the model has no entities
-         |
-         = help: put `[entity.Name.attributes]` into a file of the folder `model`
-
         error[syntax]: not TOML: unclosed table, expected `]`
          --> model/shop.toml:1:10
           |
         1 | [entity.A
           |          ^
 
-        1 error, 1 warning
+        1 error
         "#);
 }
 
@@ -345,10 +341,6 @@ fn the_manifest_is_checked() {
     )])
     .unwrap_err();
     insta::assert_snapshot!(faults, @r#"
-        warning[empty-model]: the model has no entities
-         |
-         = help: put `[entity.Name.attributes]` into a file of the folder `model`
-
         error[invalid-name]: `my shop` is not a name: it contains ` `
          --> app.toml:1:8
           |
@@ -395,14 +387,10 @@ fn the_manifest_is_checked() {
         7 | url_bytes = "1k"
           |             ^^^^ this is a string
 
-        6 errors, 1 warning
+        6 errors
         "#);
     let faults = load_files(&[("app.toml", "label = \"Shop\"\n")]).unwrap_err();
     insta::assert_snapshot!(faults, @r#"
-        warning[empty-model]: the model has no entities
-         |
-         = help: put `[entity.Name.attributes]` into a file of the folder `model`
-
         error[missing-key]: the key `name` is missing
          --> app.toml:1:1
           |
@@ -411,14 +399,10 @@ fn the_manifest_is_checked() {
           |
           = help: Namespace of the data service: an identifier.
 
-        1 error, 1 warning
+        1 error
         "#);
     let faults = load_files(&[("app.toml", "name = \"Edm\"\n")]).unwrap_err();
     insta::assert_snapshot!(faults, @r#"
-        warning[empty-model]: the model has no entities
-         |
-         = help: put `[entity.Name.attributes]` into a file of the folder `model`
-
         error[reserved-name]: the name `Edm` is reserved
          --> app.toml:1:8
           |
@@ -427,7 +411,7 @@ fn the_manifest_is_checked() {
           |
           = help: choose another, such as `EdmValue`
 
-        1 error, 1 warning
+        1 error
         "#);
     let faults = load_files(&[("model/a.toml", "[entity.A]\n")]).unwrap_err();
     insta::assert_snapshot!(faults, @r#"
@@ -481,7 +465,7 @@ fn json_says_where() {
         ("app.toml", "name = \"shop\"\n"),
         (
             "model/a.toml",
-            "[entity.A.attributes]\nGröße = \"Größe\"\nName = \"Strin\"\n",
+            "[entity.A.attributes]\n\"Größe\" = \"Größe\"\nName = \"Strin\"\n",
         ),
     ])
     .unwrap_err();
@@ -489,16 +473,31 @@ fn json_says_where() {
     insta::assert_snapshot!(json, @r#"
         [
           {
-            "code": "syntax",
+            "code": "unknown-type",
             "severity": "error",
-            "message": "not TOML: invalid unquoted key, expected letters, numbers, `-`, `_`",
+            "message": "there is no attribute type `Größe`",
             "file": "model/a.toml",
             "line": 2,
-            "column": 3,
+            "column": 11,
             "endLine": 2,
-            "endColumn": 5,
-            "start": 24,
-            "end": 28,
+            "endColumn": 18,
+            "start": 34,
+            "end": 43,
+            "help": "built-in types: String, Integer, Long, Decimal, Boolean, DateTime, Date, Time, Duration, Uuid, Binary, File, Json, AutoNumber; or an enumeration",
+            "related": []
+          },
+          {
+            "code": "unknown-type",
+            "severity": "error",
+            "message": "there is no attribute type `Strin`",
+            "file": "model/a.toml",
+            "line": 3,
+            "column": 8,
+            "endLine": 3,
+            "endColumn": 15,
+            "start": 51,
+            "end": 58,
+            "help": "did you mean `String`?",
             "related": []
           }
         ]

@@ -317,3 +317,90 @@ fn a_thousand_entities_load_quickly() {
     assert_eq!(model.entities.len(), 1000);
     assert!(elapsed.as_secs() < 5, "{elapsed:?}");
 }
+
+#[test]
+fn collections_are_plurals() {
+    let plural = |name: &str| {
+        let model = model(&format!("[entity.{name}]\n"));
+        model.entities[0].collection.clone()
+    };
+    let names = [
+        "OrderLine",
+        "Category",
+        "SalesPerson",
+        "Address",
+        "A",
+        "Status",
+        "Box",
+        "News",
+        "Staff",
+        "URL",
+        "Data",
+    ];
+    let plurals: Vec<String> = names
+        .iter()
+        .map(|name| format!("{name}: {}", plural(name)))
+        .collect();
+    insta::assert_snapshot!(plurals.join("\n"), @r#"
+        OrderLine: OrderLines
+        Category: Categories
+        SalesPerson: SalesPeople
+        Address: Addresses
+        A: As
+        Status: Statuses
+        Box: Boxes
+        News: News
+        Staff: Staff
+        URL: URLs
+        Data: Data
+        "#);
+}
+
+#[test]
+fn external_tables_are_mapped_as_they_stand() {
+    let model = model(
+        r#"
+[entity.Order]
+table = "orders"
+external = true
+key = ["OrderID"]
+[entity.Order.attributes]
+OrderID = { type = "Integer", column = "order_id", column_type = "smallint" }
+CustomerID = { type = "String", length = 5, column = "customer_id" }
+[entity.Order.associations]
+Customer = { to = "Customer", foreign_key = ["CustomerID"], inverse = "Orders" }
+Details = { to = "Detail", many = true, contained = true, inverse = "Order", foreign_key = ["OrderID"] }
+[entity.Detail]
+table = "order_details"
+external = true
+key = ["OrderID", "ProductID"]
+[entity.Detail.attributes]
+OrderID = { type = "Integer", column = "order_id" }
+ProductID = { type = "Integer", column = "product_id" }
+[entity.Customer]
+table = "customers"
+external = true
+key = ["CustomerID"]
+[entity.Customer.attributes]
+CustomerID = { type = "String", length = 5, column = "customer_id" }
+[entity.Customer.associations]
+Types = { to = "Order", many_to_many = true, table = "customer_types", columns = ["customer_id", "order_id"] }
+"#,
+    );
+    insta::assert_snapshot!(outlines(&model), @r#"
+        Order in orders (Orders)
+          OrderID: Integer Data in order_id required
+          CustomerID: String Data in customer_id
+          Customer -> Customer [] Prevent own ["customer_id"]
+          Details -> Detail ["many", "contained"] Cascade target ["order_id"]
+          (unnamed) -> Customer ["many"] Cascade customer_types ["order_id"] ["customer_id"]
+        Detail in order_details (Details)
+          OrderID: Integer Data in order_id required
+          ProductID: Integer Data in product_id required
+          Order -> Order ["required"] Cascade own ["order_id"]
+        Customer in customers (Customers)
+          CustomerID: String Data in customer_id required
+          Types -> Order ["many"] Cascade customer_types ["customer_id"] ["order_id"]
+          Orders -> Order ["many"] Prevent target ["customer_id"]
+        "#);
+}

@@ -9,26 +9,68 @@ fn names_are_identifiers() {
 "na-me" = "String"
 "" = "String"
 _ = "String"
-[entity.Größe.attributes]
-Maß = "Integer"
+[entity."Größe".attributes]
+"Maß" = "Integer"
 [enumeration.E]
 values = ["A B", "ok"]
 [role."a.b"]
 "#;
     insta::assert_snapshot!(check(text), @r#"
-        error[syntax]: not TOML: invalid unquoted key, expected letters, numbers, `-`, `_`
-         --> model/shop.toml:6:11
+        error[invalid-name]: `Order Line` is not a name: it contains ` `
+         --> model/shop.toml:1:9
           |
-        6 | [entity.Größe.attributes]
-          |           ^^
-
-        error[syntax]: not TOML: invalid unquoted key, expected letters, numbers, `-`, `_`
-         --> model/shop.toml:7:3
+        1 | [entity."Order Line".attributes]
+          |         ^^^^^^^^^^^^
           |
-        7 | Maß = "Integer"
-          |   ^
+          = help: a name starts with a letter or `_` and goes on with letters, digits and `_`: `OrderLine`
 
-        2 errors
+        error[invalid-name]: `1st` is not a name: it starts with `1`
+         --> model/shop.toml:2:1
+          |
+        2 | "1st" = "String"
+          | ^^^^^
+          |
+          = help: a name starts with a letter or `_` and goes on with letters, digits and `_`: `st`
+
+        error[invalid-name]: `na-me` is not a name: it contains `-`
+         --> model/shop.toml:3:1
+          |
+        3 | "na-me" = "String"
+          | ^^^^^^^
+          |
+          = help: a name starts with a letter or `_` and goes on with letters, digits and `_`: `NaMe`
+
+        error[invalid-name]: the name is empty
+         --> model/shop.toml:4:1
+          |
+        4 | "" = "String"
+          | ^^
+
+        error[invalid-name]: `_` is not a name: it has no letter
+         --> model/shop.toml:5:1
+          |
+        5 | _ = "String"
+          | ^
+          |
+          = help: a name starts with a letter or `_` and goes on with letters, digits and `_`
+
+        error[invalid-name]: `A B` is not a name: it contains ` `
+         --> model/shop.toml:9:11
+          |
+        9 | values = ["A B", "ok"]
+          |           ^^^^^
+          |
+          = help: a name starts with a letter or `_` and goes on with letters, digits and `_`: `AB`
+
+        error[invalid-name]: `a.b` is not a name: it contains `.`
+          --> model/shop.toml:10:7
+           |
+        10 | [role."a.b"]
+           |       ^^^^^
+           |
+           = help: a name starts with a letter or `_` and goes on with letters, digits and `_`: `AB`
+
+        7 errors
         "#);
 }
 
@@ -157,8 +199,9 @@ Name = "String"
 extends = "A"
 [entity.B.attributes]
 Name = "String"
+[entity.Order]
 [entity.C]
-collection = "As"
+collection = "Orders"
 [enumeration.A]
 values = ["X", "X"]
 "#;
@@ -180,15 +223,26 @@ values = ["X", "X"]
         6 | Name = "String"
           | ^^^^ given again here
 
+        error[duplicate-name]: the collection `Orders` is given twice
+         --> model/shop.toml:9:14
+          |
+        7 | [entity.Order]
+          |         ----- first given here
+        8 | [entity.C]
+        9 | collection = "Orders"
+          |              ^^^^^^^^ given again here
+          |
+          = help: give one of them another name with `collection`
+
         error[duplicate-name]: the value `X` is given twice
-          --> model/shop.toml:10:16
+          --> model/shop.toml:11:16
            |
-        10 | values = ["X", "X"]
+        11 | values = ["X", "X"]
            |           ---  ^^^ given again here
            |           |
            |           first given here
 
-        3 errors
+        4 errors
         "#);
 }
 
@@ -246,17 +300,6 @@ Self = { to = "Box", many_to_many = true, columns = ["box", "BOX"] }
           |
           = help: names that differ in letter case only are one name to a database: give another with `table`
 
-        error[database-name-clash]: the primary key of ITEM and the primary key of Item would both be called `pk_item`
-         --> model/shop.toml:6:9
-          |
-        1 | [entity.Item.attributes]
-          |         ---- the other
-        ...
-        6 | [entity.ITEM]
-          |         ^^^^
-          |
-          = help: rename a table or a column with `table` or `column`; indexes need different columns
-
         error[database-name-clash]: the table `item` is used twice
          --> model/shop.toml:9:53
           |
@@ -278,7 +321,7 @@ Self = { to = "Box", many_to_many = true, columns = ["box", "BOX"] }
            |
            = help: name the columns of the table with `columns`: this side first
 
-        7 errors
+        6 errors
         "#);
 }
 
@@ -398,7 +441,7 @@ external = false
 Name = "String"
 "#;
     insta::assert_snapshot!(check(text), @r#"
-        error[base-only]: a specialisation cannot have a `key` of its own
+        error[base-only]: a specialisation cannot have its own `key`
          --> model/shop.toml:4:7
           |
         4 | key = ["Name"]
@@ -406,7 +449,7 @@ Name = "String"
           |
           = help: one table holds the whole hierarchy: say it at Party, or leave it out
 
-        error[base-only]: a specialisation cannot have a `table` of its own
+        error[base-only]: a specialisation cannot have its own `table`
          --> model/shop.toml:5:9
           |
         5 | table = "person"
@@ -414,7 +457,7 @@ Name = "String"
           |
           = help: one table holds the whole hierarchy: say it at Party, or leave it out
 
-        error[base-only]: a specialisation cannot have a `external` of its own
+        error[base-only]: a specialisation cannot have its own `external`
          --> model/shop.toml:6:12
           |
         6 | external = false
@@ -494,15 +537,7 @@ renamed_from = "F"
            |
            = help: known keys here: values, label, description
 
-        error[not-applicable]: an enumeration needs no `renamed_from`
-          --> model/shop.toml:11:16
-           |
-        11 | renamed_from = "F"
-           |                ^^^
-           |
-           = help: its name is not stored: leave it out
-
-        7 errors
+        6 errors
         "#);
 }
 

@@ -140,11 +140,11 @@ where = "Owner/Region eq $user/Region and Credit lt 5"
         16 | create = "Name gt 5"
            |                   ^ expected text in single quotes
 
-        error[invalid-expression]: '\n' cannot stand here
-          --> model/shop.toml:18:16
+        error[invalid-expression]: 'y' is no Integer
+          --> model/shop.toml:19:13
            |
-        18 | Name eq 'x' and
-           |                ^ expected a blank behind the operator
+        19 |   Credit eq 'y'"""
+           |             ^ expected a number without quotes
 
         error[invalid-expression]: a condition is needed here, this is Integer
           --> model/shop.toml:20:31
