@@ -1,1 +1,22 @@
-//! Stub.
+//! The web tier: connections and static content.
+//!
+//! Owns: the accept loop with its limits and time-outs, request ids, draining ([`server`]); the folder
+//! that is served at `/` ([`static_content`]).
+//!
+//! Does not own: any database, any model, any route. Who serves which path is the binary's decision;
+//! this crate is given one function from request to response.
+//!
+//! Invariants:
+//! - A path of a request never reaches the file system: it is a key of a map made at load.
+//! - A response is made from bytes and headers prepared at load; compression never happens in a request.
+//! - Nothing that a client sends or withholds keeps a connection for ever, nor costs memory without bound.
+//!
+//! Start reading at [`server::serve`] and [`static_content::StaticContent::respond`].
+
+pub mod body;
+pub mod request_id;
+pub mod server;
+pub mod static_content;
+
+pub use body::Body;
+pub use static_content::{LoadError, StaticContent};

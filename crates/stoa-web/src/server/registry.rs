@@ -1,0 +1,282 @@
+//! All connections of a server, and what each is doing.
+
+use std::collections::HashMap;
+use std::sync::atomic::{AtomicBool, AtomicU8, AtomicU64, Ordering};
+use std::sync::{Arc, Mutex, PoisonError};
+use std::time::{Duration, Instant};
+
+use futures_util::task::AtomicWaker;
+use tokio::sync::Notify;
+
+use super::Config;
+
+/// Bytes and connections of a server since its start.
+#[derive(Debug, Default)]
+pub struct Traffic {
+    /// Bytes received, headers included.
+    pub bytes_in: AtomicU64,
+    /// Bytes sent, headers included.
+    pub bytes_out: AtomicU64,
+    /// Connections that were accepted.
+    pub connections_accepted: AtomicU64,
+    /// Connections at present.
+    pub connections_open: AtomicU64,
+    /// Connections ended by a time limit, or to make room.
+    pub connections_ended: AtomicU64,
+}
+
+/// What a connection is doing.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[repr(u8)]
+pub(super) enum Phase {
+    /// Waiting for a request.
+    Idle,
+    /// Reading the headers of a request.
+    Headers,
+    /// Working on a request.
+    Working,
+    /// The client takes nothing of the response.
+    Stalled,
+}
+
+const PHASES: [Phase; 4] = [Phase::Idle, Phase::Headers, Phase::Working, Phase::Stalled];
+
+/// Time that an idle connection gets to close when it is told to.
+const CLOSING: Duration = Duration::from_secs(5);
+
+/// What a connection is told.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd)]
+#[repr(u8)]
+pub(super) enum Command {
+    Continue,
+    Drain,
+    Cut,
+}
+
+/// What a connection and the registry tell each other.
+#[derive(Debug)]
+pub(super) struct Status {
+    number: u64,
+    started: Instant,
+    /// Phase in the low 8 bits, milliseconds since the registry's start above.
+    phase: AtomicU64,
+    /// A response is not yet handed to the connection whole.
+    in_request: AtomicBool,
+    command: AtomicU8,
+    waker: AtomicWaker,
+    pub(super) traffic: Arc<Traffic>,
+}
+
+impl Status {
+    fn enter(&self, phase: Phase) {
+        let since = u64::try_from(self.started.elapsed().as_millis()).unwrap_or(u64::MAX >> 8);
+        self.phase.store((since << 8) | phase as u64, Ordering::Relaxed);
+    }
+
+    /// A request has come.
+    pub(super) fn begin(&self) {
+        self.in_request.store(true, Ordering::Relaxed);
+        self.enter(Phase::Working);
+    }
+
+    /// All of its response is in the hands of the connection, which may still have to write it.
+    pub(super) fn finish(&self) {
+        self.in_request.store(false, Ordering::Relaxed);
+        if self.phase() != Phase::Stalled {
+            self.enter(Phase::Idle);
+        }
+    }
+
+    /// The client has sent something.
+    pub(super) fn read(&self, bytes: usize) {
+        self.traffic.bytes_in.fetch_add(bytes as u64, Ordering::Relaxed);
+        if self.phase() == Phase::Idle {
+            self.enter(Phase::Headers);
+        }
+    }
+
+    /// The client has taken something.
+    pub(super) fn written(&self, bytes: usize) {
+        self.traffic.bytes_out.fetch_add(bytes as u64, Ordering::Relaxed);
+        if self.phase() == Phase::Stalled {
+            let working = self.in_request.load(Ordering::Relaxed);
+            self.enter(if working { Phase::Working } else { Phase::Idle });
+        }
+    }
+
+    /// The client takes nothing although there is something.
+    pub(super) fn stalled(&self) {
+        if matches!(self.phase(), Phase::Idle | Phase::Working) {
+            self.enter(Phase::Stalled);
+        }
+    }
+
+    pub(super) fn phase(&self) -> Phase {
+        PHASES[(self.phase.load(Ordering::Relaxed) & 0xff) as usize % PHASES.len()]
+    }
+
+    fn since(&self) -> u64 {
+        self.phase.load(Ordering::Relaxed) >> 8
+    }
+
+    /// The present command; the task is woken when it changes.
+    pub(super) fn command(&self, context: &std::task::Context<'_>) -> Command {
+        self.waker.register(context.waker());
+        match self.command.load(Ordering::Acquire) {
+            0 => Command::Continue,
+            1 => Command::Drain,
+            _ => Command::Cut,
+        }
+    }
+
+    /// Returns whether that is news.
+    fn tell(&self, command: Command) -> bool {
+        let before = self.command.fetch_max(command as u8, Ordering::Release);
+        if before < command as u8 {
+            self.waker.wake();
+        }
+        before == Command::Continue as u8
+    }
+}
+
+/// A connection's place in the registry; leaving it makes room.
+#[derive(Debug)]
+pub(super) struct Place {
+    pub(super) status: Arc<Status>,
+    registry: Arc<Registry>,
+}
+
+impl Drop for Place {
+    fn drop(&mut self) {
+        self.registry.lock().remove(&self.status.number);
+        self.registry.traffic.connections_open.fetch_sub(1, Ordering::Relaxed);
+        self.registry.left.notify_waiters();
+    }
+}
+
+#[derive(Debug)]
+pub(super) struct Registry {
+    config: Config,
+    started: Instant,
+    next: AtomicU64,
+    connections: Mutex<HashMap<u64, Arc<Status>>>,
+    left: Notify,
+    traffic: Arc<Traffic>,
+}
+
+impl Registry {
+    pub(super) fn new(config: Config, traffic: Arc<Traffic>) -> Self {
+        Self {
+            config,
+            started: Instant::now(),
+            next: AtomicU64::new(0),
+            connections: Mutex::new(HashMap::new()),
+            left: Notify::new(),
+            traffic,
+        }
+    }
+
+    fn lock(&self) -> std::sync::MutexGuard<'_, HashMap<u64, Arc<Status>>> {
+        self.connections.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    pub(super) fn enter(self: &Arc<Self>) -> Place {
+        let status = Arc::new(Status {
+            number: self.next.fetch_add(1, Ordering::Relaxed),
+            started: self.started,
+            phase: AtomicU64::new(0),
+            in_request: AtomicBool::new(false),
+            command: AtomicU8::new(0),
+            waker: AtomicWaker::new(),
+            traffic: Arc::clone(&self.traffic),
+        });
+        status.enter(Phase::Idle);
+        self.lock().insert(status.number, Arc::clone(&status));
+        self.traffic.connections_accepted.fetch_add(1, Ordering::Relaxed);
+        self.traffic.connections_open.fetch_add(1, Ordering::Relaxed);
+        Place { status, registry: Arc::clone(self) }
+    }
+
+    /// Waits until there is room for one more connection, and makes some if an idle one can go.
+    pub(super) async fn room(&self) {
+        loop {
+            let left = self.left.notified();
+            {
+                let connections = self.lock();
+                if connections.len() < self.config.connections {
+                    return;
+                }
+                let idle = connections.values().filter(|status| status.phase() == Phase::Idle);
+                if let Some(longest) = idle.min_by_key(|status| status.since())
+                    && longest.tell(Command::Drain)
+                {
+                    self.traffic.connections_ended.fetch_add(1, Ordering::Relaxed);
+                }
+            }
+            // An idle connection may appear without another leaving: look again.
+            let _ = tokio::time::timeout(Duration::from_millis(200), left).await;
+        }
+    }
+
+    /// Ends what takes too long, for ever.
+    pub(super) async fn sweep(&self) {
+        let shortest =
+            self.config.header_timeout.min(self.config.idle_timeout).min(self.config.stall_timeout);
+        let mut interval = tokio::time::interval((shortest / 4).clamp(
+            Duration::from_millis(10),
+            Duration::from_secs(1),
+        ));
+        interval.set_missed_tick_behavior(tokio::time::MissedTickBehavior::Delay);
+        loop {
+            interval.tick().await;
+            let now = self.started.elapsed();
+            for status in self.lock().values() {
+                let limit = match status.phase() {
+                    Phase::Idle => self.config.idle_timeout,
+                    Phase::Headers => self.config.header_timeout,
+                    Phase::Stalled => self.config.stall_timeout,
+                    Phase::Working => continue,
+                };
+                let lasted = now.saturating_sub(Duration::from_millis(status.since()));
+                if lasted > limit {
+                    // A request may just be arriving on an idle connection: it is closed gently first.
+                    let gently = status.phase() == Phase::Idle && lasted < limit + CLOSING;
+                    let command = if gently { Command::Drain } else { Command::Cut };
+                    if status.tell(command) {
+                        tracing::debug!(connection.phase = ?status.phase(), "a connection took too long");
+                        self.traffic.connections_ended.fetch_add(1, Ordering::Relaxed);
+                    }
+                }
+            }
+        }
+    }
+
+    /// Lets each connection finish its request and close.
+    pub(super) fn drain(&self) {
+        for status in self.lock().values() {
+            status.tell(Command::Drain);
+        }
+    }
+
+    /// Cuts all connections; returns how many.
+    pub(super) fn cut(&self) -> usize {
+        let connections = self.lock();
+        for status in connections.values() {
+            status.tell(Command::Cut);
+        }
+        connections.len()
+    }
+
+    /// Waits until no connection is left.
+    pub(super) async fn empty(&self) {
+        loop {
+            let left = self.left.notified();
+            tokio::pin!(left);
+            left.as_mut().enable();
+            if self.lock().is_empty() {
+                return;
+            }
+            left.await;
+        }
+    }
+}
