@@ -47,7 +47,11 @@ impl Body {
 
 impl From<Bytes> for Body {
     fn from(bytes: Bytes) -> Self {
-        if bytes.is_empty() { Self::Empty } else { Self::Full(bytes) }
+        if bytes.is_empty() {
+            Self::Empty
+        } else {
+            Self::Full(bytes)
+        }
     }
 }
 
@@ -91,7 +95,11 @@ impl http_body::Body for Body {
                 Poll::Ready(Some(Ok(Frame::data(bytes))))
             }
             Self::Parts(parts) => parts.poll_bytes(context).map(|next| {
-                next.map(|result| result.map(Frame::data).map_err(|error| Box::new(error) as BodyError))
+                next.map(|result| {
+                    result
+                        .map(Frame::data)
+                        .map_err(|error| Box::new(error) as BodyError)
+                })
             }),
             Self::Stream(body) => body.as_mut().poll_frame(context),
         }
@@ -154,7 +162,11 @@ impl Parts {
     #[must_use]
     pub fn new(parts: VecDeque<Part>) -> Self {
         let remaining = parts.iter().map(Part::length).sum();
-        Self { parts, remaining, reading: None }
+        Self {
+            parts,
+            remaining,
+            reading: None,
+        }
     }
 
     fn poll_bytes(&mut self, context: &mut Context<'_>) -> Poll<Option<io::Result<Bytes>>> {
@@ -181,7 +193,11 @@ impl Parts {
                 Some(Part::Disk { length: 0, .. }) => {
                     self.parts.pop_front();
                 }
-                Some(Part::Disk { file, offset, length }) => {
+                Some(Part::Disk {
+                    file,
+                    offset,
+                    length,
+                }) => {
                     let (source, start, size) = (Arc::clone(file), *offset, (*length).min(CHUNK));
                     *offset += size;
                     *length -= size;

@@ -30,7 +30,9 @@ pub fn accept_or_make(headers: &HeaderMap) -> HeaderValue {
 
 fn is_sane(id: &[u8]) -> bool {
     (1..=LONGEST).contains(&id.len())
-        && id.iter().all(|byte| byte.is_ascii_alphanumeric() || matches!(byte, b'.' | b'_' | b'-'))
+        && id
+            .iter()
+            .all(|byte| byte.is_ascii_alphanumeric() || matches!(byte, b'.' | b'_' | b'-'))
 }
 
 /// Eight characters of the process, a dash, and a counter: unique without a system call for each request.

@@ -1,5 +1,12 @@
 //! The server over real connections.
 
+#![allow(
+    clippy::unwrap_used,
+    clippy::expect_used,
+    clippy::panic,
+    reason = "a test fails by panicking"
+)]
+
 use std::net::SocketAddr;
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex};
@@ -47,7 +54,10 @@ impl Observer for Log {
 
     fn finish(&self, exchange: String, finished: Finished) {
         let status = finished.status.map_or(0, |status| status.as_u16());
-        let line = format!("{exchange} {status} {} {}", finished.bytes, finished.aborted);
+        let line = format!(
+            "{exchange} {status} {} {}",
+            finished.bytes, finished.aborted
+        );
         self.lines.lock().unwrap().push(line);
         self.added.notify_waiters();
     }
@@ -84,7 +94,10 @@ fn start(config: Config) -> Server {
                 }
                 "/large" => Response::new(Body::from(Bytes::from(vec![b'x'; 64 << 20]))),
                 "/id" => {
-                    let id = request.headers()["x-request-id"].to_str().unwrap().to_owned();
+                    let id = request.headers()["x-request-id"]
+                        .to_str()
+                        .unwrap()
+                        .to_owned();
                     Response::new(Body::from(id))
                 }
                 _ => Response::new(Body::from("hello")),
@@ -99,7 +112,15 @@ fn start(config: Config) -> Server {
         Arc::clone(&traffic),
         shutdown.clone(),
     ));
-    Server { address, shutdown, task, log, traffic, go, working }
+    Server {
+        address,
+        shutdown,
+        task,
+        log,
+        traffic,
+        go,
+        working,
+    }
 }
 
 impl Server {
@@ -127,7 +148,11 @@ async fn read_to(stream: &mut TcpStream, end: &str) -> String {
             .await
             .expect("an answer in time")
             .unwrap();
-        assert!(read > 0, "closed after {:?}", String::from_utf8_lossy(&bytes));
+        assert!(
+            read > 0,
+            "closed after {:?}",
+            String::from_utf8_lossy(&bytes)
+        );
         bytes.extend_from_slice(&buffer[..read]);
     }
     String::from_utf8(bytes).unwrap()
@@ -152,12 +177,21 @@ async fn answers_and_keeps_alive() {
         send(&mut stream, GET).await;
         let answer = read_to(&mut stream, "hello").await;
         assert!(answer.starts_with("HTTP/1.1 200 OK\r\n"), "{answer}");
-        assert!(answer.contains("x-content-type-options: nosniff\r\n"), "{answer}");
+        assert!(
+            answer.contains("x-content-type-options: nosniff\r\n"),
+            "{answer}"
+        );
         assert!(answer.contains("content-length: 5\r\n"), "{answer}");
         assert!(answer.contains("date: "), "{answer}");
     }
-    assert_eq!(server.traffic.connections_accepted.load(Ordering::Relaxed), 1);
-    assert_eq!(server.traffic.bytes_in.load(Ordering::Relaxed), 3 * GET.len() as u64);
+    assert_eq!(
+        server.traffic.connections_accepted.load(Ordering::Relaxed),
+        1
+    );
+    assert_eq!(
+        server.traffic.bytes_in.load(Ordering::Relaxed),
+        3 * GET.len() as u64
+    );
     assert!(server.traffic.bytes_out.load(Ordering::Relaxed) > 3 * 100);
     server.log.line("/ 200 5 false").await;
 }
@@ -166,15 +200,26 @@ async fn answers_and_keeps_alive() {
 async fn request_ids() {
     let server = start(Config::default());
     let mut stream = server.connect().await;
-    send(&mut stream, "GET /id HTTP/1.1\r\nHost: x\r\nX-Request-Id: my-id.1\r\n\r\n").await;
+    send(
+        &mut stream,
+        "GET /id HTTP/1.1\r\nHost: x\r\nX-Request-Id: my-id.1\r\n\r\n",
+    )
+    .await;
     let answer = read_to(&mut stream, "my-id.1").await;
     assert!(answer.contains("x-request-id: my-id.1\r\n"), "{answer}");
     // Any other is replaced, for the handler too.
-    send(&mut stream, "GET /id HTTP/1.1\r\nHost: x\r\nX-Request-Id: a b\r\nConnection: close\r\n\r\n").await;
+    send(
+        &mut stream,
+        "GET /id HTTP/1.1\r\nHost: x\r\nX-Request-Id: a b\r\nConnection: close\r\n\r\n",
+    )
+    .await;
     let answer = read_all(&mut stream).await;
     let body = answer.rsplit("\r\n").next().unwrap();
     assert_eq!(body.len(), 16, "{answer}");
-    assert!(answer.contains(&format!("x-request-id: {body}\r\n")), "{answer}");
+    assert!(
+        answer.contains(&format!("x-request-id: {body}\r\n")),
+        "{answer}"
+    );
 }
 
 #[tokio::test]
@@ -191,12 +236,30 @@ async fn a_panic_is_a_500_and_the_connection_survives() {
 
 #[tokio::test]
 async fn header_limits() {
-    let config = Config { header_bytes: 16 * 1024, ..Config::default() };
+    let config = Config {
+        header_bytes: 16 * 1024,
+        ..Config::default()
+    };
     let server = start(config);
     for (request, status) in [
-        (format!("GET / HTTP/1.1\r\nHost: x\r\nX: {}\r\n\r\n", "y".repeat(20_000)), "431"),
-        (format!("GET / HTTP/1.1\r\nHost: x\r\n{}\r\n", "a: b\r\n".repeat(101)), "431"),
-        (format!("GET /{} HTTP/1.1\r\nHost: x\r\n\r\n", "y".repeat(70_000)), "4"),
+        (
+            format!(
+                "GET / HTTP/1.1\r\nHost: x\r\nX: {}\r\n\r\n",
+                "y".repeat(20_000)
+            ),
+            "431",
+        ),
+        (
+            format!(
+                "GET / HTTP/1.1\r\nHost: x\r\n{}\r\n",
+                "a: b\r\n".repeat(101)
+            ),
+            "431",
+        ),
+        (
+            format!("GET /{} HTTP/1.1\r\nHost: x\r\n\r\n", "y".repeat(70_000)),
+            "4",
+        ),
         ("nonsense\r\n\r\n".to_owned(), "400"),
     ] {
         let mut stream = server.connect().await;
@@ -249,7 +312,10 @@ async fn a_request_that_takes_long_is_not_idle() {
 
 #[tokio::test]
 async fn a_client_that_takes_nothing_is_cut() {
-    let server = start(Config { stall_timeout: Duration::from_millis(200), ..Config::default() });
+    let server = start(Config {
+        stall_timeout: Duration::from_millis(200),
+        ..Config::default()
+    });
     let mut stream = server.connect().await;
     send(&mut stream, "GET /large HTTP/1.1\r\nHost: x\r\n\r\n").await;
     let ended = || server.traffic.connections_ended.load(Ordering::Relaxed);
@@ -265,7 +331,10 @@ async fn a_client_that_takes_nothing_is_cut() {
 
 #[tokio::test]
 async fn at_the_limit_an_idle_connection_makes_room() {
-    let server = start(Config { connections: 2, ..Config::default() });
+    let server = start(Config {
+        connections: 2,
+        ..Config::default()
+    });
     let mut busy = server.connect().await;
     send(&mut busy, "GET /wait HTTP/1.1\r\nHost: x\r\n\r\n").await;
     server.until_working(1).await;
@@ -296,14 +365,20 @@ async fn drains() {
     assert!(!server.task.is_finished());
     server.go.notify_one();
     let answer = read_all(&mut busy).await;
-    assert!(answer.contains("connection: close\r\n") && answer.ends_with("waited"), "{answer}");
+    assert!(
+        answer.contains("connection: close\r\n") && answer.ends_with("waited"),
+        "{answer}"
+    );
     assert_eq!(server.task.await.unwrap(), Drained { cut: 0 });
     assert!(TcpStream::connect(server.address).await.is_err());
 }
 
 #[tokio::test]
 async fn cuts_what_does_not_finish_in_time() {
-    let server = start(Config { drain_timeout: Duration::from_millis(50), ..Config::default() });
+    let server = start(Config {
+        drain_timeout: Duration::from_millis(50),
+        ..Config::default()
+    });
     let mut busy = server.connect().await;
     send(&mut busy, "GET /wait HTTP/1.1\r\nHost: x\r\n\r\n").await;
     server.until_working(1).await;

@@ -1,5 +1,12 @@
 //! Static content, request by request.
 
+#![allow(
+    clippy::unwrap_used,
+    clippy::expect_used,
+    clippy::panic,
+    reason = "a test fails by panicking"
+)]
+
 use std::fs;
 use std::path::Path;
 use std::time::{Duration, SystemTime};
@@ -22,7 +29,12 @@ fn write(folder: &Path, path: &str, content: &[u8]) {
     fs::create_dir_all(path.parent().unwrap()).unwrap();
     fs::write(&path, content).unwrap();
     let modified = SystemTime::UNIX_EPOCH + Duration::from_secs(1_600_000_000);
-    fs::File::options().write(true).open(&path).unwrap().set_modified(modified).unwrap();
+    fs::File::options()
+        .write(true)
+        .open(&path)
+        .unwrap()
+        .set_modified(modified)
+        .unwrap();
 }
 
 fn long_text() -> String {
@@ -70,7 +82,9 @@ struct Answer {
 
 impl Answer {
     fn header(&self, name: &str) -> &str {
-        self.headers.get(name).map_or("", |value| value.to_str().unwrap())
+        self.headers
+            .get(name)
+            .map_or("", |value| value.to_str().unwrap())
     }
 
     fn text(&self) -> &str {
@@ -96,7 +110,11 @@ impl Site {
         {
             assert_eq!(length.to_str().unwrap(), body.len().to_string(), "{path}");
         }
-        Answer { status: parts.status.as_u16(), headers: parts.headers, body }
+        Answer {
+            status: parts.status.as_u16(),
+            headers: parts.headers,
+            body,
+        }
     }
 
     async fn get(&self, path: &str, headers: &[(&str, &str)]) -> Answer {
@@ -110,15 +128,50 @@ async fn serves_files_and_folders() {
     for (path, status, content_type, body) in [
         ("/", 200, "text/html; charset=utf-8", "<h1>Home</h1>"),
         ("/?x=1", 200, "text/html; charset=utf-8", "<h1>Home</h1>"),
-        ("/index.html", 200, "text/html; charset=utf-8", "<h1>Home</h1>"),
+        (
+            "/index.html",
+            200,
+            "text/html; charset=utf-8",
+            "<h1>Home</h1>",
+        ),
         ("/sub/", 200, "text/html; charset=utf-8", "<h1>Sub</h1>"),
-        ("/sub/b%20c+d.txt", 200, "text/plain; charset=utf-8", "spaced"),
-        ("/sub/b%20c%2Bd.txt", 200, "text/plain; charset=utf-8", "spaced"),
-        ("/sub/%C3%A4.txt", 200, "text/plain; charset=utf-8", "umlaut"),
-        ("/sub/50%2525.txt", 200, "text/plain; charset=utf-8", "percent"),
-        ("/%69ndex.html", 200, "text/html; charset=utf-8", "<h1>Home</h1>"),
+        (
+            "/sub/b%20c+d.txt",
+            200,
+            "text/plain; charset=utf-8",
+            "spaced",
+        ),
+        (
+            "/sub/b%20c%2Bd.txt",
+            200,
+            "text/plain; charset=utf-8",
+            "spaced",
+        ),
+        (
+            "/sub/%C3%A4.txt",
+            200,
+            "text/plain; charset=utf-8",
+            "umlaut",
+        ),
+        (
+            "/sub/50%2525.txt",
+            200,
+            "text/plain; charset=utf-8",
+            "percent",
+        ),
+        (
+            "/%69ndex.html",
+            200,
+            "text/html; charset=utf-8",
+            "<h1>Home</h1>",
+        ),
         ("/inside.bin", 200, "application/octet-stream", "0123456789"),
-        ("/.well-known/security.txt", 200, "text/plain; charset=utf-8", "contact"),
+        (
+            "/.well-known/security.txt",
+            200,
+            "text/plain; charset=utf-8",
+            "contact",
+        ),
         ("/empty.txt", 200, "text/plain; charset=utf-8", ""),
         ("/bare/a.txt", 200, "text/plain; charset=utf-8", "a"),
     ] {
@@ -180,10 +233,19 @@ async fn nothing_escapes() {
     ] {
         let answer = site.get(path, &[]).await;
         assert_eq!(answer.status, 404, "{path}: {}", answer.text());
-        assert_eq!(answer.text(), "There is nothing at this address.\n", "{path}");
+        assert_eq!(
+            answer.text(),
+            "There is nothing at this address.\n",
+            "{path}"
+        );
     }
     let mut skipped = site.content.snapshot().skipped().join("\n");
-    skipped = skipped.replace(&*fs::canonicalize(site.folder.path()).unwrap().to_string_lossy(), "");
+    skipped = skipped.replace(
+        &*fs::canonicalize(site.folder.path())
+            .unwrap()
+            .to_string_lossy(),
+        "",
+    );
     insta::assert_snapshot!(skipped, @r"
     /web/dangling is not served: it leads nowhere
     /web/link.txt is not served: it is a link that leads out of the folder
@@ -205,17 +267,35 @@ async fn folders_get_their_slash() {
 #[tokio::test]
 async fn methods() {
     let site = site();
-    for method in [Method::POST, Method::PUT, Method::PATCH, Method::DELETE, Method::TRACE] {
+    for method in [
+        Method::POST,
+        Method::PUT,
+        Method::PATCH,
+        Method::DELETE,
+        Method::TRACE,
+    ] {
         let answer = site.request(method.clone(), "/", &[]).await;
-        assert_eq!((answer.status, answer.header("allow")), (405, "GET, HEAD, OPTIONS"), "{method}");
+        assert_eq!(
+            (answer.status, answer.header("allow")),
+            (405, "GET, HEAD, OPTIONS"),
+            "{method}"
+        );
     }
     let answer = site.request(Method::OPTIONS, "/", &[]).await;
-    assert_eq!((answer.status, answer.header("allow")), (204, "GET, HEAD, OPTIONS"));
+    assert_eq!(
+        (answer.status, answer.header("allow")),
+        (204, "GET, HEAD, OPTIONS")
+    );
     let answer = site.request(Method::HEAD, "/long.html", &[]).await;
     assert_eq!((answer.status, answer.body.len()), (200, 0));
     assert_eq!(answer.header("content-length"), "4400");
-    let answer = site.request(Method::HEAD, "/digits.bin", &[("range", "bytes=0-1")]).await;
-    assert_eq!((answer.status, answer.header("content-length")), (200, "10"));
+    let answer = site
+        .request(Method::HEAD, "/digits.bin", &[("range", "bytes=0-1")])
+        .await;
+    assert_eq!(
+        (answer.status, answer.header("content-length")),
+        (200, "10")
+    );
     let answer = site.request(Method::HEAD, "/nothing", &[]).await;
     assert_eq!((answer.status, answer.body.len()), (404, 0));
 }
@@ -224,13 +304,19 @@ async fn methods() {
 async fn headers_of_a_file() {
     let site = site();
     let answer = site.get("/digits.bin", &[]).await;
-    assert_eq!(answer.header("etag"), "\"84d89877f0d4041efb6bf91a16f0248f\"");
+    assert_eq!(
+        answer.header("etag"),
+        "\"84d89877f0d4041efb6bf91a16f0248f\""
+    );
     assert_eq!(answer.header("last-modified"), MODIFIED);
     assert_eq!(answer.header("cache-control"), "no-cache");
     assert_eq!(answer.header("accept-ranges"), "bytes");
     assert_eq!(answer.header("vary"), "");
     let answer = site.get("/app.3f9a2c1b.js", &[]).await;
-    assert_eq!(answer.header("cache-control"), "public, max-age=31536000, immutable");
+    assert_eq!(
+        answer.header("cache-control"),
+        "public, max-age=31536000, immutable"
+    );
     let answer = site.get("/index.html", &[]).await;
     assert_eq!(answer.header("vary"), "accept-encoding");
 }
@@ -244,11 +330,23 @@ async fn conditional_requests() {
         (vec![("if-none-match", "*")], 304),
         (vec![("if-none-match", "\"other\"")], 200),
         (vec![("if-modified-since", MODIFIED)], 304),
-        (vec![("if-modified-since", "Sun, 13 Sep 2020 12:26:39 GMT")], 200),
+        (
+            vec![("if-modified-since", "Sun, 13 Sep 2020 12:26:39 GMT")],
+            200,
+        ),
         (vec![("if-match", "\"other\"")], 412),
         (vec![("if-match", etag.as_str())], 200),
-        (vec![("if-unmodified-since", "Sun, 13 Sep 2020 12:26:39 GMT")], 412),
-        (vec![("if-none-match", "\"other\""), ("if-modified-since", MODIFIED)], 200),
+        (
+            vec![("if-unmodified-since", "Sun, 13 Sep 2020 12:26:39 GMT")],
+            412,
+        ),
+        (
+            vec![
+                ("if-none-match", "\"other\""),
+                ("if-modified-since", MODIFIED),
+            ],
+            200,
+        ),
     ] {
         let answer = site.get("/long.html", &headers).await;
         assert_eq!(answer.status, status, "{headers:?}");
@@ -272,7 +370,10 @@ async fn encodings() {
         ("gzip, deflate, br, zstd", "br", unbrotli),
     ] {
         let answer = site.get("/long.html", &[("accept-encoding", accept)]).await;
-        assert_eq!((answer.status, answer.header("content-encoding")), (200, encoding));
+        assert_eq!(
+            (answer.status, answer.header("content-encoding")),
+            (200, encoding)
+        );
         assert_eq!(answer.header("vary"), "accept-encoding");
         assert!(answer.body.len() < 200, "{}", answer.body.len());
         assert_eq!(decode(&answer.body), long_text().into_bytes());
@@ -287,8 +388,13 @@ async fn encodings() {
     // Too small to gain.
     let answer = site.get("/index.html", &[("accept-encoding", "br")]).await;
     assert_eq!(answer.header("content-encoding"), "");
-    let answer = site.get("/index.html", &[("accept-encoding", "br, identity;q=0")]).await;
-    assert_eq!((answer.status, answer.header("vary")), (406, "accept-encoding"));
+    let answer = site
+        .get("/index.html", &[("accept-encoding", "br, identity;q=0")])
+        .await;
+    assert_eq!(
+        (answer.status, answer.header("vary")),
+        (406, "accept-encoding")
+    );
 }
 
 fn gunzip(bytes: &[u8]) -> Vec<u8> {
@@ -313,7 +419,12 @@ async fn check_ranges(site: &Site) {
         ("bytes=8-99", 206, "bytes 8-9/10", "89"),
         ("bytes=5-2", 200, "", "0123456789"),
         ("letters=1-2", 200, "", "0123456789"),
-        ("bytes=10-", 416, "bytes */10", "The range lies outside the file.\n"),
+        (
+            "bytes=10-",
+            416,
+            "bytes */10",
+            "The range lies outside the file.\n",
+        ),
     ] {
         let answer = site.get("/digits.bin", &[("range", range)]).await;
         assert_eq!(
@@ -322,7 +433,9 @@ async fn check_ranges(site: &Site) {
             "{range}"
         );
     }
-    let answer = site.get("/digits.bin", &[("range", "bytes=0-1,-1, 4-5")]).await;
+    let answer = site
+        .get("/digits.bin", &[("range", "bytes=0-1,-1, 4-5")])
+        .await;
     assert_eq!(answer.status, 206);
     let boundary = etag.trim_matches('"');
     assert_eq!(
@@ -352,7 +465,11 @@ async fn check_ranges(site: &Site) {
     }
     for (condition, status) in [(etag.as_str(), 206), (MODIFIED, 206), ("\"other\"", 200)] {
         let headers = [("range", "bytes=0-1"), ("if-range", condition)];
-        assert_eq!(site.get("/digits.bin", &headers).await.status, status, "{condition}");
+        assert_eq!(
+            site.get("/digits.bin", &headers).await.status,
+            status,
+            "{condition}"
+        );
     }
 }
 
@@ -363,14 +480,23 @@ async fn ranges_from_memory() {
 
 #[tokio::test]
 async fn beyond_the_memory_budget_files_are_streamed() {
-    let site = site_with(Config { memory_bytes: 0, ..Config::default() });
+    let site = site_with(Config {
+        memory_bytes: 0,
+        ..Config::default()
+    });
     let snapshot = site.content.snapshot();
     // The empty file fits.
-    assert_eq!((snapshot.memory_bytes(), snapshot.on_disk()), (0, snapshot.files() - 1));
+    assert_eq!(
+        (snapshot.memory_bytes(), snapshot.on_disk()),
+        (0, snapshot.files() - 1)
+    );
     check_ranges(&site).await;
     let answer = site.get("/long.html", &[("accept-encoding", "br")]).await;
     assert_eq!((answer.status, answer.text()), (200, long_text().as_str()));
-    assert_eq!(answer.header("etag"), self::site().get("/long.html", &[]).await.header("etag"));
+    assert_eq!(
+        answer.header("etag"),
+        self::site().get("/long.html", &[]).await.header("etag")
+    );
 
     // Content that is no longer what the tag says is not sent.
     write(&site.folder.path().join("web"), "digits.bin", b"abc");
@@ -383,9 +509,14 @@ async fn beyond_the_memory_budget_files_are_streamed() {
 #[tokio::test]
 async fn long_files_are_streamed_whole() {
     let folder = tempfile::tempdir().unwrap();
-    let bytes: Vec<u8> = (0..1_000_003_u32).map(|number| (number % 251) as u8).collect();
+    let bytes: Vec<u8> = (0..1_000_003_u32)
+        .map(|number| (number % 251) as u8)
+        .collect();
     write(folder.path(), "long.bin", &bytes);
-    let config = Config { file_memory_bytes: 1000, ..Config::default() };
+    let config = Config {
+        file_memory_bytes: 1000,
+        ..Config::default()
+    };
     let content = StaticContent::load(folder.path(), config).unwrap();
     let site = Site { folder, content };
     assert!(site.get("/long.bin", &[]).await.body == bytes);
@@ -396,11 +527,26 @@ async fn long_files_are_streamed_whole() {
 #[tokio::test]
 async fn own_error_page() {
     let site = site();
-    write(&site.folder.path().join("web"), "404.html", long_text().as_bytes());
+    write(
+        &site.folder.path().join("web"),
+        "404.html",
+        long_text().as_bytes(),
+    );
     site.content.reload().unwrap().compress();
-    let answer = site.get("/nothing", &[("accept-encoding", "gzip"), ("range", "bytes=0-1")]).await;
-    assert_eq!((answer.status, answer.header("content-encoding")), (404, "gzip"));
-    assert_eq!((answer.header("etag"), answer.header("cache-control")), ("", "no-cache"));
+    let answer = site
+        .get(
+            "/nothing",
+            &[("accept-encoding", "gzip"), ("range", "bytes=0-1")],
+        )
+        .await;
+    assert_eq!(
+        (answer.status, answer.header("content-encoding")),
+        (404, "gzip")
+    );
+    assert_eq!(
+        (answer.header("etag"), answer.header("cache-control")),
+        ("", "no-cache")
+    );
     assert_eq!(site.get("/404.html", &[]).await.status, 200);
 }
 
@@ -432,7 +578,15 @@ fn what_cannot_be_loaded() {
     let folder = tempfile::tempdir().unwrap();
     write(folder.path(), "a", b"");
     write(folder.path(), "b", b"");
-    let config = Config { most_files: 1, ..Config::default() };
-    let error = StaticContent::load(folder.path(), config).unwrap_err().to_string();
-    assert!(error.ends_with("has more than 1 files or folders; serve fewer or raise the limit"), "{error}");
+    let config = Config {
+        most_files: 1,
+        ..Config::default()
+    };
+    let error = StaticContent::load(folder.path(), config)
+        .unwrap_err()
+        .to_string();
+    assert!(
+        error.ends_with("has more than 1 files or folders; serve fewer or raise the limit"),
+        "{error}"
+    );
 }

@@ -16,9 +16,9 @@ use hyper_util::rt::TokioIo;
 use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
 use tokio::net::TcpStream;
 
+use super::Handler;
 use super::observed::{Begun, Observed, Observer};
 use super::registry::{Command, Place, Status};
-use super::Handler;
 use crate::body::Body;
 use crate::request_id::{self, X_REQUEST_ID};
 
@@ -32,7 +32,12 @@ pub(super) async fn serve<H: Handler, O: Observer>(
     let status = &place.status;
     let service = service_fn(|request| {
         status.begin();
-        answer(request, Arc::clone(status), Arc::clone(&handler), Arc::clone(&observer))
+        answer(
+            request,
+            Arc::clone(status),
+            Arc::clone(&handler),
+            Arc::clone(&observer),
+        )
     });
     let mut builder = http1::Builder::new();
     // The sweep times connections; hyper's own timer would be set anew for each request.
@@ -40,7 +45,10 @@ pub(super) async fn serve<H: Handler, O: Observer>(
         .header_read_timeout(None)
         .max_header_size(header_bytes)
         .max_buf_size((2 * header_bytes).max(128 * 1024));
-    let stream = TokioIo::new(Noted { stream, status: Arc::clone(status) });
+    let stream = TokioIo::new(Noted {
+        stream,
+        status: Arc::clone(status),
+    });
     let mut connection = pin!(builder.serve_connection(stream, service));
     let mut draining = false;
     let result = poll_fn(|context| {
@@ -71,19 +79,29 @@ async fn answer<H: Handler, O: Observer>(
     request.headers_mut().insert(X_REQUEST_ID, id.clone());
     let begun = Begun::new(&request, &id, observer, status);
     // The handler's own state is not touched after a panic: it is shared between requests anyway.
-    let handled = AssertUnwindSafe(async { handler.handle(request).await }).catch_unwind().await;
+    let handled = AssertUnwindSafe(async { handler.handle(request).await })
+        .catch_unwind()
+        .await;
     let mut response = handled.unwrap_or_else(|_| {
-        tracing::error!(request.id = id.to_str().unwrap_or_default(), "a request made the server panic");
+        tracing::error!(
+            request.id = id.to_str().unwrap_or_default(),
+            "a request made the server panic"
+        );
         internal_error()
     });
     let headers = response.headers_mut();
     headers.insert(X_REQUEST_ID, id);
-    headers.insert(header::X_CONTENT_TYPE_OPTIONS, HeaderValue::from_static("nosniff"));
+    headers.insert(
+        header::X_CONTENT_TYPE_OPTIONS,
+        HeaderValue::from_static("nosniff"),
+    );
     Ok(begun.respond(response))
 }
 
 fn internal_error() -> Response<Body> {
-    let mut response = Response::new(Body::from("The server failed. The log tells why, by the request's id.\n"));
+    let mut response = Response::new(Body::from(
+        "The server failed. The log tells why, by the request's id.\n",
+    ));
     *response.status_mut() = StatusCode::INTERNAL_SERVER_ERROR;
     let text = HeaderValue::from_static("text/plain; charset=utf-8");
     response.headers_mut().insert(header::CONTENT_TYPE, text);

@@ -123,7 +123,10 @@ pub async fn serve<H: Handler, O: Observer>(
     // Nobody may be greeted any more: the address is free for a successor.
     drop(listener);
     registry.drain();
-    if tokio::time::timeout(config.drain_timeout, registry.empty()).await.is_ok() {
+    if tokio::time::timeout(config.drain_timeout, registry.empty())
+        .await
+        .is_ok()
+    {
         sweep.abort();
         return Drained { cut: 0 };
     }
@@ -136,7 +139,9 @@ pub async fn serve<H: Handler, O: Observer>(
 fn is_of_the_client(error: &io::Error) -> bool {
     matches!(
         error.kind(),
-        io::ErrorKind::ConnectionAborted | io::ErrorKind::ConnectionReset | io::ErrorKind::ConnectionRefused
+        io::ErrorKind::ConnectionAborted
+            | io::ErrorKind::ConnectionReset
+            | io::ErrorKind::ConnectionRefused
     )
 }
 
@@ -166,4 +171,3 @@ pub fn bind(address: SocketAddr) -> io::Result<TcpListener> {
     socket.bind(address)?;
     socket.listen(4096)
 }
-

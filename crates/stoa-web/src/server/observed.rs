@@ -49,12 +49,24 @@ impl<O: Observer> Begun<O> {
         observer: Arc<O>,
         connection: Arc<Status>,
     ) -> Self {
-        Self { exchange: Some(observer.begin(request, id)), observer, connection }
+        Self {
+            exchange: Some(observer.begin(request, id)),
+            observer,
+            connection,
+        }
     }
 
     pub(super) fn respond(self, response: Response<Body>) -> Response<Observed<O>> {
-        let finished = Finished { status: Some(response.status()), bytes: 0, aborted: false };
-        response.map(|body| Observed { body, begun: self, finished })
+        let finished = Finished {
+            status: Some(response.status()),
+            bytes: 0,
+            aborted: false,
+        };
+        response.map(|body| Observed {
+            body,
+            begun: self,
+            finished,
+        })
     }
 
     fn finish(&mut self, finished: Finished) {
@@ -67,7 +79,11 @@ impl<O: Observer> Begun<O> {
 
 impl<O: Observer> Drop for Begun<O> {
     fn drop(&mut self) {
-        self.finish(Finished { status: None, bytes: 0, aborted: true });
+        self.finish(Finished {
+            status: None,
+            bytes: 0,
+            aborted: true,
+        });
     }
 }
 

@@ -70,7 +70,8 @@ pub(super) struct Status {
 impl Status {
     fn enter(&self, phase: Phase) {
         let since = u64::try_from(self.started.elapsed().as_millis()).unwrap_or(u64::MAX >> 8);
-        self.phase.store((since << 8) | phase as u64, Ordering::Relaxed);
+        self.phase
+            .store((since << 8) | phase as u64, Ordering::Relaxed);
     }
 
     /// A request has come.
@@ -89,7 +90,9 @@ impl Status {
 
     /// The client has sent something.
     pub(super) fn read(&self, bytes: usize) {
-        self.traffic.bytes_in.fetch_add(bytes as u64, Ordering::Relaxed);
+        self.traffic
+            .bytes_in
+            .fetch_add(bytes as u64, Ordering::Relaxed);
         if self.phase() == Phase::Idle {
             self.enter(Phase::Headers);
         }
@@ -97,7 +100,9 @@ impl Status {
 
     /// The client has taken something.
     pub(super) fn written(&self, bytes: usize) {
-        self.traffic.bytes_out.fetch_add(bytes as u64, Ordering::Relaxed);
+        self.traffic
+            .bytes_out
+            .fetch_add(bytes as u64, Ordering::Relaxed);
         if self.phase() == Phase::Stalled {
             let working = self.in_request.load(Ordering::Relaxed);
             self.enter(if working { Phase::Working } else { Phase::Idle });
@@ -149,7 +154,10 @@ pub(super) struct Place {
 impl Drop for Place {
     fn drop(&mut self) {
         self.registry.lock().remove(&self.status.number);
-        self.registry.traffic.connections_open.fetch_sub(1, Ordering::Relaxed);
+        self.registry
+            .traffic
+            .connections_open
+            .fetch_sub(1, Ordering::Relaxed);
         self.registry.left.notify_waiters();
     }
 }
@@ -177,7 +185,9 @@ impl Registry {
     }
 
     fn lock(&self) -> std::sync::MutexGuard<'_, HashMap<u64, Arc<Status>>> {
-        self.connections.lock().unwrap_or_else(PoisonError::into_inner)
+        self.connections
+            .lock()
+            .unwrap_or_else(PoisonError::into_inner)
     }
 
     pub(super) fn enter(self: &Arc<Self>) -> Place {
@@ -192,9 +202,16 @@ impl Registry {
         });
         status.enter(Phase::Idle);
         self.lock().insert(status.number, Arc::clone(&status));
-        self.traffic.connections_accepted.fetch_add(1, Ordering::Relaxed);
-        self.traffic.connections_open.fetch_add(1, Ordering::Relaxed);
-        Place { status, registry: Arc::clone(self) }
+        self.traffic
+            .connections_accepted
+            .fetch_add(1, Ordering::Relaxed);
+        self.traffic
+            .connections_open
+            .fetch_add(1, Ordering::Relaxed);
+        Place {
+            status,
+            registry: Arc::clone(self),
+        }
     }
 
     /// Waits until there is room for one more connection, and makes some if an idle one can go.
@@ -206,11 +223,15 @@ impl Registry {
                 if connections.len() < self.config.connections {
                     return;
                 }
-                let idle = connections.values().filter(|status| status.phase() == Phase::Idle);
+                let idle = connections
+                    .values()
+                    .filter(|status| status.phase() == Phase::Idle);
                 if let Some(longest) = idle.min_by_key(|status| status.since())
                     && longest.tell(Command::Drain)
                 {
-                    self.traffic.connections_ended.fetch_add(1, Ordering::Relaxed);
+                    self.traffic
+                        .connections_ended
+                        .fetch_add(1, Ordering::Relaxed);
                 }
             }
             // An idle connection may appear without another leaving: look again.
@@ -220,12 +241,14 @@ impl Registry {
 
     /// Ends what takes too long, for ever.
     pub(super) async fn sweep(&self) {
-        let shortest =
-            self.config.header_timeout.min(self.config.idle_timeout).min(self.config.stall_timeout);
-        let mut interval = tokio::time::interval((shortest / 4).clamp(
-            Duration::from_millis(10),
-            Duration::from_secs(1),
-        ));
+        let shortest = self
+            .config
+            .header_timeout
+            .min(self.config.idle_timeout)
+            .min(self.config.stall_timeout);
+        let mut interval = tokio::time::interval(
+            (shortest / 4).clamp(Duration::from_millis(10), Duration::from_secs(1)),
+        );
         interval.set_missed_tick_behavior(tokio::time::MissedTickBehavior::Delay);
         loop {
             interval.tick().await;
@@ -244,7 +267,9 @@ impl Registry {
                     let command = if gently { Command::Drain } else { Command::Cut };
                     if status.tell(command) {
                         tracing::debug!(connection.phase = ?status.phase(), "a connection took too long");
-                        self.traffic.connections_ended.fetch_add(1, Ordering::Relaxed);
+                        self.traffic
+                            .connections_ended
+                            .fetch_add(1, Ordering::Relaxed);
                     }
                 }
             }

@@ -15,7 +15,9 @@ const BEST_QUALITY_BYTES: usize = 512 * 1024;
 
 /// Makes the variants of a file that lack, as long as they fit into the memory left.
 pub(super) fn compress(file: &StaticFile, memory_left: &AtomicU64) {
-    let Content::Memory(content) = &file.identity.content else { return };
+    let Content::Memory(content) = &file.identity.content else {
+        return;
+    };
     if !file.compressible {
         return;
     }
@@ -32,7 +34,9 @@ pub(super) fn compress(file: &StaticFile, memory_left: &AtomicU64) {
             let length = compressed.len() as u64;
             if compressed.len() >= content.len()
                 || memory_left
-                    .fetch_update(Ordering::Relaxed, Ordering::Relaxed, |left| left.checked_sub(length))
+                    .fetch_update(Ordering::Relaxed, Ordering::Relaxed, |left| {
+                        left.checked_sub(length)
+                    })
                     .is_err()
             {
                 return None;
@@ -55,7 +59,11 @@ fn gzip(content: &[u8]) -> Option<Vec<u8>> {
 
 fn brotli(content: &[u8]) -> Option<Vec<u8>> {
     let parameters = brotli::enc::BrotliEncoderParams {
-        quality: if content.len() > BEST_QUALITY_BYTES { 9 } else { 11 },
+        quality: if content.len() > BEST_QUALITY_BYTES {
+            9
+        } else {
+            11
+        },
         lgwin: 22,
         size_hint: content.len(),
         ..Default::default()

@@ -36,7 +36,9 @@ pub(super) fn evaluate(
         if any_matches(headers, header::IF_NONE_MATCH, etag, true) {
             return Outcome::NotModified;
         }
-    } else if headers.get(header::IF_MODIFIED_SINCE).is_some_and(|since| since == last_modified)
+    } else if headers
+        .get(header::IF_MODIFIED_SINCE)
+        .is_some_and(|since| since == last_modified)
         || date(headers, header::IF_MODIFIED_SINCE).is_some_and(|since| modified <= since)
     {
         return Outcome::NotModified;
@@ -54,8 +56,16 @@ fn date(headers: &HeaderMap, name: header::HeaderName) -> Option<SystemTime> {
 }
 
 /// Whether a list of entity tags has the strong `etag` in it. `weakly`: a `W/` in the list is overlooked.
-fn any_matches(headers: &HeaderMap, name: header::HeaderName, etag: &HeaderValue, weakly: bool) -> bool {
-    headers.get_all(name).iter().any(|line| list_matches(line.as_bytes(), etag.as_bytes(), weakly))
+fn any_matches(
+    headers: &HeaderMap,
+    name: header::HeaderName,
+    etag: &HeaderValue,
+    weakly: bool,
+) -> bool {
+    headers
+        .get_all(name)
+        .iter()
+        .any(|line| list_matches(line.as_bytes(), etag.as_bytes(), weakly))
 }
 
 fn list_matches(list: &[u8], etag: &[u8], weakly: bool) -> bool {
@@ -75,8 +85,12 @@ fn list_matches(list: &[u8], etag: &[u8], weakly: bool) -> bool {
             tag => (false, tag),
         };
         // What is no list of tags matches nothing.
-        let [b'"', opaque @ ..] = tag else { return false };
-        let Some(end) = opaque.iter().position(|byte| *byte == b'"') else { return false };
+        let [b'"', opaque @ ..] = tag else {
+            return false;
+        };
+        let Some(end) = opaque.iter().position(|byte| *byte == b'"') else {
+            return false;
+        };
         if tag[..end + 2] == *etag && (weakly || !weak) {
             return true;
         }
@@ -99,7 +113,12 @@ mod tests {
         let modified = SystemTime::UNIX_EPOCH + Duration::from_secs(1_000_000);
         let last_modified = HeaderValue::from_str(&httpdate::fmt_http_date(modified)).unwrap();
         assert_eq!(last_modified, THEN);
-        let outcome = evaluate(&map, &HeaderValue::from_static("\"a\""), modified, &last_modified);
+        let outcome = evaluate(
+            &map,
+            &HeaderValue::from_static("\"a\""),
+            modified,
+            &last_modified,
+        );
         assert_eq!(outcome, expected, "{headers:?}");
     }
 
@@ -111,15 +130,28 @@ mod tests {
     #[test]
     fn if_none_match() {
         use header::{IF_MODIFIED_SINCE, IF_NONE_MATCH};
-        for list in ["\"a\"", "W/\"a\"", "*", "\"b\", \"a\"", "\"b,c\",W/\"a\"", " , \"a\" "] {
+        for list in [
+            "\"a\"",
+            "W/\"a\"",
+            "*",
+            "\"b\", \"a\"",
+            "\"b,c\",W/\"a\"",
+            " , \"a\" ",
+        ] {
             check(&[(IF_NONE_MATCH, list)], Outcome::NotModified);
         }
         for list in ["\"b\"", "a", "\"a", "", "\"b\", *", "\"b\" x \"a\""] {
             check(&[(IF_NONE_MATCH, list)], SEND);
         }
-        check(&[(IF_NONE_MATCH, "\"b\""), (IF_NONE_MATCH, "\"a\"")], Outcome::NotModified);
+        check(
+            &[(IF_NONE_MATCH, "\"b\""), (IF_NONE_MATCH, "\"a\"")],
+            Outcome::NotModified,
+        );
         // The date counts only without a tag.
-        check(&[(IF_NONE_MATCH, "\"b\""), (IF_MODIFIED_SINCE, AFTER)], SEND);
+        check(
+            &[(IF_NONE_MATCH, "\"b\""), (IF_MODIFIED_SINCE, AFTER)],
+            SEND,
+        );
     }
 
     #[test]
@@ -130,7 +162,10 @@ mod tests {
         check(&[(IF_MATCH, "W/\"a\"")], Outcome::Failed);
         check(&[(IF_MATCH, "\"b\"")], Outcome::Failed);
         check(&[(IF_MATCH, "\"a\""), (IF_UNMODIFIED_SINCE, BEFORE)], SEND);
-        check(&[(IF_MATCH, "\"a\""), (IF_NONE_MATCH, "\"a\"")], Outcome::NotModified);
+        check(
+            &[(IF_MATCH, "\"a\""), (IF_NONE_MATCH, "\"a\"")],
+            Outcome::NotModified,
+        );
     }
 
     #[test]

@@ -20,7 +20,11 @@ pub(super) struct Accepted {
 }
 
 impl Accepted {
-    const PLAIN: Self = Self { brotli: 0, gzip: 0, identity: None };
+    const PLAIN: Self = Self {
+        brotli: 0,
+        gzip: 0,
+        identity: None,
+    };
 
     pub(super) fn of(headers: &HeaderMap) -> Self {
         let mut brotli = None;
@@ -59,9 +63,10 @@ impl Accepted {
     /// The best of what there is; none if the client refuses all of it.
     pub(super) fn choose(self, has_gzip: bool, has_brotli: bool) -> Option<Coding> {
         let mut best = (0, Coding::Identity);
-        for (quality, exists, coding) in
-            [(self.brotli, has_brotli, Coding::Brotli), (self.gzip, has_gzip, Coding::Gzip)]
-        {
+        for (quality, exists, coding) in [
+            (self.brotli, has_brotli, Coding::Brotli),
+            (self.gzip, has_gzip, Coding::Gzip),
+        ] {
             if exists && quality > best.0 {
                 best = (quality, coding);
             }
@@ -77,7 +82,9 @@ impl Accepted {
 /// `q=0.5` in thousandths. A weight that cannot be read is taken as 0, so that nobody gets what he may not want.
 fn quality(parameters: &str) -> u16 {
     for parameter in parameters.split(';') {
-        let Some((name, value)) = parameter.split_once('=') else { continue };
+        let Some((name, value)) = parameter.split_once('=') else {
+            continue;
+        };
         if name.trim().eq_ignore_ascii_case("q") {
             let value = value.trim().as_bytes();
             let (whole, fraction) = match value {
@@ -113,7 +120,10 @@ mod tests {
     fn chosen(accept: Option<&str>) -> Option<Coding> {
         let mut headers = HeaderMap::new();
         if let Some(accept) = accept {
-            headers.insert(header::ACCEPT_ENCODING, HeaderValue::from_str(accept).unwrap());
+            headers.insert(
+                header::ACCEPT_ENCODING,
+                HeaderValue::from_str(accept).unwrap(),
+            );
         }
         Accepted::of(&headers).choose(true, true)
     }
@@ -152,7 +162,11 @@ mod tests {
 
     #[test]
     fn only_what_there_is() {
-        let accepted = Accepted { brotli: 1000, gzip: 500, identity: Some(0) };
+        let accepted = Accepted {
+            brotli: 1000,
+            gzip: 500,
+            identity: Some(0),
+        };
         assert_eq!(accepted.choose(true, false), Some(Coding::Gzip));
         assert_eq!(accepted.choose(false, false), None);
         assert_eq!(Accepted::PLAIN.choose(true, true), Some(Coding::Identity));

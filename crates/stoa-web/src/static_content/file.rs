@@ -79,7 +79,10 @@ impl Stamp {
 
     /// An entity tag for content too long to be digested at load.
     pub(super) fn digest(&self) -> String {
-        format!("{:x}-{:x}-{:x}", self.length, self.modified.0, self.modified.1)
+        format!(
+            "{:x}-{:x}-{:x}",
+            self.length, self.modified.0, self.modified.1
+        )
     }
 }
 
@@ -104,7 +107,8 @@ impl StaticFile {
         });
         let last_modified = HeaderValue::try_from(httpdate::fmt_http_date(modified))
             .unwrap_or(HeaderValue::from_static("Thu, 01 Jan 1970 00:00:00 GMT"));
-        let compressible = matches!(content, Content::Memory(_)) && names::is_compressible(&content_type);
+        let compressible =
+            matches!(content, Content::Memory(_)) && names::is_compressible(&content_type);
         let mut file = Self {
             identity: Representation {
                 etag: HeaderValue::from_static(""),
@@ -159,8 +163,18 @@ impl StaticFile {
                 headers.insert(header::CONTENT_ENCODING, HeaderValue::from_static("br"));
             }
         }
-        headers.extend(not_modified.iter().map(|(name, value)| (name.clone(), value.clone())));
-        Representation { etag, headers, not_modified, length, content }
+        headers.extend(
+            not_modified
+                .iter()
+                .map(|(name, value)| (name.clone(), value.clone())),
+        );
+        Representation {
+            etag,
+            headers,
+            not_modified,
+            length,
+            content,
+        }
     }
 
     /// The representation for a coding, if there is one by now.
@@ -178,9 +192,9 @@ impl Representation {
     pub(super) fn whole(&self, open: Option<&Arc<File>>) -> Body {
         match (&self.content, open) {
             (Content::Memory(bytes), _) => Body::from(bytes.clone()),
-            (Content::Disk(_), _) => {
-                Body::Parts(Parts::new(VecDeque::from_iter(self.part(0..self.length, open))))
-            }
+            (Content::Disk(_), _) => Body::Parts(Parts::new(VecDeque::from_iter(
+                self.part(0..self.length, open),
+            ))),
         }
     }
 

@@ -59,8 +59,10 @@ pub(super) fn load(
     config: &Config,
     previous: Option<&Snapshot>,
 ) -> Result<Snapshot, LoadError> {
-    let root = fs::canonicalize(folder)
-        .map_err(|source| LoadError::Unreadable { path: folder.to_owned(), source })?;
+    let root = fs::canonicalize(folder).map_err(|source| LoadError::Unreadable {
+        path: folder.to_owned(),
+        source,
+    })?;
     let mut walk = Walk {
         config,
         previous,
@@ -102,13 +104,18 @@ impl Walk<'_> {
     /// Takes in a folder; `prefix` is its path in URLs and ends in a slash.
     fn folder(&mut self, folder: &Path, prefix: &str, depth: usize) -> Result<(), LoadError> {
         if depth > DEEPEST {
-            return Err(LoadError::TooDeep { path: folder.to_owned() });
+            return Err(LoadError::TooDeep {
+                path: folder.to_owned(),
+            });
         }
         self.folders += 1;
         if self.folders > self.config.most_files {
             return Err(self.too_many());
         }
-        let unreadable = |source| LoadError::Unreadable { path: folder.to_owned(), source };
+        let unreadable = |source| LoadError::Unreadable {
+            path: folder.to_owned(),
+            source,
+        };
         let mut children = fs::read_dir(folder)
             .map_err(unreadable)?
             .map(|child| child.map(|child| child.file_name()))
@@ -146,8 +153,10 @@ impl Walk<'_> {
                 self.skip(&path, "it is a link to a hidden file");
                 continue;
             }
-            let metadata = fs::metadata(&resolved)
-                .map_err(|source| LoadError::Unreadable { path: path.clone(), source })?;
+            let metadata = fs::metadata(&resolved).map_err(|source| LoadError::Unreadable {
+                path: path.clone(),
+                source,
+            })?;
             if metadata.is_dir() {
                 if !self.ancestors.insert(resolved.clone()) {
                     self.skip(&path, "it is a link to a folder above itself");
@@ -176,11 +185,15 @@ impl Walk<'_> {
     }
 
     fn too_many(&self) -> LoadError {
-        LoadError::TooMany { folder: self.root.clone(), most: self.config.most_files }
+        LoadError::TooMany {
+            folder: self.root.clone(),
+            most: self.config.most_files,
+        }
     }
 
     fn skip(&mut self, path: &Path, reason: &str) {
-        self.skipped.push(format!("{} is not served: {reason}", path.display()));
+        self.skipped
+            .push(format!("{} is not served: {reason}", path.display()));
     }
 
     fn file(&mut self, path: &Path, prefix: &str, name: &str) -> Result<(), LoadError> {
@@ -191,7 +204,8 @@ impl Walk<'_> {
         let url = format!("{prefix}{name}");
         let file = self.read(path, &url)?;
         if name == "index.html" {
-            self.entries.insert(prefix.into(), Entry::File(Arc::clone(&file)));
+            self.entries
+                .insert(prefix.into(), Entry::File(Arc::clone(&file)));
             if let Some(bare) = prefix.strip_suffix('/')
                 && !bare.is_empty()
                 && let Ok(location) = HeaderValue::try_from(encode(prefix))
@@ -205,7 +219,10 @@ impl Walk<'_> {
     }
 
     fn read(&mut self, path: &Path, url: &str) -> Result<Arc<StaticFile>, LoadError> {
-        let unreadable = |source| LoadError::Unreadable { path: path.to_owned(), source };
+        let unreadable = |source| LoadError::Unreadable {
+            path: path.to_owned(),
+            source,
+        };
         for _ in 0..ATTEMPTS {
             let mut source = File::open(path).map_err(unreadable)?;
             let metadata = source.metadata().map_err(unreadable)?;
@@ -214,9 +231,14 @@ impl Walk<'_> {
             let in_memory = stamp.length <= self.config.file_memory_bytes
                 && self.memory_bytes + stamp.length <= self.config.memory_bytes;
             let (content, digest) = if in_memory {
-                let mut buffer = Vec::with_capacity(usize::try_from(stamp.length).unwrap_or_default());
+                let mut buffer =
+                    Vec::with_capacity(usize::try_from(stamp.length).unwrap_or_default());
                 // One byte more than expected tells that the file has grown.
-                source.by_ref().take(stamp.length + 1).read_to_end(&mut buffer).map_err(unreadable)?;
+                source
+                    .by_ref()
+                    .take(stamp.length + 1)
+                    .read_to_end(&mut buffer)
+                    .map_err(unreadable)?;
                 if buffer.len() as u64 != stamp.length {
                     continue;
                 }
@@ -230,7 +252,13 @@ impl Walk<'_> {
                     io::copy(&mut source, &mut hasher).map_err(unreadable)?;
                     hexadecimal(&hasher.finalize())
                 };
-                (Content::Disk(Arc::new(OnDisk { path: path.to_owned(), stamp })), digest)
+                (
+                    Content::Disk(Arc::new(OnDisk {
+                        path: path.to_owned(),
+                        stamp,
+                    })),
+                    digest,
+                )
             };
             if Stamp::of(&fs::metadata(path).map_err(unreadable)?) != stamp {
                 continue;
@@ -250,7 +278,9 @@ impl Walk<'_> {
             }
             return Ok(Arc::new(StaticFile::new(url, content, digest, modified)));
         }
-        Err(LoadError::Restless { path: path.to_owned() })
+        Err(LoadError::Restless {
+            path: path.to_owned(),
+        })
     }
 
     fn file_at(&self, url: &str) -> Option<Arc<StaticFile>> {
@@ -264,21 +294,32 @@ impl Walk<'_> {
 /// A path as it stands in a `Location`.
 fn encode(path: &str) -> String {
     use percent_encoding::{AsciiSet, NON_ALPHANUMERIC, utf8_percent_encode};
-    const KEPT: &AsciiSet = &NON_ALPHANUMERIC.remove(b'/').remove(b'-').remove(b'_').remove(b'.').remove(b'~');
+    const KEPT: &AsciiSet = &NON_ALPHANUMERIC
+        .remove(b'/')
+        .remove(b'-')
+        .remove(b'_')
+        .remove(b'.')
+        .remove(b'~');
     utf8_percent_encode(path, KEPT).to_string()
 }
 
 /// HTTP knows no fractions, and no date may lie in the future (RFC 9110 §8.8.2.1).
 fn whole_seconds(time: SystemTime) -> SystemTime {
-    let since = time.min(SystemTime::now()).duration_since(SystemTime::UNIX_EPOCH).unwrap_or_default();
+    let since = time
+        .min(SystemTime::now())
+        .duration_since(SystemTime::UNIX_EPOCH)
+        .unwrap_or_default();
     SystemTime::UNIX_EPOCH + Duration::from_secs(since.as_secs())
 }
 
 /// The first half of a SHA-256: 128 bits tell any two contents apart.
 fn hexadecimal(digest: &[u8]) -> String {
     use std::fmt::Write as _;
-    digest.iter().take(16).fold(String::with_capacity(32), |mut text, byte| {
-        let _ = write!(text, "{byte:02x}");
-        text
-    })
+    digest
+        .iter()
+        .take(16)
+        .fold(String::with_capacity(32), |mut text, byte| {
+            let _ = write!(text, "{byte:02x}");
+            text
+        })
 }

@@ -36,7 +36,11 @@ pub struct Config {
 
 impl Default for Config {
     fn default() -> Self {
-        Self { memory_bytes: 64 << 20, file_memory_bytes: 8 << 20, most_files: 100_000 }
+        Self {
+            memory_bytes: 64 << 20,
+            file_memory_bytes: 8 << 20,
+            most_files: 100_000,
+        }
     }
 }
 
@@ -77,7 +81,11 @@ impl Snapshot {
     ///
     /// # Errors
     /// When the folder or a file in it cannot be read, or there is too much of it.
-    pub fn load(folder: &Path, config: &Config, previous: Option<&Self>) -> Result<Self, LoadError> {
+    pub fn load(
+        folder: &Path,
+        config: &Config,
+        previous: Option<&Self>,
+    ) -> Result<Self, LoadError> {
         load::load(folder, config, previous)
     }
 
@@ -120,7 +128,8 @@ impl Snapshot {
     #[must_use]
     pub fn has_below(&self, path: &str) -> bool {
         self.entries.keys().any(|key| {
-            key.strip_prefix(path).is_some_and(|rest| rest.is_empty() || rest.starts_with('/'))
+            key.strip_prefix(path)
+                .is_some_and(|rest| rest.is_empty() || rest.starts_with('/'))
         })
     }
 
@@ -152,7 +161,11 @@ impl StaticContent {
     /// As [`Snapshot::load`].
     pub fn load(folder: &Path, config: Config) -> Result<Self, LoadError> {
         let snapshot = Snapshot::load(folder, &config, None)?;
-        Ok(Self { folder: Some(folder.to_owned()), config, current: ArcSwap::from_pointee(snapshot) })
+        Ok(Self {
+            folder: Some(folder.to_owned()),
+            config,
+            current: ArcSwap::from_pointee(snapshot),
+        })
     }
 
     /// Serves nothing.
@@ -178,7 +191,9 @@ impl StaticContent {
     /// As [`Snapshot::load`]; the old snapshot stays.
     pub fn reload(&self) -> Result<Arc<Snapshot>, LoadError> {
         let previous = self.current.load_full();
-        let Some(folder) = &self.folder else { return Ok(previous) };
+        let Some(folder) = &self.folder else {
+            return Ok(previous);
+        };
         let snapshot = Arc::new(Snapshot::load(folder, &self.config, Some(&previous))?);
         self.current.store(Arc::clone(&snapshot));
         Ok(snapshot)

@@ -34,8 +34,14 @@ pub(super) fn content_type(name: &str) -> HeaderValue {
 
 /// Whether compression is worth trying. Images, sound, video, archives and fonts already are compressed.
 pub(super) fn is_compressible(content_type: &HeaderValue) -> bool {
-    let essence = content_type.as_bytes().split(|byte| *byte == b';').next().unwrap_or_default();
-    let Ok(essence) = std::str::from_utf8(essence) else { return false };
+    let essence = content_type
+        .as_bytes()
+        .split(|byte| *byte == b';')
+        .next()
+        .unwrap_or_default();
+    let Ok(essence) = std::str::from_utf8(essence) else {
+        return false;
+    };
     essence.starts_with("text/")
         || essence.ends_with("+json")
         || essence.ends_with("+xml")
@@ -62,7 +68,9 @@ pub(super) fn is_compressible(content_type: &HeaderValue) -> bool {
 /// conditional request.
 pub(super) fn is_fingerprinted(path: &str) -> bool {
     let (folders, name) = path.rsplit_once('/').unwrap_or(("", path));
-    let Some((stem, extension)) = name.rsplit_once('.') else { return false };
+    let Some((stem, extension)) = name.rsplit_once('.') else {
+        return false;
+    };
     if matches!(extension, "html" | "htm") {
         return false;
     }
@@ -77,9 +85,12 @@ pub(super) fn is_fingerprinted(path: &str) -> bool {
     }
     // `index-BZ1x9Kab.js`: eight characters of base64url, which may contain a dash themselves.
     let of_a_bundle = matches!(extension, "js" | "mjs" | "css" | "map" | "wasm" | "woff2")
-        || folders
-            .split('/')
-            .any(|folder| matches!(folder, "assets" | "immutable" | "chunks" | "_next" | "_nuxt"));
+        || folders.split('/').any(|folder| {
+            matches!(
+                folder,
+                "assets" | "immutable" | "chunks" | "_next" | "_nuxt"
+            )
+        });
     of_a_bundle
         && stem.len() > 9
         && stem.is_char_boundary(stem.len() - 9)
@@ -108,7 +119,9 @@ fn is_base64_digest(text: &[u8]) -> bool {
     let mut seen = [false; 4];
     let mut previous = None;
     for byte in text {
-        let Some(class) = class(*byte) else { return false };
+        let Some(class) = class(*byte) else {
+            return false;
+        };
         seen[class] = true;
         if previous.is_some_and(|previous| previous != class) {
             changes += 1;
@@ -119,7 +132,11 @@ fn is_base64_digest(text: &[u8]) -> bool {
 }
 
 fn extension(name: &str) -> &str {
-    name.rsplit('/').next().unwrap_or_default().rsplit_once('.').map_or("", |(_, extension)| extension)
+    name.rsplit('/')
+        .next()
+        .unwrap_or_default()
+        .rsplit_once('.')
+        .map_or("", |(_, extension)| extension)
 }
 
 #[cfg(test)]
@@ -146,7 +163,9 @@ mod tests {
 
     #[test]
     fn compressible_types() {
-        for name in ["a.html", "a.js", "a.json", "a.svg", "a.wasm", "a.txt", "a.csv", "a.xml", "a.ttf"] {
+        for name in [
+            "a.html", "a.js", "a.json", "a.svg", "a.wasm", "a.txt", "a.csv", "a.xml", "a.ttf",
+        ] {
             assert!(is_compressible(&content_type(name)), "{name}");
         }
         for name in ["a.png", "a.jpg", "a.woff2", "a.zip", "a.mp4", "a.pdf", "a"] {

@@ -17,8 +17,12 @@ pub(super) enum Ranges {
 }
 
 pub(super) fn parse(value: &[u8], length: u64) -> Ranges {
-    let Ok(value) = std::str::from_utf8(value) else { return Ranges::Ignored };
-    let Some((unit, set)) = value.split_once('=') else { return Ranges::Ignored };
+    let Ok(value) = std::str::from_utf8(value) else {
+        return Ranges::Ignored;
+    };
+    let Some((unit, set)) = value.split_once('=') else {
+        return Ranges::Ignored;
+    };
     if !unit.trim().eq_ignore_ascii_case("bytes") {
         return Ranges::Ignored;
     }
@@ -46,7 +50,12 @@ pub(super) fn parse(value: &[u8], length: u64) -> Ranges {
         return Ranges::Unsatisfiable;
     }
     // Sections that overlap so much that they are longer than the whole serve an attack only.
-    if ranges.iter().map(|range| range.end - range.start).sum::<u64>() > length {
+    if ranges
+        .iter()
+        .map(|range| range.end - range.start)
+        .sum::<u64>()
+        > length
+    {
         return Ranges::Ignored;
     }
     Ranges::Some(ranges)
@@ -60,7 +69,11 @@ fn one(specification: &str, length: u64) -> Option<Range<u64>> {
         return Some(length.saturating_sub(suffix)..length);
     }
     let first = number(first)?;
-    let last = if last.is_empty() { u64::MAX } else { number(last)? };
+    let last = if last.is_empty() {
+        u64::MAX
+    } else {
+        number(last)?
+    };
     if last < first {
         return None;
     }
@@ -93,10 +106,16 @@ mod tests {
         check("BYTES = 10-19", Ranges::Some(vec![10..20]));
         check("bytes=90-", Ranges::Some(vec![90..100]));
         check("bytes=90-1000", Ranges::Some(vec![90..100]));
-        check("bytes=90-99999999999999999999999", Ranges::Some(vec![90..100]));
+        check(
+            "bytes=90-99999999999999999999999",
+            Ranges::Some(vec![90..100]),
+        );
         check("bytes=-10", Ranges::Some(vec![90..100]));
         check("bytes=-1000", Ranges::Some(vec![0..100]));
-        check("bytes=0-9, 20-29,-5", Ranges::Some(vec![0..10, 20..30, 95..100]));
+        check(
+            "bytes=0-9, 20-29,-5",
+            Ranges::Some(vec![0..10, 20..30, 95..100]),
+        );
         check("bytes=0-9, 200-", Ranges::Some(vec![0..10]));
     }
 
@@ -112,8 +131,20 @@ mod tests {
     #[test]
     fn ignored() {
         for value in [
-            "", "bytes", "bytes=", "bytes=,", "lines=1-2", "bytes=5", "bytes=9-5", "bytes=a-b", "bytes=+1-2",
-            "bytes=1-2-3", "bytes=--1", "bytes=0-9,x", "bytes=0-99,0-99", "bytes=-",
+            "",
+            "bytes",
+            "bytes=",
+            "bytes=,",
+            "lines=1-2",
+            "bytes=5",
+            "bytes=9-5",
+            "bytes=a-b",
+            "bytes=+1-2",
+            "bytes=1-2-3",
+            "bytes=--1",
+            "bytes=0-9,x",
+            "bytes=0-99,0-99",
+            "bytes=-",
         ] {
             check(value, Ranges::Ignored);
         }

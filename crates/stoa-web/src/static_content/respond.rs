@@ -25,7 +25,9 @@ impl StaticContent {
         let head = match *method {
             Method::GET => false,
             Method::HEAD => true,
-            Method::OPTIONS => return with_allow(Response::new(Body::Empty), StatusCode::NO_CONTENT),
+            Method::OPTIONS => {
+                return with_allow(Response::new(Body::Empty), StatusCode::NO_CONTENT);
+            }
             _ => {
                 let response = text(
                     StatusCode::METHOD_NOT_ALLOWED,
@@ -58,7 +60,9 @@ impl StaticContent {
                             "This file is being replaced. Try again in a moment.\n",
                             head,
                         );
-                        response.headers_mut().insert(header::RETRY_AFTER, HeaderValue::from_static("5"));
+                        response
+                            .headers_mut()
+                            .insert(header::RETRY_AFTER, HeaderValue::from_static("5"));
                         response
                     }
                 }
@@ -70,7 +74,11 @@ impl StaticContent {
 enum Answer {
     Ready(Response<Body>),
     /// The file has to be opened first.
-    Disk { file: Arc<StaticFile>, disk: Arc<OnDisk>, reply: Reply },
+    Disk {
+        file: Arc<StaticFile>,
+        disk: Arc<OnDisk>,
+        reply: Reply,
+    },
 }
 
 fn answer(snapshot: &Snapshot, head: bool, uri: &Uri, headers: &HeaderMap) -> Answer {
@@ -85,11 +93,17 @@ fn answer(snapshot: &Snapshot, head: bool, uri: &Uri, headers: &HeaderMap) -> An
             "This file has no coding that Accept-Encoding allows.\n",
             head,
         );
-        response.headers_mut().insert(header::VARY, HeaderValue::from_static("accept-encoding"));
+        response
+            .headers_mut()
+            .insert(header::VARY, HeaderValue::from_static("accept-encoding"));
         return Answer::Ready(response);
     };
-    let outcome =
-        condition::evaluate(headers, &representation.etag, file.modified, &file.last_modified);
+    let outcome = condition::evaluate(
+        headers,
+        &representation.etag,
+        file.modified,
+        &file.last_modified,
+    );
     let reply = match outcome {
         Outcome::NotModified => {
             let mut response = Response::new(Body::Empty);
@@ -121,9 +135,11 @@ fn answer(snapshot: &Snapshot, head: bool, uri: &Uri, headers: &HeaderMap) -> An
 
 fn send(file: &Arc<StaticFile>, representation: &Representation, reply: Reply) -> Answer {
     match &representation.content {
-        Content::Disk(disk) if !matches!(reply, Reply::Head(_)) => {
-            Answer::Disk { file: Arc::clone(file), disk: Arc::clone(disk), reply }
-        }
+        Content::Disk(disk) if !matches!(reply, Reply::Head(_)) => Answer::Disk {
+            file: Arc::clone(file),
+            disk: Arc::clone(disk),
+            reply,
+        },
         _ => Answer::Ready(reply.response(representation, None)),
     }
 }
@@ -157,7 +173,11 @@ fn not_found(snapshot: &Snapshot, head: bool, headers: &HeaderMap) -> Answer {
         None => Answer::Ready(text(status, "There is nothing at this address.\n", head)),
         Some(file) => {
             let representation = negotiate(file, headers).unwrap_or(&file.identity);
-            let reply = if head { Reply::Head(status) } else { Reply::Whole(status) };
+            let reply = if head {
+                Reply::Head(status)
+            } else {
+                Reply::Whole(status)
+            };
             send(file, representation, reply)
         }
     }
@@ -174,7 +194,11 @@ impl Reply {
     fn response(self, representation: &Representation, open: Option<&Arc<File>>) -> Response<Body> {
         let (status, headers, body) = match self {
             Self::Head(status) => (status, representation.headers.clone(), Body::Empty),
-            Self::Whole(status) => (status, representation.headers.clone(), representation.whole(open)),
+            Self::Whole(status) => (
+                status,
+                representation.headers.clone(),
+                representation.whole(open),
+            ),
             Self::Sections(ranges) => {
                 let (headers, body) = match ranges.as_slice() {
                     [range] => one_section(representation, range, open),
@@ -191,7 +215,9 @@ impl Reply {
             for name in [header::ETAG, header::LAST_MODIFIED, header::ACCEPT_RANGES] {
                 response.headers_mut().remove(name);
             }
-            response.headers_mut().insert(header::CACHE_CONTROL, HeaderValue::from_static("no-cache"));
+            response
+                .headers_mut()
+                .insert(header::CACHE_CONTROL, HeaderValue::from_static("no-cache"));
         }
         response
     }
@@ -203,7 +229,10 @@ fn one_section(
     open: Option<&Arc<File>>,
 ) -> (HeaderMap, Body) {
     let mut headers = representation.headers.clone();
-    headers.insert(header::CONTENT_LENGTH, HeaderValue::from(range.end - range.start));
+    headers.insert(
+        header::CONTENT_LENGTH,
+        HeaderValue::from(range.end - range.start),
+    );
     if let Ok(value) = HeaderValue::try_from(content_range(range, representation.length)) {
         headers.insert(header::CONTENT_RANGE, value);
     }
@@ -218,10 +247,16 @@ fn sections(
 ) -> (HeaderMap, Body) {
     let mut headers = representation.headers.clone();
     // The digest of the content cannot stand in the content.
-    let tag = representation.etag.to_str().unwrap_or_default().trim_matches('"');
+    let tag = representation
+        .etag
+        .to_str()
+        .unwrap_or_default()
+        .trim_matches('"');
     let boundary = format!("stoa-{tag}");
-    let content_type =
-        headers.get(header::CONTENT_TYPE).and_then(|value| value.to_str().ok()).unwrap_or_default();
+    let content_type = headers
+        .get(header::CONTENT_TYPE)
+        .and_then(|value| value.to_str().ok())
+        .unwrap_or_default();
     let mut parts = VecDeque::with_capacity(ranges.len() * 2 + 1);
     let mut length = 0;
     for (place, range) in ranges.iter().enumerate() {
@@ -249,8 +284,11 @@ fn content_range(range: &Range<u64>, length: u64) -> String {
 }
 
 fn unsatisfiable(representation: &Representation) -> Response<Body> {
-    let mut response =
-        text(StatusCode::RANGE_NOT_SATISFIABLE, "The range lies outside the file.\n", false);
+    let mut response = text(
+        StatusCode::RANGE_NOT_SATISFIABLE,
+        "The range lies outside the file.\n",
+        false,
+    );
     if let Ok(value) = HeaderValue::try_from(format!("bytes */{}", representation.length)) {
         response.headers_mut().insert(header::CONTENT_RANGE, value);
     }
@@ -268,12 +306,18 @@ fn redirect(location: &HeaderValue, query: Option<&str>) -> Response<Body> {
     let mut response = Response::new(Body::Empty);
     *response.status_mut() = StatusCode::PERMANENT_REDIRECT;
     response.headers_mut().insert(header::LOCATION, location);
-    response.headers_mut().insert(header::CACHE_CONTROL, HeaderValue::from_static("no-cache"));
+    response
+        .headers_mut()
+        .insert(header::CACHE_CONTROL, HeaderValue::from_static("no-cache"));
     response
 }
 
 fn text(status: StatusCode, message: &'static str, head: bool) -> Response<Body> {
-    let mut response = Response::new(if head { Body::Empty } else { Body::from(message) });
+    let mut response = Response::new(if head {
+        Body::Empty
+    } else {
+        Body::from(message)
+    });
     *response.status_mut() = status;
     let headers = response.headers_mut();
     headers.insert(header::CONTENT_TYPE, PLAIN_TEXT);
