@@ -90,6 +90,10 @@ fn number(text: &str) -> Option<u64> {
 }
 
 #[cfg(test)]
+#[expect(
+    clippy::single_range_in_vec_init,
+    reason = "a list of one range is what is meant"
+)]
 mod tests {
     use proptest::prelude::*;
 
