@@ -53,7 +53,7 @@ async function show() {
     view = {
       title: "Not shown",
       section: path[0] ?? "overview",
-      node: failure(isKnown ? error : { message: "This part of the page could not be loaded." }, show),
+      node: failure(isKnown ? error : { message: "This part of the page could not be loaded." }, show, "h1"),
     };
   } finally {
     clearTimeout(busy);

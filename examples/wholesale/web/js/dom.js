@@ -88,9 +88,9 @@ export function confirmed({ title, words, action }) {
 }
 
 /** What stands in the place of content that could not be had. */
-export function failure(error, again) {
+export function failure(error, again, heading = "h2") {
   return element("div", { class: "failure", role: "alert" },
-    element("h2", {}, error.status === 404 ? "Nothing here" : "That did not work"),
+    element(heading, { tabindex: "-1" }, error.status === 404 ? "Nothing here" : "That did not work"),
     element("p", {}, error.status === 404 ? "It may have been deleted, or the address is wrong." : error.message),
     (error.code || error.requestId) && error.status !== 404 && element("p", { class: "fine" }, [error.code && `Code ${error.code}`, error.requestId && `request ${error.requestId}`].filter(Boolean).join(", ")),
     again && element("button", { type: "button", class: "plain", onclick: again }, "Try again"));
