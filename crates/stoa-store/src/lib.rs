@@ -21,7 +21,7 @@ mod store;
 pub use config::Config;
 pub use database_url::{DatabaseUrl, Encryption, PostgresUrl};
 pub use error::{ArithmeticFault, Cause, Fault, StoreError};
-pub use postgres::{Postgres, PostgresConnection, StatementText};
+pub use postgres::{Postgres, PostgresConnection, StatementText, connect};
 pub use sqlite::Sqlite;
 pub use statistics::{LATENCY_BOUNDS, Operation, PoolState, Statistics};
 pub use store::{Dialect, Store};

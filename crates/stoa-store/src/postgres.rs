@@ -215,6 +215,34 @@ fn setup(config: &Config) -> String {
     )
 }
 
+/// A connection of its own, outside any pool: for changes of structure. It ends with the client.
+///
+/// # Errors
+/// [`StoreError::Unavailable`] when the server cannot be reached or refuses.
+pub async fn connect(url: &PostgresUrl) -> Result<Client, StoreError> {
+    let mut driver = url.config.clone();
+    let defaults = Config::default();
+    if driver.get_application_name().is_none() {
+        driver.application_name(&defaults.application_name);
+    }
+    if driver.get_connect_timeout().is_none() {
+        driver.connect_timeout(defaults.connect_timeout);
+    }
+    let (client, connection) = driver
+        .connect(tls::connector(url)?)
+        .await
+        .map_err(|error| StoreError::Unavailable {
+            reason: "the server cannot be reached".to_owned(),
+            source: Some(error.into()),
+        })?;
+    tokio::spawn(async move {
+        if let Err(error) = connection.await {
+            tracing::warn!(error = &error as &dyn std::error::Error, "a database connection broke");
+        }
+    });
+    Ok(client)
+}
+
 /// A connection out of the pool. Dereferences to the driver's client.
 pub struct PostgresConnection {
     session: Option<Object<Sessions>>,

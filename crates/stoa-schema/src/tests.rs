@@ -1,0 +1,8 @@
+//! The whole way on both databases.
+
+mod build;
+mod changes;
+mod ddl;
+mod property;
+mod refusals;
+mod together;
