@@ -6,9 +6,12 @@ mod associations;
 mod attributes;
 mod constraints;
 mod database;
+mod foreign_keys;
 mod hierarchy;
 mod insertion;
+mod key;
 mod members;
+mod values;
 
 use std::collections::{HashMap, HashSet};
 
