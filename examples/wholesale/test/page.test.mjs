@@ -205,6 +205,7 @@ test("an order is made with the keyboard, changed, placed and cancelled", async 
       return options.length > 0 && options.every((option) => option.innerText.toLowerCase().includes(text.toLowerCase()));
     }, [await field.getAttribute("id"), words]);
     await field.press("ArrowDown");
+    await page.waitForSelector(`#${await field.getAttribute("id")}-list [aria-selected=true]`);
     await field.press("Enter");
     assert.notEqual(await field.inputValue(), words);
   };

@@ -18,6 +18,8 @@ export function picker({ name, label, find, option, chosen = () => {}, placehold
   let rows = [];
   let active = -1;
   let pending = null;
+  let isStale = false; // what is listed belongs to other words than those typed
+  let wantedMove = 0; // arrow pressed while stale
   const self = { name, label, node, control, value: null, choose, fault: setFault };
 
   const search = debounce(async () => {
@@ -27,18 +29,24 @@ export function picker({ name, label, find, option, chosen = () => {}, placehold
       rows = await find(control.value.trim(), current.signal);
       if (document.activeElement === control) open();
     } catch (error) {
-      if (error.name !== "AbortError") show([element("li", { class: "fine" }, error.message)]);
+      if (error.name === "AbortError") return; // overtaken by other words
+      rows = [];
+      isStale = false;
+      show([element("li", { class: "fine" }, error.message)]);
     }
   }, 150);
 
   function open() {
     active = -1;
+    isStale = false;
     show(rows.length === 0
       ? [element("li", { class: "fine" }, "Nothing found")]
       : rows.map((row, index) => {
         const [words, more] = option(row);
         return element("li", { role: "option", id: `${id}-${index}`, "aria-selected": "false", onmousedown: (event) => { event.preventDefault(); choose(row); close(); } }, element("span", {}, words), element("span", { class: "fine" }, more));
       }));
+    if (wantedMove !== 0) move(wantedMove);
+    wantedMove = 0;
   }
 
   function show(items) {
@@ -54,12 +62,13 @@ export function picker({ name, label, find, option, chosen = () => {}, placehold
   }
 
   function move(step) {
-    if (list.hidden) {
+    if (list.hidden || isStale) {
+      wantedMove = step;
       search();
       return;
     }
     if (rows.length === 0) return;
-    active = (active + step + rows.length) % rows.length;
+    active = active < 0 && step < 0 ? rows.length - 1 : (active + step + rows.length) % rows.length;
     [...list.children].forEach((item, index) => item.setAttribute("aria-selected", String(index === active)));
     list.children[active].scrollIntoView({ block: "nearest" });
     control.setAttribute("aria-activedescendant", `${id}-${active}`);
@@ -81,14 +90,16 @@ export function picker({ name, label, find, option, chosen = () => {}, placehold
 
   control.addEventListener("input", () => {
     self.value = null;
+    isStale = true;
     search();
   });
   control.addEventListener("keydown", (event) => {
     if (event.key === "ArrowDown" || event.key === "ArrowUp") {
       event.preventDefault();
       move(event.key === "ArrowDown" ? 1 : -1);
-    } else if (event.key === "Enter" && !list.hidden && active >= 0) {
-      event.preventDefault();
+    } else if (event.key === "Enter" && (!list.hidden || isStale)) {
+      event.preventDefault(); // an open list takes the key, or the form would be sent half filled
+      if (isStale || active < 0) return;
       choose(rows[active]);
       close();
     } else if (event.key === "Escape" && !list.hidden) {
@@ -102,7 +113,7 @@ export function picker({ name, label, find, option, chosen = () => {}, placehold
   control.addEventListener("blur", () => {
     pending?.abort();
     close();
-    if (!self.value && rows.length === 1 && control.value.trim()) choose(rows[0]); // there was no doubt
+    if (!self.value && !isStale && rows.length === 1 && control.value.trim()) choose(rows[0]); // there was no doubt
   });
   return self;
 }
