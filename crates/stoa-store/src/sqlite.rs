@@ -160,9 +160,6 @@ impl Sqlite {
         self.threads.reads.close();
     }
 
-    pub(crate) fn statistics(&self) -> &Statistics {
-        &self.threads.statistics
-    }
 }
 
 /// How long a connection waits for another process's lock.

@@ -6,6 +6,7 @@ use crate::config::Config;
 use crate::database_url::DatabaseUrl;
 use crate::error::StoreError;
 use crate::postgres::Postgres;
+use crate::read::Plans;
 use crate::sqlite::Sqlite;
 use crate::statistics::{PoolState, Statistics};
 
@@ -17,6 +18,7 @@ pub struct Store {
 
 struct Shared {
     backend: Backend,
+    plans: Plans,
     config: Config,
     statistics: Arc<Statistics>,
 }
@@ -58,6 +60,7 @@ impl Store {
         Ok(Self {
             shared: Arc::new(Shared {
                 backend,
+                plans: Plans::new(config.plans),
                 config,
                 statistics,
             }),
@@ -138,6 +141,10 @@ impl Store {
             Backend::Postgres(postgres) => postgres.close(),
             Backend::Sqlite(sqlite) => sqlite.close(),
         }
+    }
+
+    pub(crate) fn plans(&self) -> &Plans {
+        &self.shared.plans
     }
 
     pub(crate) fn backend(&self) -> &Backend {

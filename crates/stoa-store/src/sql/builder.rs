@@ -1,0 +1,245 @@
+//! One statement in the making: placeholders, aliases, and the joins that paths need.
+
+use stoa_model::expression::{Expression, Variable};
+use stoa_model::model::{Attribute, Entity, EntityId, Model, Navigation, NavigationId, Storage};
+use stoa_model::value::Value;
+
+use super::shape::Positions;
+use super::{Binding, Encoding, constant, quoted};
+use crate::error::StoreError;
+use crate::store::Dialect;
+
+/// Makes one statement.
+pub(crate) struct Builder<'m> {
+    pub(crate) model: &'m Model,
+    pub(crate) dialect: Dialect,
+    positions: &'m Positions,
+    bindings: Vec<Binding>,
+    aliases: usize,
+    scopes: Vec<Scope>,
+}
+
+/// The rows of one variable and what is joined to them.
+struct Scope {
+    variable: Variable,
+    entity: EntityId,
+    alias: String,
+    joins: Vec<Join>,
+}
+
+struct Join {
+    from: String,
+    navigation: NavigationId,
+    alias: String,
+    entity: EntityId,
+    text: String,
+}
+
+/// A row that a path leads to.
+#[derive(Clone, Debug)]
+pub(crate) struct Place {
+    pub(crate) alias: String,
+    pub(crate) entity: EntityId,
+    /// Whether there may be no such row.
+    pub(crate) optional: bool,
+}
+
+impl<'m> Builder<'m> {
+    pub(crate) fn new(model: &'m Model, dialect: Dialect, positions: &'m Positions) -> Self {
+        Self {
+            model,
+            dialect,
+            positions,
+            bindings: Vec::new(),
+            aliases: 0,
+            scopes: Vec::new(),
+        }
+    }
+
+    pub(crate) fn is_postgres(&self) -> bool {
+        self.dialect == Dialect::Postgres
+    }
+
+    /// What stands behind the placeholders.
+    pub(crate) fn into_bindings(self) -> Vec<Binding> {
+        self.bindings
+    }
+
+    /// A placeholder.
+    pub(crate) fn bind(&mut self, binding: Binding) -> String {
+        let position = self.bindings.iter().position(|known| *known == binding).unwrap_or_else(|| {
+            self.bindings.push(binding);
+            self.bindings.len() - 1
+        });
+        match self.dialect {
+            Dialect::Postgres => format!("${}", position + 1),
+            Dialect::Sqlite => format!("?{}", position + 1),
+        }
+    }
+
+    /// A placeholder for a value of the query.
+    pub(crate) fn bind_value(&mut self, value: &Value, encoding: Encoding) -> Result<String, StoreError> {
+        let position = self.positions.value(value).ok_or_else(lost)?;
+        Ok(self.bind(Binding::Value(position, encoding)))
+    }
+
+    /// Position of a list of literals.
+    pub(crate) fn list_position(&self, list: &[Expression]) -> Result<usize, StoreError> {
+        self.positions.list(list).ok_or_else(lost)
+    }
+
+    /// A placeholder for a number of rows.
+    pub(crate) fn bind_number(&mut self, number: &u64, more: u8) -> Result<String, StoreError> {
+        let position = self.positions.number(number).ok_or_else(lost)?;
+        Ok(self.bind(Binding::Number(position, more)))
+    }
+
+    /// A table alias not used before in this statement.
+    pub(crate) fn new_alias(&mut self) -> String {
+        self.aliases += 1;
+        format!("t{}", self.aliases - 1)
+    }
+
+    /// Starts a scope: `variable` stands for rows of `entity`. Returns their alias.
+    pub(crate) fn open(&mut self, variable: Variable, entity: EntityId) -> String {
+        let alias = self.new_alias();
+        self.scopes.push(Scope {
+            variable,
+            entity,
+            alias: alias.clone(),
+            joins: Vec::new(),
+        });
+        alias
+    }
+
+    /// Ends the innermost scope and gives its FROM clause: the table and the joins.
+    pub(crate) fn close(&mut self) -> Result<String, StoreError> {
+        let scope = self.scopes.pop().ok_or_else(lost)?;
+        let mut text = table(self.model, scope.entity, &scope.alias);
+        for join in &scope.joins {
+            text.push_str(&join.text);
+        }
+        Ok(text)
+    }
+
+    /// The row that a path leads to, with the joins that it needs.
+    pub(crate) fn place(&mut self, from: Variable, path: &[NavigationId]) -> Result<Place, StoreError> {
+        let model = self.model;
+        let index = self
+            .scopes
+            .iter()
+            .rposition(|scope| scope.variable == from)
+            .ok_or_else(|| StoreError::internal("a variable is not in scope"))?;
+        let scope = self.scopes.get(index).ok_or_else(lost)?;
+        let mut place = Place {
+            alias: scope.alias.clone(),
+            entity: scope.entity,
+            optional: false,
+        };
+        for &id in path {
+            place = self.join(index, &place, id, &model[place.entity][id])?;
+        }
+        Ok(place)
+    }
+
+    fn join(
+        &mut self,
+        scope: usize,
+        from: &Place,
+        id: NavigationId,
+        navigation: &Navigation,
+    ) -> Result<Place, StoreError> {
+        let optional = from.optional || !(navigation.required && matches!(navigation.storage, Storage::Own(_)));
+        let known = self.scopes.get(scope).and_then(|scope| {
+            scope.joins.iter().find(|join| join.from == from.alias && join.navigation == id)
+        });
+        if let Some(join) = known {
+            return Ok(Place {
+                alias: join.alias.clone(),
+                entity: join.entity,
+                optional,
+            });
+        }
+        let alias = self.new_alias();
+        let condition = link(self.model, from, navigation, &alias)?;
+        let text = format!(" LEFT JOIN {} ON {condition}", table(self.model, navigation.target, &alias));
+        if let Some(scope) = self.scopes.get_mut(scope) {
+            scope.joins.push(Join {
+                from: from.alias.clone(),
+                navigation: id,
+                alias: alias.clone(),
+                entity: navigation.target,
+                text,
+            });
+        }
+        Ok(Place {
+            alias,
+            entity: navigation.target,
+            optional,
+        })
+    }
+
+    /// Condition that the rows are of the entity, where its table holds others too.
+    pub(crate) fn type_condition(&self, entity: EntityId, alias: &str) -> Option<String> {
+        let entity = &self.model[entity];
+        if entity.id == entity.root {
+            return None;
+        }
+        let names: Vec<String> = std::iter::once(entity.id)
+            .chain(entity.specialisations.iter().copied())
+            .filter_map(|id| self.model[id].discriminator.as_deref().map(constant))
+            .collect();
+        let name = entity.table.discriminator_column.as_deref()?;
+        Some(match names.as_slice() {
+            [one] => format!("{} = {one}", column(alias, name)),
+            several => format!("{} IN ({})", column(alias, name), several.join(", ")),
+        })
+    }
+}
+
+/// A table and its alias.
+pub(crate) fn table(model: &Model, entity: EntityId, alias: &str) -> String {
+    format!("{} AS {alias}", quoted(&model[entity].table.name))
+}
+
+/// A column of an alias.
+pub(crate) fn column(alias: &str, name: &str) -> String {
+    format!("{alias}.{}", quoted(name))
+}
+
+/// The attributes of an entity's key.
+pub(crate) fn key(entity: &Entity) -> impl Iterator<Item = &Attribute> {
+    entity.key.iter().map(|&id| &entity[id])
+}
+
+/// Whether a column may hold null.
+pub(crate) fn is_nullable(entity: &Entity, attribute: &Attribute) -> bool {
+    let is_key = key(entity).any(|part| part.name == attribute.name);
+    !(is_key || attribute.required && attribute.declared_by == entity.root)
+}
+
+/// Condition that `alias` is the target of a navigation that needs no join table.
+pub(crate) fn link(
+    model: &Model,
+    from: &Place,
+    navigation: &Navigation,
+    alias: &str,
+) -> Result<String, StoreError> {
+    let pairs: Vec<String> = match &navigation.storage {
+        Storage::Own(columns) => key(&model[navigation.target])
+            .zip(columns)
+            .map(|(part, own)| format!("{} = {}", column(alias, &part.column), column(&from.alias, &own.column)))
+            .collect(),
+        Storage::Target(columns) => key(&model[from.entity])
+            .zip(columns)
+            .map(|(part, theirs)| format!("{} = {}", column(alias, &theirs.column), column(&from.alias, &part.column)))
+            .collect(),
+        Storage::Join { .. } => return Err(StoreError::internal("a path leads over many rows")),
+    };
+    Ok(pairs.join(" AND "))
+}
+
+/// A defect: something of the query was not found again.
+pub(crate) fn lost() -> StoreError {
+    StoreError::internal("a part of the query was not found in its shape")
+}

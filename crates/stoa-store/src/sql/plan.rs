@@ -1,0 +1,552 @@
+//! Statements of a query, and how their rows are read.
+
+use std::sync::Arc;
+use std::sync::atomic::AtomicU64;
+
+use stoa_model::expression::Expression;
+use stoa_model::model::{AttributeId, ColumnType, EntityId, Model, NavigationId, Storage};
+use stoa_model::query::{Expand, OrderTerm, Query, ROW, Selection};
+use stoa_model::value::{ScalarType, Value};
+use tokio_postgres::types::Type;
+
+use super::builder::{Builder, column, key, lost};
+use super::shape::{Positions, Purpose};
+use super::{Binding, Encoding, quoted};
+use crate::error::StoreError;
+use crate::postgres::StatementText;
+use crate::store::Dialect;
+
+/// SQL and what to bind.
+#[derive(Debug)]
+pub(crate) struct Statement {
+    pub(crate) text: Arc<StatementText>,
+    pub(crate) bindings: Vec<Binding>,
+    /// How often it has run, until it is worth preparing.
+    pub(crate) uses: AtomicU64,
+}
+
+/// Everything that a query of one shape needs.
+pub(crate) struct Plan {
+    /// Keeps the model alive, whose address is part of the cache's key.
+    pub(crate) model: Arc<Model>,
+    /// The rows; none when only their number was asked for.
+    pub(crate) rows: Option<Rows>,
+    pub(crate) count: Option<Statement>,
+    /// Finds the row at which the last navigation starts.
+    pub(crate) source_row: Option<Statement>,
+    pub(crate) single: bool,
+    pub(crate) paged: bool,
+    /// Position of the limit among the arguments.
+    pub(crate) limit: usize,
+}
+
+/// One statement's rows.
+#[derive(Debug)]
+pub(crate) struct Rows {
+    pub(crate) statement: Statement,
+    pub(crate) layout: Layout,
+    /// To-many expands of these rows, wherever in the layout they are.
+    pub(crate) many: Vec<Many>,
+    /// Values to continue after, when paged.
+    pub(crate) next: Vec<Column>,
+}
+
+/// A column of a statement's rows.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) struct Column {
+    pub(crate) index: usize,
+    pub(crate) encoding: Encoding,
+}
+
+/// Where in a row the parts of one entity are.
+#[derive(Debug)]
+pub(crate) struct Layout {
+    pub(crate) node: usize,
+    pub(crate) kind: Kind,
+    /// Key. For a to-one target, null in its first part means that there is none.
+    pub(crate) key: Vec<Column>,
+    pub(crate) version: Option<Column>,
+    pub(crate) values: Vec<Column>,
+    /// Types that have the value, and the value.
+    pub(crate) specialised: Vec<(Vec<EntityId>, Column)>,
+    pub(crate) expands: Vec<Expanded>,
+}
+
+/// Type of a row.
+#[derive(Debug)]
+pub(crate) enum Kind {
+    /// Always this one.
+    Fixed(EntityId),
+    /// Named by a column; the first one when the name is unknown.
+    Named(Column, Vec<(String, EntityId)>),
+}
+
+/// An expand in a layout.
+#[derive(Debug)]
+pub(crate) enum Expanded {
+    /// In the same row.
+    One(Layout),
+    /// Position in [`Rows::many`].
+    Many(usize),
+    /// Only a number.
+    Count(usize, Column),
+}
+
+/// An expand that has a statement of its own.
+#[derive(Debug)]
+pub(crate) struct Many {
+    pub(crate) node: usize,
+    /// At most one row, which is no collection.
+    pub(crate) single: bool,
+    /// Columns of the parent's row that the targets are found by.
+    pub(crate) parent: Vec<Column>,
+    /// Number of all targets, in the parent's row.
+    pub(crate) count: Option<Column>,
+    pub(crate) paged: bool,
+    /// Position of the limit among the arguments.
+    pub(crate) limit: usize,
+    /// Whether rows are left out for each parent.
+    pub(crate) skips: bool,
+    pub(crate) rows: Rows,
+    /// PostgreSQL: all parents' targets in one scan, right when there are no more than the limit.
+    pub(crate) together: Option<Statement>,
+    /// PostgreSQL: columns of the target's row that say whose it is.
+    pub(crate) child: Vec<Column>,
+}
+
+/// A select list in the making.
+#[derive(Default)]
+struct Columns(Vec<String>);
+
+impl Columns {
+    fn add(&mut self, sql: String, encoding: Encoding) -> Column {
+        let index = self.0.iter().position(|known| *known == sql).unwrap_or_else(|| {
+            self.0.push(sql);
+            self.0.len() - 1
+        });
+        Column { index, encoding }
+    }
+
+    fn list(&self) -> String {
+        if self.0.is_empty() { "1".to_owned() } else { self.0.join(", ") }
+    }
+}
+
+/// What the rows of a query and those of an expand have in common.
+struct Wanted<'q> {
+    selection: &'q Selection,
+    filter: Option<&'q Expression>,
+    order: &'q [OrderTerm],
+    after: Option<&'q [Value]>,
+    skip: &'q u64,
+    limit: &'q u64,
+    paged: bool,
+    single: bool,
+}
+
+/// How an expand's rows are found.
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum Attachment {
+    /// For one parent (SQLite).
+    Parent,
+    /// For all parents, each with its own limit (PostgreSQL).
+    Lateral,
+    /// For all parents together (PostgreSQL).
+    Together,
+}
+
+/// Turns a query into statements.
+pub(crate) struct Planner<'a> {
+    pub(crate) model: &'a Arc<Model>,
+    pub(crate) dialect: Dialect,
+    pub(crate) positions: &'a Positions,
+}
+
+impl Planner<'_> {
+    pub(crate) fn plan(&self, query: &Query, purpose: Purpose) -> Result<Plan, StoreError> {
+        let rows = match purpose {
+            Purpose::Rows => Some(self.root(query)?),
+            Purpose::Count => None,
+        };
+        let count = if query.count || purpose == Purpose::Count { Some(self.count(query)?) } else { None };
+        let mut builder = self.builder();
+        let source_row = match builder.source_row(&query.source)? {
+            Some(sql) => Some(self.statement(sql, builder)),
+            None => None,
+        };
+        Ok(Plan {
+            model: Arc::clone(self.model),
+            rows,
+            count,
+            source_row,
+            single: query.single,
+            paged: query.paged,
+            limit: self.positions.number(&query.limit).unwrap_or_default(),
+        })
+    }
+
+    fn builder(&self) -> Builder<'_> {
+        Builder::new(self.model, self.dialect, self.positions)
+    }
+
+    fn statement(&self, sql: String, builder: Builder<'_>) -> Statement {
+        let bindings = builder.into_bindings();
+        let types = match self.dialect {
+            Dialect::Postgres => bindings.iter().map(parameter_type).collect(),
+            Dialect::Sqlite => Vec::new(),
+        };
+        Statement {
+            text: StatementText::new(sql, types),
+            bindings,
+            uses: AtomicU64::new(0),
+        }
+    }
+
+    fn count(&self, query: &Query) -> Result<Statement, StoreError> {
+        let mut builder = self.builder();
+        let alias = builder.open(ROW, query.entity);
+        let mut conditions = builder.source(&query.source, query.entity, &alias)?;
+        conditions.extend(builder.type_condition(query.entity, &alias));
+        if let Some(filter) = &query.filter {
+            conditions.push(builder.condition(filter, false)?);
+        }
+        let from = builder.close()?;
+        let sql = format!("SELECT count(*) FROM {from}{}", filter_clause(&conditions));
+        Ok(self.statement(sql, builder))
+    }
+
+    fn root(&self, query: &Query) -> Result<Rows, StoreError> {
+        let mut builder = self.builder();
+        let alias = builder.open(ROW, query.entity);
+        let mut conditions = builder.source(&query.source, query.entity, &alias)?;
+        conditions.extend(builder.type_condition(query.entity, &alias));
+        let wanted = Wanted {
+            selection: &query.selection,
+            filter: query.filter.as_ref(),
+            order: &query.order,
+            after: query.after.as_deref(),
+            skip: &query.skip,
+            limit: &query.limit,
+            paged: query.paged,
+            single: query.single,
+        };
+        self.finish(builder, &wanted, conditions, Columns::default(), "", None)
+    }
+
+    /// Completes a statement whose row scope is open.
+    fn finish(
+        &self,
+        mut builder: Builder<'_>,
+        wanted: &Wanted<'_>,
+        mut conditions: Vec<String>,
+        mut columns: Columns,
+        joined: &str,
+        attachment: Option<(Attachment, &[(String, Encoding)])>,
+    ) -> Result<Rows, StoreError> {
+        let attached = attachment.map(|(attachment, _)| attachment);
+        let mut many = Vec::new();
+        let layout = self.layout(&mut builder, wanted.selection, &mut Vec::new(), &mut columns, &mut many)?;
+        if let Some(filter) = wanted.filter {
+            conditions.push(builder.condition(filter, false)?);
+        }
+        let terms = builder.sort_terms(wanted.order)?;
+        if let Some(after) = wanted.after {
+            conditions.push(builder.after(&terms, after)?);
+        }
+        let next = if wanted.paged && !wanted.single {
+            terms
+                .iter()
+                .map(|term| columns.add(term.shown.sql.clone(), term.shown.encoding))
+                .collect()
+        } else {
+            Vec::new()
+        };
+        let mut sql = String::from("SELECT ");
+        sql.push_str(&columns.list());
+        sql.push_str(" FROM ");
+        let place = builder.place(ROW, &[])?;
+        let first = super::builder::table(self.model, place.entity, &place.alias);
+        let from = builder.close()?;
+        // A join table stands right after its target, before what paths add.
+        sql.push_str(&first);
+        sql.push_str(joined);
+        sql.push_str(from.strip_prefix(first.as_str()).unwrap_or_default());
+        sql.push_str(&filter_clause(&conditions));
+        if !wanted.single {
+            sql.push_str(&builder.order_by(&terms));
+            let more = u8::from(wanted.paged || attached == Some(Attachment::Together));
+            let limit = builder.bind_number(wanted.limit, more)?;
+            sql.push_str(&format!(" LIMIT {limit}"));
+            if *wanted.skip > 0 {
+                let skip = builder.bind_number(wanted.skip, 0)?;
+                sql.push_str(&format!(" OFFSET {skip}"));
+            }
+        }
+        if let Some((Attachment::Lateral, parts)) = attachment {
+            // Each parent's rows come in order: a subquery with a limit is run once for each parent.
+            let arrays: Vec<String> = parts
+                .iter()
+                .enumerate()
+                .map(|(part, (_, encoding))| builder.bind(Binding::Parents(part, *encoding)))
+                .collect();
+            let names: Vec<String> = (0..parts.len()).map(|part| format!("k{part}")).collect();
+            sql = format!(
+                "SELECT c.* FROM unnest({}) AS p({}) CROSS JOIN LATERAL ({sql}) AS c",
+                arrays.join(", "),
+                names.join(", ")
+            );
+        }
+        Ok(Rows {
+            statement: self.statement(sql, builder),
+            layout,
+            many,
+            next,
+        })
+    }
+
+    fn layout(
+        &self,
+        builder: &mut Builder<'_>,
+        selection: &Selection,
+        path: &mut Vec<NavigationId>,
+        columns: &mut Columns,
+        many: &mut Vec<Many>,
+    ) -> Result<Layout, StoreError> {
+        let place = builder.place(ROW, path)?;
+        let alias = place.alias.as_str();
+        let entity = &self.model[selection.entity];
+        let attribute = |columns: &mut Columns, entity: EntityId, id: AttributeId| {
+            let attribute = &self.model[entity][id];
+            let name = column(alias, &attribute.column);
+            let encoding = match (attribute.column_type, attribute.scalar_type) {
+                (Some(ColumnType::Real | ColumnType::Double), ScalarType::Decimal { scale, .. }) => {
+                    Encoding::Float(scale)
+                }
+                (_, scalar_type) => Encoding::of(scalar_type),
+            };
+            let external_json = encoding == Encoding::Json && self.model[entity].table.external;
+            if external_json && self.dialect == Dialect::Postgres {
+                return columns.add(format!("{name}::text"), encoding);
+            }
+            columns.add(name, encoding)
+        };
+        let key = entity.key.iter().map(|&id| attribute(columns, entity.id, id)).collect();
+        let version = entity.version.map(|id| attribute(columns, entity.id, id));
+        let kind = match (&entity.table.discriminator_column, entity.specialisations.is_empty()) {
+            (Some(name), false) => {
+                let names = std::iter::once(entity.id)
+                    .chain(entity.specialisations.iter().copied())
+                    .filter_map(|id| Some((self.model[id].discriminator.clone()?, id)))
+                    .collect();
+                Kind::Named(columns.add(column(alias, name), Encoding::Text), names)
+            }
+            _ => Kind::Fixed(entity.id),
+        };
+        let values = selection.attributes.iter().map(|&id| attribute(columns, entity.id, id)).collect();
+        let specialised = selection
+            .specialised
+            .iter()
+            .map(|&(owner, id)| {
+                let mut types = vec![owner];
+                types.extend(&self.model[owner].specialisations);
+                (types, attribute(columns, owner, id))
+            })
+            .collect();
+        let mut expands = Vec::with_capacity(selection.expands.len());
+        for expand in &selection.expands {
+            expands.push(self.expand(builder, selection.entity, expand, path, columns, many)?);
+        }
+        Ok(Layout {
+            node: selection.node,
+            kind,
+            key,
+            version,
+            values,
+            specialised,
+            expands,
+        })
+    }
+
+    fn expand(
+        &self,
+        builder: &mut Builder<'_>,
+        parent: EntityId,
+        expand: &Expand,
+        path: &mut Vec<NavigationId>,
+        columns: &mut Columns,
+        many: &mut Vec<Many>,
+    ) -> Result<Expanded, StoreError> {
+        let navigation = &self.model[parent][expand.navigation];
+        if !navigation.many && expand.filter.is_none() && !expand.count_only {
+            path.push(expand.navigation);
+            let layout = self.layout(builder, &expand.selection, path, columns, many);
+            path.pop();
+            return layout.map(Expanded::One);
+        }
+        let count = if expand.count || expand.count_only {
+            path.push(expand.navigation);
+            let term = builder.count(ROW, path, navigation.target, ROW, expand.filter.as_ref());
+            path.pop();
+            Some(columns.add(term?.sql, Encoding::Integer))
+        } else {
+            None
+        };
+        if let (true, Some(count)) = (expand.count_only, count) {
+            return Ok(Expanded::Count(expand.selection.node, count));
+        }
+        let place = builder.place(ROW, path)?;
+        // What the targets are found by: the parent's key, or its reference to the one target.
+        let found_by: Vec<(String, Encoding)> = match &navigation.storage {
+            Storage::Own(own) => key(&self.model[navigation.target])
+                .zip(own)
+                .map(|(part, own)| (column(&place.alias, &own.column), Encoding::of(part.scalar_type)))
+                .collect(),
+            Storage::Target(_) | Storage::Join { .. } => key(&self.model[parent])
+                .map(|part| (column(&place.alias, &part.column), Encoding::of(part.scalar_type)))
+                .collect(),
+        };
+        let parent_columns = found_by.iter().map(|(sql, encoding)| columns.add(sql.clone(), *encoding)).collect();
+        let attachment = match self.dialect {
+            Dialect::Sqlite => Attachment::Parent,
+            Dialect::Postgres => Attachment::Lateral,
+        };
+        let (rows, child) = self.attached(parent, expand, &found_by, attachment)?;
+        let together = if self.dialect == Dialect::Postgres && expand.skip == 0 {
+            Some(self.attached(parent, expand, &found_by, Attachment::Together)?.0.statement)
+        } else {
+            None
+        };
+        many.push(Many {
+            node: expand.selection.node,
+            single: !navigation.many,
+            parent: parent_columns,
+            count,
+            paged: expand.paged,
+            limit: self.positions.number(&expand.limit).ok_or_else(lost)?,
+            skips: expand.skip > 0,
+            rows,
+            together,
+            child,
+        });
+        Ok(Expanded::Many(many.len() - 1))
+    }
+
+    /// The statement of an expand's rows, and (PostgreSQL) the columns that say whose they are.
+    fn attached(
+        &self,
+        parent: EntityId,
+        expand: &Expand,
+        found_by: &[(String, Encoding)],
+        attachment: Attachment,
+    ) -> Result<(Rows, Vec<Column>), StoreError> {
+        let navigation = &self.model[parent][expand.navigation];
+        let target = &self.model[navigation.target];
+        let mut builder = self.builder();
+        let alias = builder.open(ROW, navigation.target);
+        let mut joined = String::new();
+        let names: Vec<String> = match &navigation.storage {
+            Storage::Own(_) => key(target).map(|part| column(&alias, &part.column)).collect(),
+            Storage::Target(theirs) => theirs.iter().map(|theirs| column(&alias, &theirs.column)).collect(),
+            Storage::Join { table, own, target: theirs } => {
+                let join = builder.new_alias();
+                let parts: Vec<String> = key(target)
+                    .zip(theirs)
+                    .map(|(part, theirs)| format!("{} = {}", column(&alias, &part.column), column(&join, theirs)))
+                    .collect();
+                joined = format!(" JOIN {} AS {join} ON {}", quoted(table), parts.join(" AND "));
+                own.iter().map(|name| column(&join, name)).collect()
+            }
+        };
+        let mut columns = Columns::default();
+        let mut child = Vec::new();
+        let mut conditions = Vec::new();
+        if attachment != Attachment::Parent {
+            child = names
+                .iter()
+                .zip(found_by)
+                .map(|(name, (_, encoding))| columns.add(name.clone(), *encoding))
+                .collect();
+        }
+        match attachment {
+            Attachment::Parent => {
+                for (part, name) in names.iter().enumerate() {
+                    conditions.push(format!("{name} = {}", builder.bind(Binding::Parent(part))));
+                }
+            }
+            Attachment::Lateral => {
+                for (part, name) in names.iter().enumerate() {
+                    conditions.push(format!("{name} = p.k{part}"));
+                }
+            }
+            Attachment::Together => {
+                let arrays: Vec<String> = found_by
+                    .iter()
+                    .enumerate()
+                    .map(|(part, (_, encoding))| builder.bind(Binding::Parents(part, *encoding)))
+                    .collect();
+                conditions.push(match names.as_slice() {
+                    [one] => format!("{one} = ANY({})", arrays.join("")),
+                    several => format!("({}) IN (SELECT * FROM unnest({}))", several.join(", "), arrays.join(", ")),
+                });
+            }
+        }
+        conditions.extend(builder.type_condition(navigation.target, &alias));
+        let wanted = Wanted {
+            selection: &expand.selection,
+            filter: expand.filter.as_ref(),
+            order: &expand.order,
+            after: None,
+            skip: &expand.skip,
+            limit: &expand.limit,
+            paged: expand.paged,
+            single: !navigation.many,
+        };
+        let rows = self.finish(builder, &wanted, conditions, columns, &joined, Some((attachment, found_by)))?;
+        Ok((rows, child))
+    }
+}
+
+fn filter_clause(conditions: &[String]) -> String {
+    if conditions.is_empty() {
+        return String::new();
+    }
+    format!(" WHERE {}", conditions.join(" AND "))
+}
+
+/// Type of a placeholder. All integers are 64-bit: PostgreSQL compares them with smaller columns by index.
+fn parameter_type(binding: &Binding) -> Type {
+    match binding {
+        Binding::Value(_, encoding) | Binding::Item(_, _, encoding) => scalar(*encoding),
+        Binding::List(_, encoding) | Binding::Parents(_, encoding) => array(*encoding),
+        Binding::Number(..) | Binding::Parent(_) => Type::INT8,
+        Binding::Now => Type::TIMESTAMPTZ,
+    }
+}
+
+fn scalar(encoding: Encoding) -> Type {
+    match encoding {
+        Encoding::Boolean => Type::BOOL,
+        Encoding::Integer | Encoding::Duration | Encoding::Ordinal(_) => Type::INT8,
+        Encoding::Decimal(_) | Encoding::Float(_) => Type::NUMERIC,
+        Encoding::Text | Encoding::Json => Type::TEXT,
+        Encoding::DateTime => Type::TIMESTAMPTZ,
+        Encoding::Date => Type::DATE,
+        Encoding::Time => Type::TIME,
+        Encoding::Uuid => Type::UUID,
+        Encoding::Binary => Type::BYTEA,
+    }
+}
+
+fn array(encoding: Encoding) -> Type {
+    match encoding {
+        Encoding::Boolean => Type::BOOL_ARRAY,
+        Encoding::Integer | Encoding::Duration | Encoding::Ordinal(_) => Type::INT8_ARRAY,
+        Encoding::Decimal(_) | Encoding::Float(_) => Type::NUMERIC_ARRAY,
+        Encoding::Text | Encoding::Json => Type::TEXT_ARRAY,
+        Encoding::DateTime => Type::TIMESTAMPTZ_ARRAY,
+        Encoding::Date => Type::DATE_ARRAY,
+        Encoding::Time => Type::TIME_ARRAY,
+        Encoding::Uuid => Type::UUID_ARRAY,
+        Encoding::Binary => Type::BYTEA_ARRAY,
+    }
+}
