@@ -510,3 +510,20 @@ fn colour_is_optional() {
     assert!(faults.render(true).contains('\u{1b}'));
     assert!(!faults.render(false).contains('\u{1b}'));
 }
+
+#[test]
+fn the_examples_are_without_fault() {
+    let examples = std::path::Path::new(env!("CARGO_MANIFEST_DIR")).join("../../examples");
+    let mut seen = 0;
+    for folder in std::fs::read_dir(examples).unwrap().flatten() {
+        if !folder.path().join("app.toml").exists() {
+            continue;
+        }
+        match load(&folder.path()) {
+            Ok(loaded) => assert!(loaded.warnings.is_empty(), "{}", loaded.warnings),
+            Err(faults) => panic!("{}\n{faults}", folder.path().display()),
+        }
+        seen += 1;
+    }
+    assert!(seen > 0);
+}

@@ -167,3 +167,50 @@ fn schemas_are_closed_and_say_their_draft() {
         assert!(schema["title"].is_string());
     }
 }
+
+#[test]
+fn the_guide_names_every_key_and_code_and_its_examples_are_valid() {
+    let path = std::path::Path::new(env!("CARGO_MANIFEST_DIR")).join("../../docs/guide/model.md");
+    let guide = std::fs::read_to_string(path).unwrap();
+    let mut found = Vec::new();
+    let (application, model) = (schema::application(), schema::model());
+    tables(&application, "", "", &mut found);
+    tables(&model, "", "", &mut found);
+    for (schema, _, _) in found {
+        for key in schema["properties"].as_object().unwrap().keys() {
+            let headed = guide.contains(&format!("[{key}.")) || guide.contains(&format!(".{key}]"));
+            assert!(
+                headed || guide.contains(&format!("`{key}`")),
+                "the guide lacks `{key}`"
+            );
+        }
+    }
+    for code in crate::diagnostic::Code::ALL {
+        assert!(
+            guide.contains(&format!("`{code}`")),
+            "the guide lacks `{code}`"
+        );
+    }
+    let mut examples = guide
+        .split("```toml\n")
+        .skip(1)
+        .map(|rest| rest.split("```").next().unwrap());
+    let manifest = examples.next().unwrap();
+    // The examples belong together, but for what the text around them takes for granted.
+    let more = "[entity.Product]\nkey = [\"ProductID\"]\n[entity.Product.attributes]\nProductID = \"Integer\"\n\
+                [entity.Territory]\nexternal = true\nkey = [\"TerritoryID\"]\n\
+                [entity.Territory.attributes]\nTerritoryID = { type = \"String\", column = \"territory_id\" }\n";
+    let region = [
+        "Name   = { type = \"String\", length = 120",
+        "Region = \"String\"\nName   = { type = \"String\", length = 120",
+    ];
+    let model = more.to_owned()
+        + &examples
+            .collect::<Vec<_>>()
+            .join("\n")
+            .replacen(region[0], region[1], 1);
+    let files = [("app.toml", manifest), ("model/guide.toml", model.as_str())];
+    if let Err(faults) = load_files(&files) {
+        panic!("{faults}");
+    }
+}
