@@ -536,3 +536,6 @@ impl Expression {
         }
     }
 }
+
+#[cfg(test)]
+mod tests;
