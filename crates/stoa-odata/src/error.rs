@@ -185,7 +185,11 @@ impl Error {
             // The worst decides the status: a conflict among invalid values is still an invalid request.
             let message = format!("{} faults; the first: {}", details.len(), first.message);
             let same = details.iter().all(|detail| detail.code == first.code);
-            (if same { first.code } else { Code::InvalidBody }, message, None)
+            (
+                if same { first.code } else { Code::InvalidBody },
+                message,
+                None,
+            )
         };
         Some(Self {
             code,
@@ -383,7 +387,10 @@ mod tests {
 
     #[test]
     fn the_reference_lists_every_code() {
-        let path = concat!(env!("CARGO_MANIFEST_DIR"), "/../../docs/reference/errors.md");
+        let path = concat!(
+            env!("CARGO_MANIFEST_DIR"),
+            "/../../docs/reference/errors.md"
+        );
         let page = std::fs::read_to_string(path).unwrap();
         assert!(
             page.contains(&reference_table()),
@@ -396,7 +403,10 @@ mod tests {
     fn every_code_has_a_real_error_status() {
         for code in Code::ALL {
             let status = code.status();
-            assert!(status.is_client_error() || status.is_server_error(), "{code}");
+            assert!(
+                status.is_client_error() || status.is_server_error(),
+                "{code}"
+            );
             assert!(
                 *code == Code::Internal || status != StatusCode::INTERNAL_SERVER_ERROR,
                 "{code}"

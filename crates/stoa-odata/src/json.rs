@@ -13,4 +13,4 @@ pub use single::{PropertyWriter, RawWriter, count_text, path_of_row, resource_pa
 pub use writer::{NextLink, Writer};
 
 #[cfg(test)]
-mod tests {}
+mod tests;

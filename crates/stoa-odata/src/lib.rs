@@ -13,7 +13,7 @@
 //! [`metadata`] (answers' payloads).
 
 pub mod address;
-// pub mod body;
+pub mod body;
 pub mod error;
 pub mod json;
 pub mod metadata;
@@ -21,3 +21,6 @@ pub mod negotiate;
 pub mod resolve;
 pub mod skiptoken;
 pub mod url;
+
+#[cfg(test)]
+mod sample;

@@ -31,9 +31,12 @@ pub struct Document {
 impl Document {
     fn new(bytes: Vec<u8>, content_type: &'static str) -> Self {
         // FNV-1a over 128 bits: a tag to tell releases of one application apart, not a signature.
-        let hash = bytes.iter().fold(0x6c62_272e_07bb_0142_62b8_2175_6295_c58d_u128, |hash, byte| {
-            (hash ^ u128::from(*byte)).wrapping_mul(0x0000_0000_0100_0000_0000_0000_0000_013b)
-        });
+        let hash = bytes.iter().fold(
+            0x6c62_272e_07bb_0142_62b8_2175_6295_c58d_u128,
+            |hash, byte| {
+                (hash ^ u128::from(*byte)).wrapping_mul(0x0000_0000_0100_0000_0000_0000_0000_013b)
+            },
+        );
         Self {
             bytes: bytes.into(),
             etag: format!("\"{hash:032x}\""),
@@ -176,9 +179,12 @@ fn facets(attribute: &Attribute) -> Facets {
     };
     Facets {
         nullable: !attribute.required,
-        max_length: attribute
-            .length
-            .filter(|_| matches!(attribute.scalar_type, ScalarType::String | ScalarType::Binary)),
+        max_length: attribute.length.filter(|_| {
+            matches!(
+                attribute.scalar_type,
+                ScalarType::String | ScalarType::Binary
+            )
+        }),
         precision,
         scale,
         default: match &attribute.default {
@@ -223,11 +229,13 @@ fn on_delete(model: &Model, navigation: &Navigation) -> Option<&'static str> {
     let Storage::Target(_) = navigation.storage else {
         return None;
     };
-    Some(match model[navigation.target][navigation.partner].on_delete {
-        OnDelete::Prevent => "None",
-        OnDelete::Cascade => "Cascade",
-        OnDelete::Clear => "SetNull",
-    })
+    Some(
+        match model[navigation.target][navigation.partner].on_delete {
+            OnDelete::Prevent => "None",
+            OnDelete::Cascade => "Cascade",
+            OnDelete::Clear => "SetNull",
+        },
+    )
 }
 
 /// Pairs of own property and referred property, when every column of the foreign key is a property.
@@ -244,7 +252,10 @@ fn referential_constraint<'a>(
         .iter()
         .zip(&target.key)
         .map(|(column, key)| {
-            Some((entity[column.attribute?].name.as_str(), target[*key].name.as_str()))
+            Some((
+                entity[column.attribute?].name.as_str(),
+                target[*key].name.as_str(),
+            ))
         })
         .collect::<Option<Vec<_>>>()
         .unwrap_or_default()
@@ -291,7 +302,9 @@ fn add_bindings<'a>(
     }
     seen.push(entity.id);
     for navigation in &entity.navigations {
-        let Some(name) = &navigation.name else { continue };
+        let Some(name) = &navigation.name else {
+            continue;
+        };
         let target = &model[navigation.target];
         if has_entity_set(model, target) {
             bindings.push((format!("{prefix}{name}"), target.collection.as_str()));
@@ -303,4 +316,4 @@ fn add_bindings<'a>(
 }
 
 #[cfg(test)]
-mod tests {}
+mod tests;

@@ -201,7 +201,8 @@ fn parse_range(text: &str) -> Range<'_> {
         let (name, value) = (name.trim(), value.trim().trim_matches('"'));
         if name.eq_ignore_ascii_case("q") {
             range.quality = quality(value);
-        } else if name.eq_ignore_ascii_case("odata.metadata") || name.eq_ignore_ascii_case("metadata")
+        } else if name.eq_ignore_ascii_case("odata.metadata")
+            || name.eq_ignore_ascii_case("metadata")
         {
             range.metadata = if value.eq_ignore_ascii_case("none") {
                 Some(MetadataLevel::None)
@@ -261,7 +262,8 @@ fn split_quoted(text: &str, separator: u8) -> impl Iterator<Item = &str> {
 
 /// How well a range fits: JSON, XML, text; 0 not at all, 1 by `*/*`, 2 by `type/*`, 3 exactly.
 fn fit(kind: &str, offer: &str) -> u8 {
-    if kind.eq_ignore_ascii_case(offer) || (offer == "application/xml" && kind.eq_ignore_ascii_case("text/xml"))
+    if kind.eq_ignore_ascii_case(offer)
+        || (offer == "application/xml" && kind.eq_ignore_ascii_case("text/xml"))
     {
         3
     } else if kind == "*/*" || kind == "*" {
@@ -350,9 +352,9 @@ pub fn representation(
         if let Some((level, range)) = fitting
             && range.quality > 0
         {
-            let better = best.as_ref().is_none_or(|(quality, chosen, _, _)| {
-                (range.quality, level) > (*quality, *chosen)
-            });
+            let better = best
+                .as_ref()
+                .is_none_or(|(quality, chosen, _, _)| (range.quality, level) > (*quality, *chosen));
             if better {
                 best = Some((range.quality, level, place, choose(offer, Some(&range))));
             }
@@ -434,21 +436,26 @@ impl Preferences {
                 let preference = split_quoted(part, b';').next().unwrap_or_default();
                 let (name, value) = preference.split_once('=').unwrap_or((preference, ""));
                 let (name, value) = (name.trim(), value.trim().trim_matches('"'));
-                let prefixed = name.get(..6).is_some_and(|start| start.eq_ignore_ascii_case("odata."));
+                let prefixed = name
+                    .get(..6)
+                    .is_some_and(|start| start.eq_ignore_ascii_case("odata."));
                 let short = if prefixed { &name[6..] } else { name };
                 if short.eq_ignore_ascii_case("return") {
-                    preferences.answer = preferences.answer.or(
-                        if value.eq_ignore_ascii_case("minimal") {
-                            Some(Return::Minimal)
-                        } else if value.eq_ignore_ascii_case("representation") {
-                            Some(Return::Representation)
-                        } else {
-                            None
-                        },
-                    );
+                    preferences.answer =
+                        preferences
+                            .answer
+                            .or(if value.eq_ignore_ascii_case("minimal") {
+                                Some(Return::Minimal)
+                            } else if value.eq_ignore_ascii_case("representation") {
+                                Some(Return::Representation)
+                            } else {
+                                None
+                            });
                 } else if short.eq_ignore_ascii_case("handling") {
                     handling = handling.or(Some(value.eq_ignore_ascii_case("strict")));
-                } else if short.eq_ignore_ascii_case("maxpagesize") && preferences.page_size.is_none() {
+                } else if short.eq_ignore_ascii_case("maxpagesize")
+                    && preferences.page_size.is_none()
+                {
                     // Not a positive number: ignored.
                     preferences.page_size = value.parse().ok().filter(|size| *size > 0);
                     preferences.page_size_prefixed = prefixed;
@@ -468,7 +475,11 @@ impl Preferences {
             applied.push("handling=strict".to_owned());
         }
         if let (Some(_), Some(size)) = (self.page_size, page_size) {
-            let prefix = if self.page_size_prefixed { "odata." } else { "" };
+            let prefix = if self.page_size_prefixed {
+                "odata."
+            } else {
+                ""
+            };
             applied.push(format!("{prefix}maxpagesize={size}"));
         }
         (!applied.is_empty()).then(|| applied.join(", "))
@@ -627,8 +638,14 @@ mod tests {
         assert_eq!(check(&[]), "4.0");
         assert_eq!(check(&[("OData-Version", "4.0")]), "4.0");
         assert_eq!(check(&[("OData-Version", "4.01")]), "4.01");
-        assert_eq!(check(&[("OData-MaxVersion", "4.0"), ("OData-Version", "4.01")]), "4.0");
-        assert_eq!(check(&[("OData-MaxVersion", "4.01"), ("OData-Version", "4.0")]), "4.01");
+        assert_eq!(
+            check(&[("OData-MaxVersion", "4.0"), ("OData-Version", "4.01")]),
+            "4.0"
+        );
+        assert_eq!(
+            check(&[("OData-MaxVersion", "4.01"), ("OData-Version", "4.0")]),
+            "4.01"
+        );
         assert_eq!(check(&[("OData-MaxVersion", "4.01")]), "4.01");
         assert_eq!(check(&[("OData-MaxVersion", "5.0")]), "4.01");
         assert_eq!(check(&[("OData-MaxVersion", "4.0;NetFx")]), "4.0");
@@ -666,19 +683,30 @@ mod tests {
         }
         assert_eq!(chosen(&[], None, Resource::Data), minimal);
         assert_eq!(
-            chosen(&["application/json;odata.metadata=none"], None, Resource::Data),
+            chosen(
+                &["application/json;odata.metadata=none"],
+                None,
+                Resource::Data
+            ),
             "application/json;odata.metadata=none"
         );
         assert_eq!(
             chosen(
-                &["application/xml", "application/json;metadata=full;IEEE754Compatible=true"],
+                &[
+                    "application/xml",
+                    "application/json;metadata=full;IEEE754Compatible=true"
+                ],
                 None,
                 Resource::Data
             ),
             "application/json;odata.metadata=full;IEEE754Compatible=true"
         );
         for accept in ["application/xml", "application/json;q=0", "text/plain"] {
-            assert_eq!(chosen(&[accept], None, Resource::Data), "NotAcceptable", "{accept}");
+            assert_eq!(
+                chosen(&[accept], None, Resource::Data),
+                "NotAcceptable",
+                "{accept}"
+            );
         }
     }
 
@@ -690,12 +718,25 @@ mod tests {
             "application/json;odata.metadata=minimal"
         );
         assert_eq!(
-            chosen(accept, Some("application/json;odata.metadata=full"), Resource::Data),
+            chosen(
+                accept,
+                Some("application/json;odata.metadata=full"),
+                Resource::Data
+            ),
             "application/json;odata.metadata=full"
         );
-        assert_eq!(chosen(&["application/json"], Some("xml"), Resource::Metadata), "application/xml");
-        assert_eq!(chosen(&["application/json"], Some("atom"), Resource::Data), "NotAcceptable");
-        assert_eq!(chosen(&["application/json"], Some("json"), Resource::Text), "text/plain");
+        assert_eq!(
+            chosen(&["application/json"], Some("xml"), Resource::Metadata),
+            "application/xml"
+        );
+        assert_eq!(
+            chosen(&["application/json"], Some("atom"), Resource::Data),
+            "NotAcceptable"
+        );
+        assert_eq!(
+            chosen(&["application/json"], Some("json"), Resource::Text),
+            "text/plain"
+        );
     }
 
     #[test]
@@ -708,10 +749,17 @@ mod tests {
             ("application/json", json),
             ("application/json, text/plain, */*", json),
             ("application/json;q=0.5, application/xml", "application/xml"),
-            ("text/html,application/xhtml+xml,application/xml;q=0.9,*/*;q=0.8", "application/xml"),
+            (
+                "text/html,application/xhtml+xml,application/xml;q=0.9,*/*;q=0.8",
+                "application/xml",
+            ),
             ("text/html", "NotAcceptable"),
         ] {
-            assert_eq!(chosen(&[accept], None, Resource::Metadata), expected, "{accept}");
+            assert_eq!(
+                chosen(&[accept], None, Resource::Metadata),
+                expected,
+                "{accept}"
+            );
         }
         assert_eq!(chosen(&[], None, Resource::Metadata), "application/xml");
     }
@@ -721,7 +769,11 @@ mod tests {
         let check = |kind| body_format(&headers(&[("content-type", kind)])).map_err(|e| e.code);
         assert!(check("application/json").is_ok());
         assert!(check("application/json;odata.metadata=minimal;charset=utf-8").is_ok());
-        assert!(check("application/json;IEEE754Compatible=true").unwrap().ieee754_compatible);
+        assert!(
+            check("application/json;IEEE754Compatible=true")
+                .unwrap()
+                .ieee754_compatible
+        );
         assert_eq!(check("application/xml"), Err(Code::UnsupportedMediaType));
         assert_eq!(check("é"), Err(Code::UnsupportedMediaType));
     }
@@ -739,7 +791,10 @@ mod tests {
             preferences.applied_to_read(Some(5)).as_deref(),
             Some("handling=strict, odata.maxpagesize=5")
         );
-        assert_eq!(preferences.applied_to_write(), Some("return=minimal, handling=strict"));
+        assert_eq!(
+            preferences.applied_to_write(),
+            Some("return=minimal, handling=strict")
+        );
         let preferences = read(&["return=\"representation\"; foo, respond-async, maxpagesize=x"]);
         assert_eq!(preferences.answer, Some(Return::Representation));
         assert_eq!(preferences.page_size, None);
@@ -756,7 +811,10 @@ mod tests {
         assert_eq!(read("1").unwrap_err().code, Code::InvalidHeader);
         assert_eq!(read("\"1\"x").unwrap_err().code, Code::InvalidHeader);
         let none = Preconditions::default();
-        assert_eq!(none.expected(true).unwrap_err().code, Code::PreconditionRequired);
+        assert_eq!(
+            none.expected(true).unwrap_err().code,
+            Code::PreconditionRequired
+        );
         assert_eq!(none.expected(false).unwrap(), Expected::Any);
         assert_eq!(
             read(&etag(7)).unwrap().expected(true).unwrap(),

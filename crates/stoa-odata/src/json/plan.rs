@@ -131,7 +131,8 @@ impl Plan {
         let writes_id = full
             || self.content == Content::References
             || (self.format.metadata == MetadataLevel::Minimal && !has_whole_key);
-        let mut values = Vec::with_capacity(selection.attributes.len() + selection.specialised.len());
+        let mut values =
+            Vec::with_capacity(selection.attributes.len() + selection.specialised.len());
         for id in &selection.attributes {
             values.push(self.value_key(model, entity, &entity[*id]));
         }
@@ -195,7 +196,11 @@ impl Plan {
             key.extend_from_slice(type_name.as_bytes());
             key.push(b'"');
         }
-        debug_assert!(attribute.purpose != Purpose::Version, "{} selects its version", entity.name);
+        debug_assert!(
+            attribute.purpose != Purpose::Version,
+            "{} selects its version",
+            entity.name
+        );
         key.extend_from_slice(&member_key(&attribute.name));
         ValueKey {
             key,
@@ -221,22 +226,27 @@ fn member_key(name: &str) -> Vec<u8> {
 /// Name of a type whose values do not tell it by themselves.
 fn full_type_name(model: &Model, scalar_type: ScalarType) -> Option<String> {
     Some(match scalar_type {
-        ScalarType::String | ScalarType::Boolean | ScalarType::Json | ScalarType::File => return None,
+        ScalarType::String | ScalarType::Boolean | ScalarType::Json | ScalarType::File => {
+            return None;
+        }
         ScalarType::Enumeration(id) => format!("{}.{}", model.name, model[id].name),
-        other => crate::metadata::edm_name(other).trim_start_matches("Edm.").to_owned(),
+        other => crate::metadata::edm_name(other)
+            .trim_start_matches("Edm.")
+            .to_owned(),
     })
 }
 
 /// Whether the selection has everything that a request without `$select` gets.
 fn is_everything(entity: &Entity, selection: &Selection) -> bool {
-    entity.attributes.iter().enumerate().all(|(position, attribute)| {
-        attribute.purpose == Purpose::Version
-            || attribute.scalar_type == ScalarType::File
-            || selection
-                .attributes
-                .iter()
-                .any(|id| id.index() == position)
-    })
+    entity
+        .attributes
+        .iter()
+        .enumerate()
+        .all(|(position, attribute)| {
+            attribute.purpose == Purpose::Version
+                || attribute.scalar_type == ScalarType::File
+                || selection.attributes.iter().any(|id| id.index() == position)
+        })
 }
 
 /// The select list of a context URL (OData 4.01 Part 1 §10.8 to §10.11).
@@ -261,7 +271,10 @@ fn write_select_list(model: &Model, selection: &Selection, out: &mut String) {
         for (special, id) in &selection.specialised {
             let special = &model[*special];
             separate(out);
-            out.push_str(&format!("{}.{}/{}", model.name, special.name, special[*id].name));
+            out.push_str(&format!(
+                "{}.{}/{}",
+                model.name, special.name, special[*id].name
+            ));
         }
     }
     for expand in &selection.expands {
@@ -269,7 +282,12 @@ fn write_select_list(model: &Model, selection: &Selection, out: &mut String) {
             continue;
         }
         separate(out);
-        out.push_str(entity[expand.navigation].name.as_deref().unwrap_or_default());
+        out.push_str(
+            entity[expand.navigation]
+                .name
+                .as_deref()
+                .unwrap_or_default(),
+        );
         let before = out.len();
         write_select_list(model, &expand.selection, out);
         if out.len() == before {

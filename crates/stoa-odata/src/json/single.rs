@@ -21,7 +21,11 @@ pub fn path_of_row(model: &Model, query: &Query, key: &[Value]) -> String {
     let context = context_path(model, query.entity, &query.source);
     let mut path = context.collection;
     if !context.keyless {
-        write_key(&mut path, &model[query.entity], key.iter().map(Value::as_ref));
+        write_key(
+            &mut path,
+            &model[query.entity],
+            key.iter().map(Value::as_ref),
+        );
     }
     path
 }
@@ -45,7 +49,13 @@ impl PropertyWriter {
     /// `root`: external URL of the service with a slash at its end; `path`: path of the row;
     /// `property`: its name; `scalar_type`: what it holds.
     #[must_use]
-    pub fn new(root: &str, path: &str, property: &str, scalar_type: ScalarType, format: Format) -> Self {
+    pub fn new(
+        root: &str,
+        path: &str,
+        property: &str,
+        scalar_type: ScalarType,
+        format: Format,
+    ) -> Self {
         let mut out = Vec::with_capacity(256);
         out.push(b'{');
         if format.metadata != MetadataLevel::None {

@@ -194,16 +194,31 @@ mod tests {
         assert_eq!(json(decimal("-0.05"), false), "-0.05");
         assert_eq!(json(decimal("0.00"), false), "0.00");
         assert_eq!(json(decimal("12"), true), "\"12\"");
-        assert_eq!(json(ValueRef::Integer(i64::MIN), false), "-9223372036854775808");
+        assert_eq!(
+            json(ValueRef::Integer(i64::MIN), false),
+            "-9223372036854775808"
+        );
         assert_eq!(json(ValueRef::Integer(5), true), "\"5\"");
-        assert_eq!(json(ValueRef::DateTime(1_500_000), false), "\"1970-01-01T00:00:01.5Z\"");
+        assert_eq!(
+            json(ValueRef::DateTime(1_500_000), false),
+            "\"1970-01-01T00:00:01.5Z\""
+        );
         assert_eq!(json(ValueRef::Date(19_782), false), "\"2024-02-29\"");
         assert_eq!(json(ValueRef::Time(1), false), "\"00:00:00.000001\"");
         assert_eq!(json(ValueRef::Duration(-60_000_000), false), "\"-PT1M\"");
-        assert_eq!(json(ValueRef::Uuid(Uuid::nil()), false), "\"00000000-0000-0000-0000-000000000000\"");
-        assert_eq!(json(ValueRef::Binary(&[0xff, 0xfe, 0xfd, 0xfc]), false), "\"__79_A==\"");
+        assert_eq!(
+            json(ValueRef::Uuid(Uuid::nil()), false),
+            "\"00000000-0000-0000-0000-000000000000\""
+        );
+        assert_eq!(
+            json(ValueRef::Binary(&[0xff, 0xfe, 0xfd, 0xfc]), false),
+            "\"__79_A==\""
+        );
         assert_eq!(json(ValueRef::Json("{\"a\":[1]}"), true), "{\"a\":[1]}");
-        assert_eq!(json(ValueRef::Text("a\"\\\u{1}\n é\u{2028}"), false), "\"a\\\"\\\\\\u0001\\n é\u{2028}\"");
+        assert_eq!(
+            json(ValueRef::Text("a\"\\\u{1}\n é\u{2028}"), false),
+            "\"a\\\"\\\\\\u0001\\n é\u{2028}\""
+        );
     }
 
     proptest! {

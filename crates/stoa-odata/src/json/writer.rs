@@ -160,7 +160,11 @@ impl Writer {
 
 /// A member's key; the comma before it falls away at the start of an object.
 fn write_member(out: &mut Vec<u8>, key: &[u8]) {
-    let key = if out.last() == Some(&b'{') { &key[1..] } else { key };
+    let key = if out.last() == Some(&b'{') {
+        &key[1..]
+    } else {
+        key
+    };
     out.extend_from_slice(key);
 }
 

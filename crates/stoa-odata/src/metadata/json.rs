@@ -35,7 +35,10 @@ pub(super) fn write(model: &Model, version: Version) -> Vec<u8> {
     schema.insert("Container".to_owned(), container.into());
     let mut document = object([
         ("$Version", version.as_str().into()),
-        ("$EntityContainer", format!("{}.Container", model.name).into()),
+        (
+            "$EntityContainer",
+            format!("{}.Container", model.name).into(),
+        ),
         ("$Reference", references.into()),
     ]);
     document.insert(model.name.clone(), schema.into());
@@ -114,7 +117,11 @@ fn property(model: &Model, entity: &Entity, attribute: &Attribute) -> Value {
     if let Some(default) = facets.default {
         members.insert("$DefaultValue".to_owned(), default.into());
     }
-    annotate(&mut members, "", &annotation::of_attribute(entity, attribute));
+    annotate(
+        &mut members,
+        "",
+        &annotation::of_attribute(entity, attribute),
+    );
     members.into()
 }
 
@@ -150,7 +157,11 @@ fn navigation_property(
     if let Some(action) = on_delete(model, navigation) {
         members.insert("$OnDelete".to_owned(), action.into());
     }
-    annotate(&mut members, "", &annotation::of_navigation(name, navigation));
+    annotate(
+        &mut members,
+        "",
+        &annotation::of_navigation(name, navigation),
+    );
     members.into()
 }
 
@@ -173,7 +184,10 @@ fn entity_set(model: &Model, entity: &Entity) -> Value {
 /// Adds annotations of the member `of`, or of the object itself when it is empty.
 fn annotate(members: &mut Map<String, Value>, of: &str, annotations: &[Annotation]) {
     for annotation in annotations {
-        members.insert(format!("{of}@{}", annotation.term), value(&annotation.value));
+        members.insert(
+            format!("{of}@{}", annotation.term),
+            value(&annotation.value),
+        );
     }
 }
 

@@ -258,13 +258,14 @@ fn write_constant(xml: &mut Xml, constant: &Constant) -> io::Result<()> {
             xml.create_element("Collection").write_empty()?;
         }
         Constant::Paths(paths) => {
-            xml.create_element("Collection").write_inner_content(|xml| {
-                for path in paths {
-                    xml.create_element("PropertyPath")
-                        .write_text_content(quick_xml::events::BytesText::new(path))?;
-                }
-                Ok(())
-            })?;
+            xml.create_element("Collection")
+                .write_inner_content(|xml| {
+                    for path in paths {
+                        xml.create_element("PropertyPath")
+                            .write_text_content(quick_xml::events::BytesText::new(path))?;
+                    }
+                    Ok(())
+                })?;
         }
         Constant::Record(members) => {
             xml.create_element("Record").write_inner_content(|xml| {
