@@ -1,14 +1,19 @@
 //! An environment in motion: an application served from its database.
 //!
-//! Owns: the way of a request from headers to answer (`environment`), sample data, the content of files.
+//! Owns: the way of a request from headers to answer ([`environment`]), sample data, the content of files.
 //!
 //! Does not own: URLs, JSON and errors of the protocol (stoa-odata), SQL (stoa-store), structure
 //! (stoa-schema), sockets and static content (stoa-web).
 //!
 //! Invariants: an error is turned into an answer once, here; nothing of a failed write is ever visible.
 //!
-//! Start reading at `environment`.
+//! Start reading at [`environment`].
 
 pub mod body;
+pub mod environment;
+mod failure;
 pub mod files;
+mod read;
 pub mod sample_data;
+
+pub use environment::{Environment, Origin, SERVICE_PATH};

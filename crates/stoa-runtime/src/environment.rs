@@ -1,0 +1,404 @@
+//! An application in motion, and the way of a request through it.
+//!
+//! Headers → parsed URL → target → query or change → store → answer. Each step is one call below; none of
+//! them calls back up. Errors of every step meet in [`Environment::respond`] and become an answer there.
+
+use std::num::NonZeroUsize;
+use std::path::PathBuf;
+use std::sync::{Arc, Mutex, PoisonError};
+use std::time::{SystemTime, UNIX_EPOCH};
+
+use bytes::Bytes;
+use http::header::{ALLOW, CONTENT_TYPE, ETAG, HOST, IF_NONE_MATCH};
+use http::request::Parts;
+use http::{HeaderMap, HeaderValue, Method, Request, Response, StatusCode, header};
+use http_body::Body as HttpBody;
+use http_body_util::{BodyExt, LengthLimitError, Limited};
+use lru::LruCache;
+use stoa_model::application::{Application, Limits};
+use stoa_model::model::Model;
+use stoa_model::query::Selection;
+use stoa_odata::error::{Code, Error};
+use stoa_odata::json::{Content, Plan};
+use stoa_odata::metadata::Metadata;
+use stoa_odata::negotiate::{self, Format, Representation, Resource as Kind, Version};
+use stoa_odata::resolve::{Part, Target};
+use stoa_odata::url::{OptionName, Resource, Url};
+use stoa_store::Store;
+
+use crate::body::Body;
+use crate::failure::{self, Failure};
+use crate::files::FileStore;
+
+/// Path of the data service.
+pub const SERVICE_PATH: &str = "/odata/";
+
+/// Payload plans kept, in shapes of answers.
+const PLANS: usize = 1024;
+
+/// Where the outside world reaches the server: `http://localhost:8080`, without a slash at its end. A
+/// request without this extension is answered for its `Host`.
+#[derive(Clone, Debug)]
+pub struct Origin(pub String);
+
+/// An application served from its database.
+pub struct Environment {
+    pub(crate) application: Arc<Application>,
+    pub(crate) model: Arc<Model>,
+    pub(crate) store: Store,
+    pub(crate) files: FileStore,
+    metadata: Metadata,
+    plans: Mutex<LruCache<PlanKey, Arc<Plan>>>,
+}
+
+/// What a payload plan depends on.
+#[derive(Clone, Debug, PartialEq, Eq, Hash)]
+struct PlanKey {
+    entity: u32,
+    select: Option<String>,
+    expand: Option<String>,
+    format: Format,
+    references: bool,
+}
+
+/// A request under way.
+pub(crate) struct Call<'a> {
+    pub parts: &'a Parts,
+    pub url: &'a Url,
+    /// External URL of the service with a slash at its end.
+    pub root: &'a str,
+    pub version: Version,
+}
+
+impl Call<'_> {
+    pub fn headers(&self) -> &HeaderMap {
+        &self.parts.headers
+    }
+
+    /// How a JSON answer is written.
+    pub fn json_format(&self) -> Result<Format, Error> {
+        match self.representation(Kind::Data)? {
+            Representation::Json(format) => Ok(format),
+            Representation::Xml(version) | Representation::Text(version) => Ok(Format {
+                version,
+                ..Format::default()
+            }),
+        }
+    }
+
+    pub fn representation(&self, kind: Kind) -> Result<Representation, Error> {
+        negotiate::representation(
+            self.headers(),
+            self.url.options.format(),
+            kind,
+            self.version,
+        )
+    }
+}
+
+impl Environment {
+    /// Serves an application from a database whose structure fits its model. `files` is the folder for
+    /// the content of File attributes.
+    #[must_use]
+    pub fn new(
+        application: Arc<Application>,
+        model: Arc<Model>,
+        store: Store,
+        files: PathBuf,
+    ) -> Self {
+        // Not zero by its definition.
+        let plans = NonZeroUsize::new(PLANS).unwrap_or(NonZeroUsize::MIN);
+        Self {
+            metadata: Metadata::new(&model),
+            application,
+            model,
+            store,
+            files: FileStore::new(files),
+            plans: Mutex::new(LruCache::new(plans)),
+        }
+    }
+
+    /// The model served.
+    #[must_use]
+    pub fn model(&self) -> &Arc<Model> {
+        &self.model
+    }
+
+    /// The database.
+    #[must_use]
+    pub fn store(&self) -> &Store {
+        &self.store
+    }
+
+    pub(crate) fn limits(&self) -> &Limits {
+        &self.application.manifest.limits
+    }
+
+    /// Answers a request below [`SERVICE_PATH`]. Never fails: errors are answers.
+    pub async fn respond<B>(&self, request: Request<B>) -> Response<Body>
+    where
+        B: HttpBody,
+        B::Error: Into<Box<dyn std::error::Error + Send + Sync>>,
+    {
+        let (parts, body) = request.into_parts();
+        let mut version = Version::default();
+        let answered = match negotiate::version(&parts.headers) {
+            Ok(negotiated) => {
+                version = negotiated;
+                self.answer(&parts, body, negotiated).await
+            }
+            Err(error) => Err(error.into()),
+        };
+        let mut response = answered.unwrap_or_else(|failure| failure::answer(failure, version));
+        let headers = response.headers_mut();
+        headers.insert(
+            negotiate::ODATA_VERSION,
+            HeaderValue::from_static(version.as_str()),
+        );
+        headers
+            .entry(header::CACHE_CONTROL)
+            .or_insert(HeaderValue::from_static("no-cache, private"));
+        response
+    }
+
+    async fn answer<B>(
+        &self,
+        parts: &Parts,
+        body: B,
+        version: Version,
+    ) -> Result<Response<Body>, Failure>
+    where
+        B: HttpBody,
+        B::Error: Into<Box<dyn std::error::Error + Send + Sync>>,
+    {
+        let path = parts.uri.path();
+        let path = path.strip_prefix(SERVICE_PATH).unwrap_or_default();
+        let url = Url::parse(path, parts.uri.query(), self.limits()).map_err(Error::from)?;
+        let root = service_root(parts)?;
+        let call = Call {
+            parts,
+            url: &url,
+            root: &root,
+            version,
+        };
+        match &url.resource {
+            Resource::ServiceDocument => {
+                allow_only(&parts.method, &[Method::GET, Method::HEAD])?;
+                let format = call.json_format()?;
+                Ok(json(format, self.metadata.service_document(&root, format)))
+            }
+            Resource::Metadata => {
+                allow_only(&parts.method, &[Method::GET, Method::HEAD])?;
+                self.describe(&call)
+            }
+            Resource::Batch => Err(Error::not_implemented("$batch").into()),
+            _ => {
+                let target = Target::new(&self.model, &url).map_err(Error::from)?;
+                self.at_target(&call, &target, body).await
+            }
+        }
+    }
+
+    /// Dispatches on the method and on what the path names.
+    async fn at_target<B>(
+        &self,
+        call: &Call<'_>,
+        target: &Target,
+        body: B,
+    ) -> Result<Response<Body>, Failure>
+    where
+        B: HttpBody,
+        B::Error: Into<Box<dyn std::error::Error + Send + Sync>>,
+    {
+        let allowed = self.methods(target);
+        let method = &call.parts.method;
+        if method == Method::OPTIONS {
+            let mut response = Response::new(Body::empty());
+            *response.status_mut() = StatusCode::NO_CONTENT;
+            response.headers_mut().insert(ALLOW, allow_value(allowed));
+            return Ok(response);
+        }
+        allow_only(method, allowed)?;
+        match *method {
+            Method::GET | Method::HEAD => self.read(call, target).await,
+            _ => {
+                collect(body, self.limits().body_bytes).await?;
+                Err(Error::not_implemented("writing").into())
+            }
+        }
+    }
+
+    /// Methods that a target has.
+    fn methods(&self, target: &Target) -> &'static [Method] {
+        const READ: &[Method] = &[Method::GET, Method::HEAD];
+        const COLLECTION: &[Method] = &[Method::GET, Method::HEAD, Method::POST];
+        const ROW: &[Method] = &[
+            Method::GET,
+            Method::HEAD,
+            Method::PATCH,
+            Method::PUT,
+            Method::DELETE,
+        ];
+        const PROPERTY: &[Method] = &[
+            Method::GET,
+            Method::HEAD,
+            Method::PUT,
+            Method::PATCH,
+            Method::DELETE,
+        ];
+        const REFERENCES: &[Method] = &[Method::GET, Method::HEAD, Method::POST, Method::DELETE];
+        const REFERENCE: &[Method] = &[Method::GET, Method::HEAD, Method::PUT, Method::DELETE];
+        let is_related = matches!(target.source, stoa_model::query::Source::Related { .. });
+        match target.part {
+            Part::Rows if target.is_collection && target.filters.is_empty() => COLLECTION,
+            Part::Rows if !target.is_collection => ROW,
+            Part::References if is_related && target.is_collection => REFERENCES,
+            Part::References if is_related => REFERENCE,
+            Part::Property(_) => PROPERTY,
+            Part::Rows | Part::References | Part::Count | Part::Value(_) => READ,
+        }
+    }
+
+    /// `$metadata`.
+    fn describe(&self, call: &Call<'_>) -> Result<Response<Body>, Failure> {
+        let as_json = matches!(
+            call.representation(Kind::Metadata)?,
+            Representation::Json(_)
+        );
+        let document = self.metadata.document(call.version, as_json);
+        let mut response = Response::new(Body::from(document.bytes.clone()));
+        let tag = HeaderValue::from_str(&document.etag).map_err(Failure::internal)?;
+        let unchanged = call
+            .headers()
+            .get_all(IF_NONE_MATCH)
+            .iter()
+            .filter_map(|value| value.to_str().ok())
+            .flat_map(|value| value.split(','))
+            .any(|given| {
+                given.trim() == "*" || given.trim().trim_start_matches("W/") == document.etag
+            });
+        if unchanged {
+            *response.status_mut() = StatusCode::NOT_MODIFIED;
+            *response.body_mut() = Body::empty();
+        } else {
+            response.headers_mut().insert(
+                CONTENT_TYPE,
+                HeaderValue::from_static(document.content_type),
+            );
+        }
+        response.headers_mut().insert(ETAG, tag);
+        Ok(response)
+    }
+
+    /// The payload plan of a selection, made once for what the URL selects and expands.
+    pub(crate) fn plan(
+        &self,
+        url: &Url,
+        selection: &Selection,
+        format: Format,
+        content: Content,
+    ) -> Arc<Plan> {
+        let key = PlanKey {
+            entity: selection.entity.0,
+            select: url.options.text(OptionName::Select).map(str::to_owned),
+            expand: url.options.text(OptionName::Expand).map(str::to_owned),
+            format,
+            references: content == Content::References,
+        };
+        let mut plans = self.plans.lock().unwrap_or_else(PoisonError::into_inner);
+        Arc::clone(plans.get_or_insert(key, || {
+            Arc::new(Plan::new(&self.model, selection, format, content))
+        }))
+    }
+}
+
+/// External URL of the service.
+fn service_root(parts: &Parts) -> Result<String, Error> {
+    if let Some(Origin(origin)) = parts.extensions.get::<Origin>() {
+        return Ok(format!("{origin}{SERVICE_PATH}"));
+    }
+    let host = parts
+        .uri
+        .authority()
+        .map(http::uri::Authority::as_str)
+        .or_else(|| parts.headers.get(HOST).and_then(|host| host.to_str().ok()))
+        .unwrap_or("localhost");
+    // The host goes into URLs of the answer: nothing but a host may stand there.
+    let sane = !host.is_empty()
+        && host
+            .bytes()
+            .all(|byte| byte.is_ascii_alphanumeric() || b".-_:[]".contains(&byte));
+    if !sane {
+        return Err(Error::new(Code::InvalidHeader, "the header Host is no host name").at("Host"));
+    }
+    Ok(format!("http://{host}{SERVICE_PATH}"))
+}
+
+fn allow_value(methods: &[Method]) -> HeaderValue {
+    let names: Vec<&str> = methods.iter().map(Method::as_str).collect();
+    HeaderValue::from_str(&names.join(", ")).unwrap_or(HeaderValue::from_static("GET"))
+}
+
+fn allow_only(method: &Method, allowed: &[Method]) -> Result<(), Failure> {
+    if allowed.contains(method) {
+        return Ok(());
+    }
+    let error = Error::new(
+        Code::MethodNotAllowed,
+        format!("this resource does not support {method}"),
+    );
+    Err(Failure::from(error).with_header(ALLOW, allow_value(allowed)))
+}
+
+/// The whole body, within the limit.
+async fn collect<B>(body: B, limit: usize) -> Result<Bytes, Error>
+where
+    B: HttpBody,
+    B::Error: Into<Box<dyn std::error::Error + Send + Sync>>,
+{
+    let too_large = || {
+        Error::new(
+            Code::BodyTooLarge,
+            format!("the body is larger than the {limit} bytes allowed"),
+        )
+    };
+    if body.size_hint().lower() > limit as u64 {
+        return Err(too_large());
+    }
+    match Limited::new(body, limit).collect().await {
+        Ok(collected) => Ok(collected.to_bytes()),
+        Err(error) if error.is::<LengthLimitError>() => Err(too_large()),
+        Err(error) => Err(Error::new(
+            Code::InvalidBody,
+            format!("the body could not be read: {error}"),
+        )),
+    }
+}
+
+/// An answer with JSON.
+pub(crate) fn json(format: Format, payload: Vec<u8>) -> Response<Body> {
+    let mut response = Response::new(Body::from(payload));
+    response.headers_mut().insert(
+        CONTENT_TYPE,
+        HeaderValue::from_static(format.content_type()),
+    );
+    response
+}
+
+/// The header `ETag` of a row's version.
+pub(crate) fn set_etag(headers: &mut HeaderMap, version: Option<i64>) {
+    if let Some(version) = version
+        && let Ok(value) = HeaderValue::try_from(negotiate::etag(version))
+    {
+        headers.insert(ETAG, value);
+    }
+}
+
+/// Microseconds since the Unix epoch.
+pub(crate) fn now() -> i64 {
+    SystemTime::now()
+        .duration_since(UNIX_EPOCH)
+        .map_or(0, |since| {
+            i64::try_from(since.as_micros()).unwrap_or(i64::MAX)
+        })
+}

@@ -1,0 +1,157 @@
+//! Failures become answers: once, here.
+
+use std::time::Duration;
+
+use http::header::{CONTENT_TYPE, HeaderName, RETRY_AFTER};
+use http::{HeaderValue, Response};
+use stoa_model::change::Change;
+use stoa_odata::error::{Code, Error};
+use stoa_odata::negotiate::{Format, Version};
+use stoa_store::StoreError;
+
+use crate::body::Body;
+use crate::files::FileError;
+
+/// After how long a client may try again when the database is away.
+const RETRY: Duration = Duration::from_secs(2);
+
+/// An error on its way to the client, with headers that belong to it.
+#[derive(Debug)]
+pub(crate) struct Failure {
+    error: Box<Error>,
+    header: Option<(HeaderName, HeaderValue)>,
+}
+
+impl From<Error> for Failure {
+    fn from(error: Error) -> Self {
+        Self {
+            error: Box::new(error),
+            header: None,
+        }
+    }
+}
+
+impl From<stoa_odata::url::Error> for Failure {
+    fn from(error: stoa_odata::url::Error) -> Self {
+        Error::from(error).into()
+    }
+}
+
+impl Failure {
+    /// Adds a header to the answer.
+    pub fn with_header(mut self, name: HeaderName, value: HeaderValue) -> Self {
+        self.header = Some((name, value));
+        self
+    }
+
+    /// A defect: its cause goes to the log, not to the client.
+    pub fn internal(cause: impl std::fmt::Display) -> Self {
+        tracing::error!(%cause, "a request failed");
+        Error::internal().into()
+    }
+
+    /// What a store error means to the client; `change` is the change that failed, if it was one.
+    pub fn from_store(error: StoreError, change: Option<&Change>) -> Self {
+        let message = error.to_string();
+        let error = match error {
+            StoreError::Violations(violations) => match change {
+                Some(change) => Error::from_violations(&violations, change),
+                None => return Self::internal("a read reports violations"),
+            },
+            StoreError::NotFound { .. } => not_found(),
+            StoreError::VersionMismatch { current, .. } => Error::new(
+                Code::PreconditionFailed,
+                match current {
+                    Some(current) => format!(
+                        "the row has changed meanwhile: its ETag is now {}",
+                        stoa_odata::negotiate::etag(current)
+                    ),
+                    None => "the row is not in the state that the request expects".to_owned(),
+                },
+            ),
+            StoreError::Unavailable { reason, source } => {
+                // The cause may name hosts and users: it is for the log.
+                tracing::warn!(%reason, cause = source.map(tracing::field::display), "the database is not available");
+                Error::unavailable("the database is not available at the moment", RETRY)
+            }
+            StoreError::Busy { .. } => Error::unavailable(
+                "another change was in the way; nothing was done",
+                Duration::from_secs(1),
+            ),
+            StoreError::Timeout => Error::new(Code::StatementTimeout, message),
+            StoreError::Cancelled => Error::unavailable(
+                "the request was given up; nothing was done",
+                Duration::from_secs(1),
+            ),
+            StoreError::StorageFull { source } => {
+                tracing::error!(
+                    cause = source.map(tracing::field::display),
+                    "the database has no space left"
+                );
+                Error::new(Code::StorageFull, message)
+            }
+            StoreError::ResponseTooLarge { .. } => Error::new(Code::ResponseTooLarge, message),
+            StoreError::Arithmetic(_) | StoreError::InvalidPattern => {
+                Error::new(Code::OutOfRange, message)
+            }
+            StoreError::InvalidText => Error::new(Code::InvalidFormat, message),
+            StoreError::Configuration { .. } => return Self::internal(message),
+            StoreError::Internal(cause) => {
+                let mut chain = cause.to_string();
+                let mut next = cause.source();
+                while let Some(source) = next {
+                    chain.push_str(": ");
+                    chain.push_str(&source.to_string());
+                    next = source.source();
+                }
+                return Self::internal(chain);
+            }
+        };
+        error.into()
+    }
+}
+
+impl From<StoreError> for Failure {
+    fn from(error: StoreError) -> Self {
+        Self::from_store(error, None)
+    }
+}
+
+impl From<FileError> for Failure {
+    fn from(error: FileError) -> Self {
+        let code = match &error {
+            FileError::TooLarge(_) => Code::BodyTooLarge,
+            FileError::Body(_) => Code::InvalidBody,
+            FileError::StorageFull => Code::StorageFull,
+            FileError::Io(_) => return Self::internal(error),
+        };
+        Error::new(code, error.to_string()).into()
+    }
+}
+
+/// The row asked for does not exist.
+pub(crate) fn not_found() -> Error {
+    Error::new(Code::NotFound, "there is no such row")
+}
+
+/// The answer that tells a client of a failure.
+pub(crate) fn answer(failure: Failure, version: Version) -> Response<Body> {
+    let format = Format {
+        version,
+        ..Format::default()
+    };
+    let mut response = Response::new(Body::from(failure.error.to_json()));
+    *response.status_mut() = failure.error.status();
+    let headers = response.headers_mut();
+    headers.insert(
+        CONTENT_TYPE,
+        HeaderValue::from_static(format.content_type()),
+    );
+    if let Some(after) = failure.error.retry_after {
+        headers.insert(RETRY_AFTER, HeaderValue::from(after.as_secs().max(1)));
+    }
+    if let Some((name, value)) = failure.header {
+        headers.insert(name, value);
+    }
+    response
+}
