@@ -93,7 +93,12 @@ impl<'d> Resolver<'d, '_> {
                 (Storage::Target(columns.clone()), Storage::Own(columns))
             }
         };
-        let on_delete = self.on_delete(draft, kind, contained, required);
+        let is_unclearable = match &storage {
+            (Storage::Own(columns), _) => self.is_unclearable(from, columns),
+            (_, Storage::Own(columns)) => self.is_unclearable(to, columns),
+            _ => false,
+        };
+        let on_delete = self.on_delete(draft, kind, contained, required || is_unclearable);
         Some(Bound {
             draft,
             from,
@@ -268,7 +273,7 @@ impl<'d> Resolver<'d, '_> {
                         span,
                         "a required association cannot be cleared",
                     )
-                    .help("use `prevent` or `cascade`, or leave out `required`")
+                    .help("use `prevent` or `cascade`, or leave out `required` here and at the attributes of `foreign_key`")
                     .related(
                         draft.required.as_ref().map(|required| required.span),
                         "required here",

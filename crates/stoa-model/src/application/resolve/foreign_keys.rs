@@ -12,6 +12,14 @@ use crate::diagnostic::{Code, Diagnostic, Span};
 use crate::model::{AttributeId, EntityId, ForeignColumn, Purpose, Storage};
 
 impl Resolver<'_, '_> {
+    /// Whether a column belongs to a required attribute, so that the reference cannot be cleared.
+    pub(super) fn is_unclearable(&self, holder: EntityId, columns: &[ForeignColumn]) -> bool {
+        let is_required = |id: AttributeId| self.entity(holder).attributes[id.index()].required;
+        columns
+            .iter()
+            .any(|column| column.attribute.is_some_and(is_required))
+    }
+
     /// Whether all columns belong to required attributes, so that the reference is never null.
     pub(super) fn always_filled(&self, holder: EntityId, columns: &[ForeignColumn]) -> bool {
         !columns.is_empty()
@@ -162,17 +170,13 @@ impl Resolver<'_, '_> {
                 Diagnostic::error(Code::ForeignKeyMismatch, name.span, message)
                     .help(format!("make the attribute `{}` a {wants}", name.value)),
             );
-        } else if let Some(required) = draft
-            .required
-            .as_ref()
-            .filter(|required| required.value && !attribute.required)
-        {
+        } else if let (Some((what, span)), false) = (demand(draft), attribute.required) {
             self.faults.push(
                 Diagnostic::error(
                     Code::Contradiction,
-                    required.span,
+                    span,
                     format!(
-                        "the association is required, but its attribute `{}` is not",
+                        "the association is {what}, but its attribute `{}` is not required",
                         name.value
                     ),
                 )
@@ -274,4 +278,15 @@ impl Resolver<'_, '_> {
             })
             .collect()
     }
+}
+
+/// Why the reference is never null, and where that is said.
+fn demand(draft: &AssociationDraft) -> Option<(&'static str, Span)> {
+    let is_on = |flag: &Option<At<bool>>| {
+        flag.as_ref()
+            .filter(|flag| flag.value)
+            .map(|flag| flag.span)
+    };
+    let required = is_on(&draft.required).map(|span| ("required", span));
+    required.or_else(|| is_on(&draft.contained).map(|span| ("contained", span)))
 }

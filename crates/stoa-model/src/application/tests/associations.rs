@@ -158,7 +158,19 @@ fn deletes_fit_the_association() {
 One = { to = "B", required = true, on_delete = "clear" }
 Two = { to = "B", many = true, contained = true, on_delete = "prevent", inverse = "Two" }
 Three = { to = "B", on_delete = "delete" }
+Four = { to = "Pair", foreign_key = ["X", "Y"], on_delete = "clear" }
+Five = { to = "C", many = true, contained = true, inverse = "Five", foreign_key = ["A"] }
+[entity.A.attributes]
+X = { type = "Integer", required = true }
+Y = { type = "Integer" }
 [entity.B]
+[entity.C.attributes]
+A = "Uuid"
+[entity.Pair]
+key = ["X", "Y"]
+[entity.Pair.attributes]
+X = "Integer"
+Y = "Integer"
 "#;
     insta::assert_snapshot!(check(text), @r#"
         error[required-cycle]: no first row of A could ever be inserted
@@ -179,7 +191,7 @@ Three = { to = "B", on_delete = "delete" }
           |                              |
           |                              required here
           |
-          = help: use `prevent` or `cascade`, or leave out `required`
+          = help: use `prevent` or `cascade`, or leave out `required` here and at the attributes of `foreign_key`
 
         error[contradiction]: contained rows are deleted with their container
          --> model/shop.toml:3:62
@@ -199,7 +211,23 @@ Three = { to = "B", on_delete = "delete" }
           |
           = help: legal: prevent, cascade, clear
 
-        4 errors
+        error[contradiction]: a required association cannot be cleared
+         --> model/shop.toml:5:61
+          |
+        5 | Four = { to = "Pair", foreign_key = ["X", "Y"], on_delete = "clear" }
+          |                                                             ^^^^^^^
+          |
+          = help: use `prevent` or `cascade`, or leave out `required` here and at the attributes of `foreign_key`
+
+        error[contradiction]: the association is contained, but its attribute `A` is not required
+         --> model/shop.toml:6:45
+          |
+        6 | Five = { to = "C", many = true, contained = true, inverse = "Five", foreign_key = ["A"] }
+          |                                             ^^^^                                   --- its column
+          |
+          = help: make `A` required too
+
+        6 errors
         "#);
 }
 
@@ -245,7 +273,7 @@ Y = "Integer"
           |
           = help: make the attribute `Code` a Long
 
-        error[contradiction]: the association is required, but its attribute `Number` is not
+        error[contradiction]: the association is required, but its attribute `Number` is not required
          --> model/shop.toml:8:58
           |
         8 | Three = { to = "B", foreign_key = ["Number"], required = true }

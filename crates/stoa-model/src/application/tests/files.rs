@@ -255,6 +255,78 @@ Name = "Strin"
 }
 
 #[test]
+fn a_table_given_twice_is_shown() {
+    let text = "[entity.A]\n[entity.B]\n[entity.A]\nlabl = \"x\"\n";
+    insta::assert_snapshot!(check(text), @r#"
+        error[duplicate-name]: `A` is given twice
+         --> model/shop.toml:3:9
+          |
+        3 | [entity.A]
+          |         ^
+
+        error[unknown-key]: unknown key `labl`
+         --> model/shop.toml:4:1
+          |
+        4 | labl = "x"
+          | ^^^^
+          |
+          = help: did you mean `label`?
+
+        2 errors
+        "#);
+}
+
+#[test]
+fn numbers_of_things_are_limited() {
+    let mut text = "[entity.E0]\n".to_owned();
+    for index in 1..18 {
+        let base = index - 1;
+        text += &format!("[entity.E{index}]\nextends = \"E{base}\"\n");
+    }
+    text += "[entity.Wide.attributes]\n";
+    for index in 0..1001 {
+        text += &format!("A{index} = \"String\"\n");
+    }
+    insta::assert_snapshot!(check(&text), @r#"
+        error[too-many]: too many levels of `extends`
+          --> model/shop.toml:32:9
+           |
+        32 | [entity.E16]
+           |         ^^^
+           |
+           = help: at most 16 levels are possible
+
+        error[too-many]: Wide has too many members
+          --> model/shop.toml:36:9
+           |
+        36 | [entity.Wide.attributes]
+           |         ^^^^
+           |
+           = help: at most 1000 attributes and 1000 associations are possible
+
+        2 errors
+        "#);
+}
+
+#[test]
+fn every_fault_has_a_test() {
+    let tests = [
+        include_str!("associations.rs"),
+        include_str!("attributes.rs"),
+        include_str!("files.rs"),
+        include_str!("loading.rs"),
+        include_str!("names.rs"),
+        include_str!("rules.rs"),
+    ]
+    .concat();
+    for code in Code::ALL {
+        let is_shown =
+            tests.contains(&format!("[{code}]: ")) || tests.contains(&format!("Code::{code:?},"));
+        assert!(is_shown, "no test shows {code}");
+    }
+}
+
+#[test]
 fn syntax_is_shown_where_it_breaks() {
     let text = r#"[entity.A
 label = 'A"
