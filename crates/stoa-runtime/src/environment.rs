@@ -15,7 +15,7 @@ use http::{HeaderMap, HeaderValue, Method, Request, Response, StatusCode, header
 use http_body::Body as HttpBody;
 use http_body_util::{BodyExt, LengthLimitError, Limited};
 use lru::LruCache;
-use stoa_model::application::{Application, Limits};
+use stoa_model::application::{Application, Limits, Manifest};
 use stoa_model::model::Model;
 use stoa_model::query::Selection;
 use stoa_odata::error::{Code, Error};
@@ -43,7 +43,7 @@ pub struct Origin(pub String);
 
 /// An application served from its database.
 pub struct Environment {
-    pub(crate) application: Arc<Application>,
+    manifest: Manifest,
     pub(crate) model: Arc<Model>,
     pub(crate) store: Store,
     pub(crate) files: FileStore,
@@ -63,20 +63,20 @@ struct PlanKey {
 
 /// A request under way.
 pub(crate) struct Call<'a> {
-    pub parts: &'a Parts,
-    pub url: &'a Url,
+    pub(crate) parts: &'a Parts,
+    pub(crate) url: &'a Url,
     /// External URL of the service with a slash at its end.
-    pub root: &'a str,
-    pub version: Version,
+    pub(crate) root: &'a str,
+    pub(crate) version: Version,
 }
 
 impl Call<'_> {
-    pub fn headers(&self) -> &HeaderMap {
+    pub(crate) fn headers(&self) -> &HeaderMap {
         &self.parts.headers
     }
 
     /// How a JSON answer is written.
-    pub fn json_format(&self) -> Result<Format, Error> {
+    pub(crate) fn json_format(&self) -> Result<Format, Error> {
         match self.representation(Kind::Data)? {
             Representation::Json(format) => Ok(format),
             Representation::Xml(version) | Representation::Text(version) => Ok(Format {
@@ -86,7 +86,7 @@ impl Call<'_> {
         }
     }
 
-    pub fn representation(&self, kind: Kind) -> Result<Representation, Error> {
+    pub(crate) fn representation(&self, kind: Kind) -> Result<Representation, Error> {
         negotiate::representation(
             self.headers(),
             self.url.options.format(),
@@ -100,17 +100,16 @@ impl Environment {
     /// Serves an application from a database whose structure fits its model. `files` is the folder for
     /// the content of File attributes.
     #[must_use]
-    pub fn new(
-        application: Arc<Application>,
-        model: Arc<Model>,
-        store: Store,
-        files: PathBuf,
-    ) -> Self {
+    pub fn new(application: Application, store: Store, files: PathBuf) -> Self {
+        let Application {
+            manifest, model, ..
+        } = application;
+        let model = Arc::new(model);
         // Not zero by its definition.
         let plans = NonZeroUsize::new(PLANS).unwrap_or(NonZeroUsize::MIN);
         Self {
             metadata: Metadata::new(&model),
-            application,
+            manifest,
             model,
             store,
             files: FileStore::new(files),
@@ -131,7 +130,7 @@ impl Environment {
     }
 
     pub(crate) fn limits(&self) -> &Limits {
-        &self.application.manifest.limits
+        &self.manifest.limits
     }
 
     /// Answers a request below [`SERVICE_PATH`]. Never fails: errors are answers.

@@ -39,19 +39,19 @@ impl From<stoa_odata::url::Error> for Failure {
 
 impl Failure {
     /// Adds a header to the answer.
-    pub fn with_header(mut self, name: HeaderName, value: HeaderValue) -> Self {
+    pub(crate) fn with_header(mut self, name: HeaderName, value: HeaderValue) -> Self {
         self.header = Some((name, value));
         self
     }
 
     /// A defect: its cause goes to the log, not to the client.
-    pub fn internal(cause: impl std::fmt::Display) -> Self {
+    pub(crate) fn internal(cause: impl std::fmt::Display) -> Self {
         tracing::error!(%cause, "a request failed");
         Error::internal().into()
     }
 
     /// What a store error means to the client; `change` is the change that failed, if it was one.
-    pub fn from_store(error: StoreError, change: Option<&Change>) -> Self {
+    pub(crate) fn from_store(error: StoreError, change: Option<&Change>) -> Self {
         let message = error.to_string();
         let error = match error {
             StoreError::Violations(violations) => match change {
