@@ -280,7 +280,7 @@ pub fn unreference(
     }
     let to = match id {
         Some(id) => Some(
-            link::parse(model, options.root, id, found.target)
+            link::parse(model, options.root, options.limits, id, found.target)
                 .map_err(|message| Error::new(Code::InvalidReference, message).at("$id"))?,
         ),
         None if found.many => {

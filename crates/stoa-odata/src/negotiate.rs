@@ -132,7 +132,7 @@ pub fn version(headers: &HeaderMap) -> Result<Version, Error> {
         .at("OData-MaxVersion"));
     }
     if let Some(body) = body
-        && (body < (4, 0) || body > (4, 1))
+        && !((4, 0)..=(4, 1)).contains(&body)
     {
         return Err(Error::new(
             Code::UnsupportedVersion,

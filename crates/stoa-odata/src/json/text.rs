@@ -146,7 +146,7 @@ pub fn write_value(out: &mut Vec<u8>, value: ValueRef<'_>, quoted: bool) {
         ValueRef::Boolean(true) => out.extend_from_slice(b"true"),
         ValueRef::Boolean(false) => out.extend_from_slice(b"false"),
         ValueRef::Text(text) => write_string(out, text),
-        ValueRef::Json(text) if text.is_empty() => out.extend_from_slice(b"null"),
+        ValueRef::Json("") => out.extend_from_slice(b"null"),
         ValueRef::Json(text) => out.extend_from_slice(text.as_bytes()),
         ValueRef::Integer(value) if !quoted => write_integer(out, value),
         ValueRef::Decimal(value) if !quoted => write_decimal(out, value),

@@ -19,8 +19,13 @@ pub type NextLink = Box<dyn Fn(usize, &str, &[Value]) -> String + Send>;
 
 /// Writes the payload of one answer.
 pub struct Writer {
-    out: Vec<u8>,
     plan: Arc<Plan>,
+    answer: Answer,
+}
+
+/// The answer so far; apart from the plan, so that rows are written without counting its users.
+struct Answer {
+    out: Vec<u8>,
     /// External URL of the service, with a slash at its end.
     root: String,
     context: ContextPath,
@@ -42,52 +47,56 @@ impl Writer {
     #[must_use]
     pub fn new(plan: Arc<Plan>, root: &str, context: ContextPath, single: bool) -> Self {
         Self {
-            out: Vec::with_capacity(if single { 1024 } else { 16 * 1024 }),
             plan,
-            root: root.to_owned(),
-            context,
-            next_link: None,
-            single,
-            path: String::new(),
-            rows: Vec::new(),
-            version: None,
-            written_rows: 0,
+            answer: Answer {
+                out: Vec::with_capacity(if single { 1024 } else { 16 * 1024 }),
+                root: root.to_owned(),
+                context,
+                next_link: None,
+                single,
+                path: String::new(),
+                rows: Vec::new(),
+                version: None,
+                written_rows: 0,
+            },
         }
     }
 
     /// Uses this to make nextLinks. Without it a paged collection ends without one.
     #[must_use]
     pub fn with_next_link(mut self, next_link: NextLink) -> Self {
-        self.next_link = Some(next_link);
+        self.answer.next_link = Some(next_link);
         self
     }
 
     /// Version of the root row, once it is written.
     #[must_use]
     pub fn version(&self) -> Option<i64> {
-        self.version
+        self.answer.version
     }
 
     /// Rows of the root written so far.
     #[must_use]
     pub fn rows(&self) -> u64 {
-        self.written_rows
+        self.answer.written_rows
     }
 
     /// The payload.
     #[must_use]
     pub fn into_bytes(self) -> Vec<u8> {
-        self.out
+        self.answer.out
     }
+}
 
+impl Answer {
     /// `"@odata.context":"…"`, without a comma before it.
-    fn write_context(&mut self) {
+    fn write_context(&mut self, plan: &Plan) {
         self.out.push(b'"');
-        self.out.extend_from_slice(self.plan.prefix.as_bytes());
+        self.out.extend_from_slice(plan.prefix.as_bytes());
         self.out.extend_from_slice(b"context\":\"");
         write_escaped(&mut self.out, &self.root);
         self.out.extend_from_slice(b"$metadata#");
-        if self.plan.content == Content::References {
+        if plan.content == Content::References {
             self.out.extend_from_slice(if self.single {
                 b"$ref"
             } else {
@@ -95,7 +104,7 @@ impl Writer {
             });
         } else {
             write_escaped(&mut self.out, &self.context.collection);
-            self.out.extend_from_slice(self.plan.select_list.as_bytes());
+            self.out.extend_from_slice(plan.select_list.as_bytes());
             if self.single && !self.context.keyless {
                 self.out.extend_from_slice(b"/$entity");
             }
@@ -104,8 +113,8 @@ impl Writer {
     }
 
     /// Pushes the path of a row; an empty one where nobody needs it.
-    fn push_path(&mut self, node: usize, row: &Row<'_>) {
-        let plan = &self.plan.nodes[node];
+    fn push_path(&mut self, plan: &Plan, node: usize, row: &Row<'_>) {
+        let plan = &plan.nodes[node];
         let start = self.path.len();
         if plan.tracks_path {
             let with_key = if node == 0 {
@@ -137,18 +146,18 @@ impl Writer {
         self.out.push(b'"');
     }
 
-    fn write_control(&mut self, name: &str) {
+    fn write_control(&mut self, plan: &Plan, name: &str) {
         if !matches!(self.out.last(), Some(b'{')) {
             self.out.push(b',');
         }
         self.out.push(b'"');
-        self.out.extend_from_slice(self.plan.prefix.as_bytes());
+        self.out.extend_from_slice(plan.prefix.as_bytes());
         self.out.extend_from_slice(name.as_bytes());
         self.out.extend_from_slice(b"\":");
     }
 
-    fn write_number(&mut self, count: u64) {
-        if self.plan.format.ieee754_compatible {
+    fn write_number(&mut self, plan: &Plan, count: u64) {
+        if plan.format.ieee754_compatible {
             self.out.push(b'"');
             write_count(&mut self.out, count);
             self.out.push(b'"');
@@ -188,39 +197,38 @@ fn write_address_key(path: &mut String, address: &Address, key: &[ValueRef<'_>])
     path.push(')');
 }
 
-impl RowWriter for Writer {
-    fn begin_collection(&mut self, node: usize, count: Option<u64>) {
+impl Answer {
+    fn begin_collection(&mut self, plan: &Plan, node: usize, count: Option<u64>) {
         if node == 0 {
             self.out.push(b'{');
-            if self.plan.format.metadata != MetadataLevel::None {
-                self.write_context();
+            if plan.format.metadata != MetadataLevel::None {
+                self.write_context(plan);
             }
             if let Some(count) = count {
-                self.write_control("count");
-                self.write_number(count);
+                self.write_control(plan, "count");
+                self.write_number(plan, count);
             }
             write_member(&mut self.out, b",\"value\":[");
         } else {
-            let plan = Arc::clone(&self.plan);
             let node = &plan.nodes[node];
             if let Some(count) = count {
                 write_member(&mut self.out, &node.count_key);
-                self.write_number(count);
+                self.write_number(plan, count);
             }
             write_member(&mut self.out, &node.key);
             self.out.push(b'[');
         }
     }
 
-    fn end_collection(&mut self, node: usize, next: Option<&[Value]>) {
+    fn end_collection(&mut self, plan: &Plan, node: usize, next: Option<&[Value]>) {
         self.out.push(b']');
         if let (Some(next), Some(next_link)) = (next, &self.next_link) {
             let (start, end) = self.rows.last().copied().unwrap_or_default();
             let url = next_link(node, &self.path[start..end], next);
             if node == 0 {
-                self.write_control("nextLink");
+                self.write_control(plan, "nextLink");
             } else {
-                self.out.extend_from_slice(&self.plan.nodes[node].next_key);
+                self.out.extend_from_slice(&plan.nodes[node].next_key);
             }
             write_string(&mut self.out, &url);
         }
@@ -229,8 +237,7 @@ impl RowWriter for Writer {
         }
     }
 
-    fn begin_row(&mut self, node: usize, row: Row<'_>) {
-        let plan = Arc::clone(&self.plan);
+    fn begin_row(&mut self, plan: &Plan, node: usize, row: Row<'_>) {
         let planned = &plan.nodes[node];
         if node == 0 {
             self.written_rows += 1;
@@ -243,15 +250,15 @@ impl RowWriter for Writer {
             self.out.push(b',');
         }
         self.out.push(b'{');
-        self.push_path(node, &row);
+        self.push_path(plan, node, &row);
         if plan.format.metadata == MetadataLevel::None && plan.content == Content::Entities {
             return;
         }
         if node == 0 && self.single && plan.format.metadata != MetadataLevel::None {
-            self.write_context();
+            self.write_context(plan);
         }
         if plan.content == Content::References {
-            self.write_control("id");
+            self.write_control(plan, "id");
             self.write_link("");
             return;
         }
@@ -261,17 +268,17 @@ impl RowWriter for Writer {
             write_member(&mut self.out, &name.member);
         }
         if planned.writes_id {
-            self.write_control("id");
+            self.write_control(plan, "id");
             self.write_link("");
         }
         if let Some(version) = row.version {
-            self.write_control("etag");
+            self.write_control(plan, "etag");
             self.out.extend_from_slice(b"\"W/\\\"");
             super::text::write_integer(&mut self.out, version);
             self.out.extend_from_slice(b"\\\"\"");
         }
         if plan.format.metadata == MetadataLevel::Full {
-            self.write_control("editLink");
+            self.write_control(plan, "editLink");
             self.write_link("");
             for navigation in &planned.navigations {
                 for (name, suffix) in [("associationLink", "/$ref"), ("navigationLink", "")] {
@@ -287,11 +294,11 @@ impl RowWriter for Writer {
     }
 
     #[inline]
-    fn value(&mut self, node: usize, position: usize, value: ValueRef<'_>) {
-        if self.plan.content == Content::References {
+    fn value(&mut self, plan: &Plan, node: usize, position: usize, value: ValueRef<'_>) {
+        if plan.content == Content::References {
             return;
         }
-        let planned = &self.plan.nodes[node].values[position];
+        let planned = &plan.nodes[node].values[position];
         if planned.skipped {
             return;
         }
@@ -299,34 +306,65 @@ impl RowWriter for Writer {
         write_value(&mut self.out, value, planned.quoted);
     }
 
-    fn null_target(&mut self, node: usize) {
-        if self.plan.content == Content::References {
+    fn null_target(&mut self, plan: &Plan, node: usize) {
+        if plan.content == Content::References {
             return;
         }
         if node == 0 {
             self.out.extend_from_slice(b"null");
             return;
         }
-        write_member(&mut self.out, &self.plan.nodes[node].key);
+        write_member(&mut self.out, &plan.nodes[node].key);
         self.out.extend_from_slice(b"null");
     }
 
-    fn count_only(&mut self, node: usize, count: u64) {
-        if self.plan.content == Content::References {
+    fn count_only(&mut self, plan: &Plan, node: usize, count: u64) {
+        if plan.content == Content::References {
             return;
         }
-        write_member(&mut self.out, &self.plan.nodes[node].count_key);
-        self.write_number(count);
+        write_member(&mut self.out, &plan.nodes[node].count_key);
+        self.write_number(plan, count);
     }
 
-    fn end_row(&mut self, _node: usize) {
+    fn end_row(&mut self) {
         self.out.push(b'}');
         if let Some((start, _)) = self.rows.pop() {
             self.path.truncate(start);
         }
     }
+}
+
+impl RowWriter for Writer {
+    fn begin_collection(&mut self, node: usize, count: Option<u64>) {
+        self.answer.begin_collection(&self.plan, node, count);
+    }
+
+    fn end_collection(&mut self, node: usize, next: Option<&[Value]>) {
+        self.answer.end_collection(&self.plan, node, next);
+    }
+
+    fn begin_row(&mut self, node: usize, row: Row<'_>) {
+        self.answer.begin_row(&self.plan, node, row);
+    }
+
+    #[inline]
+    fn value(&mut self, node: usize, position: usize, value: ValueRef<'_>) {
+        self.answer.value(&self.plan, node, position, value);
+    }
+
+    fn null_target(&mut self, node: usize) {
+        self.answer.null_target(&self.plan, node);
+    }
+
+    fn count_only(&mut self, node: usize, count: u64) {
+        self.answer.count_only(&self.plan, node, count);
+    }
+
+    fn end_row(&mut self, _node: usize) {
+        self.answer.end_row();
+    }
 
     fn written(&self) -> usize {
-        self.out.len()
+        self.answer.out.len()
     }
 }
