@@ -21,3 +21,6 @@ pub use target::{Part, Target};
 
 #[cfg(doc)]
 use stoa_model::query::Query;
+
+#[cfg(test)]
+mod tests;

@@ -191,3 +191,83 @@ impl<'b> Reader<'b> {
         })
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use proptest::prelude::*;
+
+    use super::*;
+
+    fn samples() -> Vec<(Value, ScalarType)> {
+        let decimal = ScalarType::Decimal {
+            precision: 12,
+            scale: 2,
+        };
+        vec![
+            (Value::Null, ScalarType::String),
+            (Value::Boolean(true), ScalarType::Boolean),
+            (Value::Integer(-5), ScalarType::Integer),
+            (Value::Integer(i64::MAX), ScalarType::Long),
+            (Value::Decimal("-12.50".parse().unwrap()), decimal),
+            (Value::Text("é'%\u{10ffff}".to_owned()), ScalarType::String),
+            (Value::DateTime(1_700_000_000_000_000), ScalarType::DateTime),
+            (Value::Date(-1), ScalarType::Date),
+            (Value::Time(1), ScalarType::Time),
+            (Value::Duration(-1), ScalarType::Duration),
+            (Value::Uuid(Uuid::from_u128(7)), ScalarType::Uuid),
+            (Value::Binary(vec![0, 255]), ScalarType::Binary),
+        ]
+    }
+
+    #[test]
+    fn every_type_comes_back() {
+        let (values, types): (Vec<_>, Vec<_>) = samples().into_iter().unzip();
+        let types: Vec<_> = types.into_iter().map(Some).collect();
+        let token = encode(9, &values);
+        assert_eq!(decode(&token, 9, &types), Ok(values));
+        assert!(decode(&token, 8, &types).is_err());
+        assert!(decode(&token, 9, &types[1..]).is_err());
+        assert!(decode(&token[..token.len() - 2], 9, &types).is_err());
+    }
+
+    #[test]
+    fn values_of_other_types_are_refused() {
+        for (value, of) in samples().into_iter().skip(1) {
+            for (_, other) in samples() {
+                let is_wider = of == ScalarType::Integer && other == ScalarType::Long;
+                let token = encode(9, std::slice::from_ref(&value));
+                assert_eq!(
+                    decode(&token, 9, &[Some(other)]).is_ok(),
+                    of == other || is_wider,
+                    "{value:?} as {other:?}"
+                );
+            }
+        }
+        for (value, of) in [
+            (Value::Integer(1 << 40), ScalarType::Integer),
+            (Value::DateTime(i64::MAX), ScalarType::DateTime),
+            (Value::Date(i32::MIN), ScalarType::Date),
+            (Value::Time(-1), ScalarType::Time),
+            (Value::Text("\0".to_owned()), ScalarType::String),
+        ] {
+            assert!(decode(&encode(9, &[value]), 9, &[Some(of)]).is_err());
+        }
+    }
+
+    proptest! {
+        #[test]
+        fn any_bytes_are_read_without_panic(mut bytes in prop::collection::vec(any::<u8>(), 0..60)) {
+            if let Some(first) = bytes.first_mut() {
+                *first = VERSION;
+            }
+            if bytes.len() > 9 {
+                bytes[1..9].fill(0);
+            }
+            let token = URL_SAFE_NO_PAD.encode(bytes);
+            for (_, scalar_type) in samples() {
+                let _ = decode(&token, 0, &[Some(scalar_type), None]);
+                let _ = decode(&token, 0, &[Some(scalar_type), Some(scalar_type)]);
+            }
+        }
+    }
+}

@@ -80,10 +80,7 @@ pub fn uuid(text: &str) -> Option<Uuid> {
 pub fn binary(text: &str) -> Option<Vec<u8>> {
     let unpadded = text.trim_end_matches('=');
     let padding = text.len() - unpadded.len();
-    if unpadded.len() % 4 == 1
-        || (padding > 0 && (unpadded.len() + padding) % 4 != 0)
-        || padding > 2
-    {
+    if unpadded.len() % 4 == 1 || (padding > 0 && !text.len().is_multiple_of(4)) || padding > 2 {
         return None;
     }
     let mut bytes = Vec::with_capacity(unpadded.len() * 3 / 4);

@@ -7,7 +7,10 @@
 //! [`parse`] reads a whole text; [`Parser`] is for languages around this one (`$expand`, `$orderby`):
 //! it reads an expression where it stands and stops behind it.
 
+mod json;
+mod literals;
 mod parser;
+mod path;
 mod primary;
 mod print;
 mod search;
@@ -244,3 +247,6 @@ pub enum BuiltIn {
 }
 
 pub(super) use primary::built_in_names;
+
+#[cfg(test)]
+mod tests;

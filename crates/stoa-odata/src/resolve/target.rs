@@ -360,7 +360,10 @@ impl Walk<'_> {
                 for id in &entity.key {
                     let name = &entity[*id].name;
                     let Some((_, node)) = given.iter().find(|(known, _)| known == name) else {
-                        let nearest = given.first().and_then(|(known, _)| nearest(known, names()));
+                        let stranger = given
+                            .iter()
+                            .find(|(known, _)| !names().any(|part| part == known));
+                        let nearest = stranger.and_then(|(known, _)| nearest(known, names()));
                         return Err(malformed(format!(
                             "the key of {} needs '{name}'",
                             entity.name

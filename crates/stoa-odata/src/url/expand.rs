@@ -51,7 +51,7 @@ pub enum SelectKind {
         /// Names in parentheses: parameters of a function.
         parameters: Vec<String>,
         /// Options in parentheses.
-        options: Options,
+        options: Box<Options>,
     },
 }
 
@@ -192,14 +192,14 @@ fn select_item(reader: &mut Reader<'_>) -> Result<SelectItem, expression::Error>
         path.push(step(reader)?);
     }
     let mut parameters = Vec::new();
-    let mut options = Options::default();
+    let mut options = Box::<Options>::default();
     if reader.parser.peek() == Some(b'(') {
         let start = reader.parser.position();
         match names(reader) {
             Some(names) => parameters = names,
             None => {
                 reader.parser.seek(start);
-                options = reader.nested(SELECT_OPTIONS, true)?;
+                *options = reader.nested(SELECT_OPTIONS, true)?;
             }
         }
     }
