@@ -176,6 +176,16 @@ test("a customer is made after the service's faults are put right, then changed"
   assert.match(await page.innerText("main"), /07:30/);
 
   await page.getByRole("link", { name: "Edit" }).click();
+  await page.fill("[name=Notes]", "Never saved.");
+  await page.getByRole("link", { name: "Orders", exact: true }).click();
+  await page.getByRole("button", { name: "Stay" }).click();
+  assert.equal(await page.inputValue("[name=Notes]"), "Never saved.");
+  await page.getByRole("link", { name: "Cancel" }).click();
+  await page.getByRole("button", { name: "Leave" }).click();
+  await page.waitForFunction((title) => document.querySelector("h1")?.innerText === title, name);
+  assert.ok(!(await page.innerText("main")).includes("Never saved."));
+
+  await page.getByRole("link", { name: "Edit" }).click();
   await page.waitForSelector("[name=Notes]");
   assert.equal(await page.inputValue("[name=Name]"), name);
   await page.fill("[name=Notes]", "Rings the bell twice.");

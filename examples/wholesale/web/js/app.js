@@ -1,10 +1,10 @@
 // Which view is at which address, and the change from one to the next.
 
-import { element, failure } from "./dom.js";
+import { confirmed, element, failure } from "./dom.js";
 import { read } from "./router.js";
 import { ServiceError } from "./odata.js";
 
-// A view is { title, section, node, update?(parameters), leave?() }. Its module is loaded when it is first needed.
+// A view is { title, section, node, update?(parameters), leave?(), isChanged?() }. Its module is loaded when it is first needed.
 const routes = [
   [[], async () => (await import("./overview.js")).overview],
   [["orders"], async () => (await import("./orders.js")).orderList],
@@ -39,6 +39,14 @@ async function show() {
     shown.view.update(parameters);
     return;
   }
+  if (shown?.view.isChanged?.() && shown.address !== location.hash) {
+    const target = location.hash;
+    history.replaceState(null, "", shown.address);
+    if (!(await confirmed({ title: "Leave without saving?", words: "What you have entered is lost.", action: "Leave", otherwise: "Stay" }))) return;
+    shown.view.leave();
+    location.hash = target;
+    return;
+  }
   const turn = (wanted += 1);
   const busy = setTimeout(() => main.setAttribute("aria-busy", "true"), 120);
   let view;
@@ -61,7 +69,7 @@ async function show() {
   if (turn !== wanted) return; // the user has gone on
   shown?.view.leave?.();
   const isFirst = shown === null;
-  shown = { key, view };
+  shown = { key, view, address: location.hash };
   main.removeAttribute("aria-busy");
   main.replaceChildren(element("div", { class: "view" }, view.node));
   document.title = view.title === "Overview" ? "Wholesale" : `${view.title} · Wholesale`;

@@ -164,7 +164,10 @@ function customerView(row, regionNames) {
         ...simple.map((member) => [member.label, member.name === "DeliverFrom" ? words(time(theirs.DeliverFrom)) : words(theirs[member.name]), member.name === "DeliverFrom" ? words(time(read(member))) : words(read(member))]),
         ["Region", theirs.Region.Name, regionNames[region.read()]],
       ],
-      onTheirs: () => go(address(`customers/${row.id}`)),
+      onTheirs: () => {
+        view.leave();
+        go(address(`customers/${row.id}`));
+      },
       onMine: () => {
         etag = theirs["@odata.etag"];
         again();
@@ -179,7 +182,7 @@ function customerView(row, regionNames) {
     submit: save, conflict,
   });
   return {
-    title, section: "customers", leave: view.leave,
+    title, section: "customers", leave: view.leave, isChanged: view.isChanged,
     node: [
       element("p", { class: "trail" }, element("a", { href: address("customers") }, "Customers"), !isNew && [" / ", element("a", { href: address(`customers/${row.id}`) }, row.Name)]),
       element("div", { class: "head" }, element("h1", { tabindex: "-1" }, title)),

@@ -72,7 +72,7 @@ export function debounce(action, milliseconds) {
 }
 
 /** Asks before something that cannot be undone. */
-export function confirmed({ title, words, action }) {
+export function confirmed({ title, words, action, otherwise = "Keep it" }) {
   return new Promise((resolve) => {
     const heading = freshId("dialog");
     const dialog = element("dialog", { class: "dialog", "aria-labelledby": heading, onclose: () => { resolve(dialog.returnValue === "yes"); dialog.remove(); } },
@@ -80,7 +80,7 @@ export function confirmed({ title, words, action }) {
         element("h2", { id: heading }, title),
         element("p", {}, words),
         element("div", { class: "actions" },
-          element("button", { value: "no", class: "plain" }, "Keep it"),
+          element("button", { value: "no", class: "plain" }, otherwise),
           element("button", { value: "yes", class: "danger" }, action))));
     document.body.append(dialog);
     dialog.showModal();

@@ -114,7 +114,14 @@ export function form({ groups, targets, submitLabel, cancelTo, submit, conflict 
     summary.scrollIntoView({ block: "nearest" });
   }
 
-  return { node, leave: () => removeEventListener("beforeunload", warn) };
+  return {
+    node,
+    isChanged: () => isChanged,
+    leave: () => {
+      isChanged = false;
+      removeEventListener("beforeunload", warn);
+    },
+  };
 }
 
 /**

@@ -75,7 +75,10 @@ function orderView(row, presetCustomer) {
         ...simple.map((member) => [member.label, shown(member, theirs[member.name]), shown(member, member.read())]),
         ["Total", money(theirs.Total), money(lines.total())],
       ],
-      onTheirs: () => go(address(`orders/${row.id}`)),
+      onTheirs: () => {
+        view.leave();
+        go(address(`orders/${row.id}`));
+      },
       onMine: () => {
         etag = theirs["@odata.etag"];
         again();
@@ -94,7 +97,7 @@ function orderView(row, presetCustomer) {
     submit: save, conflict,
   });
   return {
-    title, section: "orders", leave: view.leave,
+    title, section: "orders", leave: view.leave, isChanged: view.isChanged,
     node: [
       element("p", { class: "trail" }, element("a", { href: address("orders") }, "Orders"), !isNew && [" / ", element("a", { href: address(`orders/${row.id}`) }, `Order ${row.Number}`)]),
       element("div", { class: "head" }, element("h1", { tabindex: "-1" }, title)),
