@@ -10,6 +10,7 @@ mod bad_input;
 mod faults;
 mod injection;
 mod northwind;
+mod oracle;
 mod scenarios;
 mod services;
 mod trial;
