@@ -6,6 +6,7 @@ mod keys;
 mod literal;
 mod load;
 mod names;
+mod plural;
 mod quoted;
 mod resolve;
 pub mod schema;

@@ -8,6 +8,7 @@ use super::{Resolver, check_renames, duplicate, entity_id};
 use crate::application::draft::EntityDraft;
 use crate::application::faults::At;
 use crate::application::names::{NameOf, check_identifier, nearest};
+use crate::application::plural::plural;
 use crate::diagnostic::{Code, Diagnostic, Span};
 use crate::model::{Entity, EntityId, Table};
 use crate::physical::DISCRIMINATOR_COLUMN;
@@ -325,13 +326,4 @@ fn base_first(bases: &[Option<usize>]) -> Vec<usize> {
         order.extend(chain.into_iter().rev());
     }
     order
-}
-
-/// English plural. Capitals stay as they are: `URL`, `URLs`.
-fn plural(name: &str) -> String {
-    let lower = name.to_lowercase();
-    match pluralizer::pluralize(&lower, 2, false).strip_prefix(&lower) {
-        Some(ending) => format!("{name}{ending}"),
-        None => pluralizer::pluralize(name, 2, false),
-    }
 }
