@@ -146,7 +146,7 @@ function writeSuppliers() {
       id, Name: name, City: city, Country: country,
       Contact: `${random.pick(region.first)} ${random.pick(region.last)}`,
       Email: `orders@${ascii(name)}.example`,
-      Phone: phone(region, random),
+      Phone: phone(country, random),
       LeadTime: random.pick(["P1D", "P2D", "P3D", "P5D", "P7D", "P10D", "P14D", "PT36H"]),
       Organic: random.is(0.4),
     });
@@ -155,8 +155,8 @@ function writeSuppliers() {
   return suppliers;
 }
 
-function phone(region, random) {
-  return `${region.phone} ${random.between(10, 99)} ${random.between(100, 999)} ${random.between(1000, 9999)}`;
+function phone(country, random) {
+  return `+${words.callingCodes[country]} ${random.between(10, 99)} ${random.between(100, 999)} ${random.between(1000, 9999)}`;
 }
 
 // ---------------------------------------------------------------- employees
@@ -295,7 +295,7 @@ function writeCustomers(sellers) {
     table.add({
       id, Name: name, Kind: kind, Contact: `${random.pick(region.first)} ${last}`,
       Email: random.is(0.95) ? `hello@${plain}${times > 1 ? times : ""}.example` : null,
-      Phone: phone(region, random),
+      Phone: phone(country, random),
       Street: `${random.pick(region.streets)} ${random.between(1, 180)}`,
       PostalCode: postal.replaceAll("#", () => random.below(10)), City: city, Country: country,
       Since: date(since), Credit: money(random.pick([0, 0, 100_000, 250_000, 500_000, 1_000_000, 2_500_000])),

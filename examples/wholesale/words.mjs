@@ -7,7 +7,7 @@ export const regions = [
     first: ["Astrid", "Lars", "Ingrid", "Nils", "Freja", "Mikkel", "Aino", "Eero", "Signe", "Henrik", "Linnea", "Oskar"],
     last: ["Lindqvist", "Dahl", "Nygaard", "Holm", "Virtanen", "Korhonen", "Sandberg", "Bakken", "Friis", "Ekström", "Lund", "Solberg"],
     streets: ["Storgatan", "Kungsgatan", "Strandvägen", "Havnegade", "Nygade", "Kirkeveien", "Torggata", "Mannerheimintie"],
-    phone: "+46", forms: ["AB", "A/S", "Oy", "AS"],
+    forms: ["AB", "A/S", "Oy", "AS"],
   },
   {
     code: "ISLES", name: "Britain and Ireland", zone: "Europe/London", share: 13,
@@ -15,7 +15,7 @@ export const regions = [
     first: ["Alice", "Owen", "Harriet", "Callum", "Niamh", "Rory", "Edith", "Gareth", "Imogen", "Declan", "Phoebe", "Hamish"],
     last: ["Ashworth", "Pemberton", "O'Rourke", "Kearney", "Hughes", "Sinclair", "Marlowe", "Whitfield", "Gallagher", "Tregear", "Drummond", "Hale"],
     streets: ["High Street", "Station Road", "Mill Lane", "Church Row", "Quay Street", "Market Place", "King's Parade", "Abbey Road"],
-    phone: "+44", forms: ["Ltd", "& Sons", "Limited", "& Co"],
+    forms: ["Ltd", "& Sons", "Limited", "& Co"],
   },
   {
     code: "BENELUX", name: "Belgium, Netherlands, Luxembourg", zone: "Europe/Amsterdam", share: 14,
@@ -23,7 +23,7 @@ export const regions = [
     first: ["Sanne", "Bram", "Femke", "Joost", "Lotte", "Wouter", "Elise", "Thijs", "Marieke", "Pieter", "Noor", "Ruben"],
     last: ["van Dijk", "de Graaf", "Vermeulen", "Jansen", "Peeters", "Claes", "Hoekstra", "Kuipers", "Wauters", "Molenaar", "Thys", "Brouwer"],
     streets: ["Dorpsstraat", "Kerkstraat", "Nieuwe Gracht", "Havenkade", "Molenweg", "Stationsplein", "Rue Haute", "Marktplein"],
-    phone: "+31", forms: ["BV", "NV", "& Zonen", "SRL"],
+    forms: ["BV", "NV", "& Zonen", "SRL"],
   },
   {
     code: "CENTRAL", name: "Germany, Austria, Switzerland", zone: "Europe/Berlin", share: 24,
@@ -31,7 +31,7 @@ export const regions = [
     first: ["Katharina", "Jonas", "Friederike", "Matthias", "Anneliese", "Lukas", "Regula", "Urs", "Leonie", "Tobias", "Magdalena", "Florian"],
     last: ["Brandt", "Hofstetter", "Kessler", "Lindner", "Vogt", "Baumgartner", "Reinhardt", "Zürcher", "Albrecht", "Moser", "Winkler", "Sauer"],
     streets: ["Hauptstraße", "Lindenallee", "Marktgasse", "Bahnhofstraße", "Am Alten Hafen", "Gartenweg", "Mühlenstraße", "Schillerplatz"],
-    phone: "+49", forms: ["GmbH", "KG", "AG", "& Söhne"],
+    forms: ["GmbH", "KG", "AG", "& Söhne"],
   },
   {
     code: "FRANCE", name: "France", zone: "Europe/Paris", share: 15,
@@ -39,7 +39,7 @@ export const regions = [
     first: ["Camille", "Étienne", "Solène", "Baptiste", "Margaux", "Rémi", "Clémence", "Théo", "Hélène", "Gaspard", "Inès", "Lucien"],
     last: ["Moreau", "Lefèvre", "Garnier", "Chevallier", "Dubreuil", "Fontaine", "Marchand", "Perrin", "Roussel", "Delmas", "Giraud", "Besnard"],
     streets: ["Rue de la République", "Rue du Moulin", "Avenue de la Gare", "Quai des Chartrons", "Place du Marché", "Rue des Lilas", "Boulevard Victor Hugo", "Rue Saint-Jean"],
-    phone: "+33", forms: ["SARL", "SAS", "et Fils", "& Cie"],
+    forms: ["SARL", "SAS", "et Fils", "& Cie"],
   },
   {
     code: "IBERIA", name: "Spain and Portugal", zone: "Europe/Madrid", share: 10,
@@ -47,7 +47,7 @@ export const regions = [
     first: ["Lucía", "Álvaro", "Carmen", "Rodrigo", "Beatriz", "Tomás", "Inés", "Duarte", "Pilar", "Gonçalo", "Nerea", "Iker"],
     last: ["Ortega", "Navarro", "Ferreira", "Etxeberria", "Campos", "Almeida", "Serrano", "Pinto", "Molina", "Carvalho", "Rey", "Vidal"],
     streets: ["Calle Mayor", "Calle del Pozo", "Avenida del Puerto", "Plaza Nueva", "Rua das Flores", "Rua Augusta", "Paseo de la Ribera", "Calle San Juan"],
-    phone: "+34", forms: ["S.L.", "S.A.", "Lda.", "e Hijos"],
+    forms: ["S.L.", "S.A.", "Lda.", "e Hijos"],
   },
   {
     code: "ITALY", name: "Italy", zone: "Europe/Rome", share: 9,
@@ -55,7 +55,7 @@ export const regions = [
     first: ["Chiara", "Matteo", "Giulia", "Lorenzo", "Elisa", "Davide", "Bianca", "Pietro", "Serena", "Marco", "Ludovica", "Enzo"],
     last: ["Bellini", "Conti", "Ferrari", "Gallo", "Marchetti", "Rinaldi", "Sartori", "De Luca", "Orsini", "Fabbri", "Moretti", "Vitale"],
     streets: ["Via Roma", "Via Garibaldi", "Corso Italia", "Piazza del Mercato", "Via dei Mulini", "Via San Marco", "Viale dei Tigli", "Lungarno Vecchio"],
-    phone: "+39", forms: ["S.r.l.", "S.p.A.", "e Figli", "& C."],
+    forms: ["S.r.l.", "S.p.A.", "e Figli", "& C."],
   },
   {
     code: "EAST", name: "Poland, Czechia, the Baltics", zone: "Europe/Warsaw", share: 6,
@@ -63,9 +63,11 @@ export const regions = [
     first: ["Agnieszka", "Marek", "Zofia", "Tomasz", "Tereza", "Jakub", "Ieva", "Andris", "Hanna", "Mati", "Ewa", "Vojtěch"],
     last: ["Kowalczyk", "Nowicki", "Zielińska", "Dvořák", "Novotná", "Kalniņš", "Ozols", "Tamm", "Petrauskas", "Wrona", "Sikora", "Mazur"],
     streets: ["ulica Długa", "ulica Rynek", "ulica Młyńska", "Nádražní", "Zahradní", "Brīvības iela", "Pikk tänav", "Pilies gatvė"],
-    phone: "+48", forms: ["sp. z o.o.", "s.r.o.", "UAB", "i Synowie"],
+    forms: ["sp. z o.o.", "s.r.o.", "UAB", "i Synowie"],
   },
 ];
+
+export const callingCodes = { SE: 46, NO: 47, DK: 45, FI: 358, GB: 44, IE: 353, NL: 31, BE: 32, LU: 352, DE: 49, AT: 43, CH: 41, FR: 33, ES: 34, PT: 351, IT: 39, PL: 48, CZ: 420, LT: 370, LV: 371, EE: 372 };
 
 export const kinds = [
   ["Grocer", 34, ["Corner Store", "Delicatessen", "Provisions", "Fine Foods", "Food Hall", "Larder", "Farm Shop", "Market Stores"]],
