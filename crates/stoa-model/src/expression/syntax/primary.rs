@@ -1,10 +1,9 @@
 //! What operators apply to: functions, and which of literal, path and function comes next.
 
-use super::super::error::{Error, ErrorKind, nearest};
+use super::super::Function;
+use super::super::error::Error;
 use super::super::literal;
-use super::super::{Function, Quantifier};
-use super::{Arguments, BuiltIn, Kind, Literal, Node, Parser, Path, Segment, SegmentKind, Start};
-use crate::value::text;
+use super::{BuiltIn, Kind, Node, Parser, Segment, SegmentKind, Start};
 
 /// Built-in functions with the least and greatest number of arguments.
 const BUILT_INS: [(&str, BuiltIn, usize, usize); 33] = [
