@@ -80,6 +80,28 @@ pub fn target_of(source: &Source) -> Target {
     }
 }
 
+/// Path of a row that was created, relative to the service root: for `Location` and `OData-EntityId`.
+#[must_use]
+pub fn location(
+    model: &Model,
+    entity: EntityId,
+    place: &Place,
+    key: &[stoa_model::value::Value],
+) -> String {
+    match &place.through {
+        Some(through) if !crate::address::has_entity_set(model, &model[entity]) => {
+            let source = Source::Related {
+                entity: through.entity,
+                from: Box::new(through.source.clone()),
+                navigation: through.navigation,
+                key: Some(key.to_vec()),
+            };
+            crate::address::row_path(model, entity, &source)
+        }
+        _ => crate::address::canonical(model, entity, key),
+    }
+}
+
 /// POST: a new row, with everything nested in it.
 ///
 /// # Errors

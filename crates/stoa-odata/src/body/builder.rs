@@ -186,11 +186,12 @@ impl<'a> Builder<'a> {
         mode: Mode,
     ) -> Option<usize> {
         let mut draft = self.read(entity, raw, "", mode, 0)?;
-        self.drop_key(&mut draft);
         if mode == Mode::Put {
             self.complete_put(&mut draft);
         }
         self.drop_columns_of_references(&mut draft);
+        self.drop_key(&mut draft);
+        self.drop_key_references(&mut draft);
         let action = Action::Update {
             entity: draft.entity,
             target: target.clone(),

@@ -527,6 +527,49 @@ fn foreign_keys_that_are_properties_are_written_once() {
 }
 
 #[test]
+fn the_key_of_a_row_never_changes() {
+    let model = sample::details();
+    let limits = Limits::default();
+    let patched = update(
+        &model,
+        entity(&model, "Detail"),
+        Target::Key(vec![Value::Integer(1), Value::Integer(2)]),
+        Expected::Any,
+        Method::Patch,
+        br#"{"Order@odata.bind": "Orders(9)", "Number": 7, "Quantity": 3}"#,
+        &options(&limits),
+    );
+    insta::assert_snapshot!(shown(&model, patched), @"
+    0 [] update Details(OrderID=1,Number=2) Quantity=3
+    root 0
+    ");
+}
+
+#[test]
+fn created_rows_have_a_location() {
+    let model = sample::model();
+    let order = entity(&model, "Order");
+    let lines = model[order].navigations_by_name["Lines"];
+    let place = Place {
+        key: None,
+        through: Some(Through {
+            entity: order,
+            source: Source::Key(key(ORDER)),
+            navigation: lines,
+        }),
+    };
+    let line = location(&model, entity(&model, "Line"), &place, &key(LINE));
+    assert_eq!(line, format!("Orders({ORDER})/Lines({LINE})"));
+    let tag = location(
+        &model,
+        entity(&model, "Tag"),
+        &place,
+        &[Value::Text("a".into())],
+    );
+    assert_eq!(tag, "Tags('a')");
+}
+
+#[test]
 fn references_are_set_and_removed() {
     let model = sample::model();
     let limits = Limits::default();

@@ -409,3 +409,77 @@ proptest! {
         prop_assert_eq!(placed, Some(instant));
     }
 }
+
+/// Context of the answer to a URL.
+fn context_of(model: &Model, url: &str) -> String {
+    use crate::resolve::{Read, Target};
+    use crate::url::Url;
+    let limits = stoa_model::application::Limits::default();
+    let (path, query) = url.split_once('?').unwrap_or((url, ""));
+    let url = Url::parse(path, Some(query), &limits).unwrap();
+    let target = Target::new(model, &url).unwrap();
+    let read = Read::new(model, &url, &target, &limits, None).unwrap();
+    let selection = &read.query.selection;
+    let plan = Arc::new(Plan::new(
+        model,
+        selection,
+        Format::default(),
+        Content::Entities,
+    ));
+    let context = context_path(model, read.query.entity, &read.query.source);
+    let paging = read.paging.clone();
+    let mut writer = Writer::new(plan, "/", context, read.query.single).with_next_link(Box::new(
+        move |node, parent, after| paging.next_link("/", node, parent, after),
+    ));
+    if read.query.single {
+        let key = vec![ValueRef::Null; model[read.query.entity].key.len()];
+        writer.begin_row(
+            0,
+            Row {
+                entity: read.query.entity,
+                key: &key,
+                version: None,
+            },
+        );
+        writer.end_row(0);
+    } else {
+        writer.begin_collection(0, None);
+        writer.end_collection(0, None);
+    }
+    let json: serde_json::Value = serde_json::from_str(&finish(writer)).unwrap();
+    json["@odata.context"].as_str().unwrap().to_owned()
+}
+
+#[test]
+fn context_urls_follow_the_request() {
+    let model = sample::model();
+    let check = |url: &str, expected: &str| {
+        assert_eq!(
+            context_of(&model, url),
+            format!("/$metadata#{expected}"),
+            "{url}"
+        );
+    };
+    check("Orders", "Orders");
+    check("Parties", "Parties");
+    check("Companies", "Companies");
+    check(&format!("Orders({ID})"), "Orders/$entity");
+    check(&format!("Orders({ID})/Party"), "Parties/$entity");
+    check(
+        &format!("Orders({ID})/Lines"),
+        &format!("Orders({ID})/Lines"),
+    );
+    check(
+        &format!("Orders({ID})/Lines({ID})"),
+        &format!("Orders({ID})/Lines/$entity"),
+    );
+    check("Orders?$select=Status", "Orders(Status)");
+    check("Orders?$select=*", "Orders");
+    check("Orders?$expand=Lines", "Orders(Lines())");
+    check(
+        "Orders?$select=Status&$expand=Party($select=Name)",
+        "Orders(Status,Party(Name))",
+    );
+    check("Orders?$expand=Tags/$count", "Orders");
+    check("Parties/shop.Company", "Companies");
+}

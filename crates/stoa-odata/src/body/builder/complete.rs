@@ -244,6 +244,19 @@ impl<'a> Builder<'a> {
         draft.values.retain(|(id, _)| !key.contains(id));
     }
 
+    /// Nor does it by a reference whose columns are part of it.
+    pub(in crate::body) fn drop_key_references(&mut self, draft: &mut Draft<'a>) {
+        let entity = &self.model[draft.entity];
+        draft.references.retain(|reference| {
+            let Storage::Own(columns) = &entity[reference.navigation].storage else {
+                return true;
+            };
+            !columns
+                .iter()
+                .any(|column| column.attribute.is_some_and(|id| entity.key.contains(&id)))
+        });
+    }
+
     /// PUT: what is not named gets its default or null.
     pub(in crate::body) fn complete_put(&mut self, draft: &mut Draft<'a>) {
         let shown: HashSet<AttributeId> = self
