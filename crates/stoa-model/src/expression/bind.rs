@@ -7,8 +7,8 @@
 //! ```
 //!
 //! Types of results: `add`, `sub`, `mul`, `div`, `mod` of whole numbers are Long (so that sums of 32-bit
-//! values do not overflow); of decimals they are decimals with the greater scale (`mul`: the sum of the
-//! scales, `div`, `divby`: six more than the greater scale), at most 18. `$count` is Long. A literal takes
+//! values do not overflow); of decimals they are decimals with the greater scale, `mul` with the sum of
+//! the scales up to six, `div` and `divby` with at least six. `$count` is Long. A literal takes
 //! the type of what it is compared with, widened when it does not fit (Integer to Long, Integer to
 //! Decimal), so that a comparison is exact. Dates compared with instants mean midnight UTC.
 
@@ -456,8 +456,12 @@ fn arithmetic_type(
         }
         let scale = match operator {
             Add | Subtract | Modulo => greater,
-            Multiply => scale_of(left).unwrap_or(0) + scale_of(right).unwrap_or(0),
-            Divide | DivideBy => greater + 6,
+            // What a product has more than six places for, is rounded: else it would not fit 18 digits.
+            Multiply => {
+                let sum = scale_of(left).unwrap_or(0) + scale_of(right).unwrap_or(0);
+                if sum <= 6 { sum } else { greater.max(6) }
+            }
+            Divide | DivideBy => greater.max(6),
         };
         return Some(Decimal {
             precision: MAXIMUM_PRECISION,

@@ -72,11 +72,17 @@ impl Binder<'_> {
             }
             (Literal::Integer(value), ScalarType::Decimal { .. }) => {
                 let value = Decimal::from(*value);
-                (Value::Decimal(value), decimal_type(value, position)?)
+                (
+                    Value::Decimal(value),
+                    decimal_type_for(value, other, position)?,
+                )
             }
             (Literal::Decimal(value), ScalarType::Decimal { .. }) => {
                 let value = value.normalize();
-                (Value::Decimal(value), decimal_type(value, position)?)
+                (
+                    Value::Decimal(value),
+                    decimal_type_for(value, other, position)?,
+                )
             }
             _ => (value_of(self.model, literal, other, position)?, other),
         };
@@ -181,6 +187,24 @@ fn decimal_type(value: Decimal, position: usize) -> Result<ScalarType, Error> {
         return Err(unrepresentable(&value.to_string(), position));
     }
     Ok(ScalarType::Decimal { precision, scale })
+}
+
+/// The other side's type if it holds the value, so that requests that differ in such a number only have
+/// one shape; else the narrowest.
+fn decimal_type_for(
+    value: Decimal,
+    other: ScalarType,
+    position: usize,
+) -> Result<ScalarType, Error> {
+    let narrowest = decimal_type(value, position)?;
+    let whole_digits = |scalar_type| match scalar_type {
+        ScalarType::Decimal { precision, scale } => (precision.saturating_sub(scale), scale),
+        _ => (0, 0),
+    };
+    let ((whole, fraction), (other_whole, other_fraction)) =
+        (whole_digits(narrowest), whole_digits(other));
+    let fits = whole <= other_whole && fraction <= other_fraction;
+    Ok(if fits { other } else { narrowest })
 }
 
 fn mismatch(model: &Model, literal: &Literal, scalar_type: ScalarType, position: usize) -> Error {
