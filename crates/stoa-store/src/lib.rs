@@ -19,6 +19,7 @@ mod sql;
 mod sqlite;
 mod statistics;
 mod store;
+mod write;
 
 pub use config::Config;
 pub use database_url::{DatabaseUrl, Encryption, PostgresUrl};
@@ -28,6 +29,7 @@ pub use read::{CountResult, ReadResult};
 pub use sqlite::Sqlite;
 pub use statistics::{LATENCY_BOUNDS, Operation, PoolState, Statistics};
 pub use store::{Dialect, Store};
+pub use write::Column;
 
 // The drivers, for the schema's own statements.
 pub use rusqlite;

@@ -2,8 +2,8 @@
 
 mod emit;
 pub(crate) mod parameter;
-mod postgres;
-mod sqlite;
+pub(crate) mod postgres;
+pub(crate) mod sqlite;
 
 use std::num::NonZeroUsize;
 use std::sync::{Arc, Mutex, PoisonError};
@@ -93,6 +93,11 @@ impl Plans {
 }
 
 impl Store {
+    /// The plan and values of a query that is read as part of a write.
+    pub(crate) fn plan_read(&self, model: &Arc<Model>, query: &Query) -> Result<(Arc<Plan>, Arguments), StoreError> {
+        self.plans().plan(self.dialect(), model, query, Purpose::Rows, self.statistics())
+    }
+
     /// Reads what a query asks for into a writer. Dropping the future cancels the database's work.
     ///
     /// The rows, their number and each level of to-many expands are statements of their own; on

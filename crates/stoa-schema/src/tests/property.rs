@@ -61,6 +61,10 @@ fn built(wanted: &Wanted) -> Structure {
 }
 
 async fn becomes(database: Database, fresh: Database, first: &Structure, second: &Structure) {
+    // A database that never had anything has no ledger to look at.
+    if second.tables.is_empty() {
+        return;
+    }
     database.apply(first).await.unwrap();
     let options = Options {
         allow_data_loss: true,

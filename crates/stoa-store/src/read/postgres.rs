@@ -58,9 +58,40 @@ pub(super) async fn read<W: RowWriter>(
     arguments: &Arguments,
     limit: usize,
     timeout: Duration,
-    mut writer: W,
+    writer: W,
 ) -> Result<ReadResult<W>, StoreError> {
     let found = find(postgres, plan, arguments, limit, timeout).await?;
+    write_found(&found, plan, arguments, limit, writer)
+}
+
+/// Reads rows on a connection that is in a transaction.
+pub(crate) async fn read_in<W: RowWriter>(
+    postgres: &Postgres,
+    connection: &PostgresConnection,
+    plan: &Arc<Plan>,
+    arguments: &Arguments,
+    limit: usize,
+    writer: W,
+) -> Result<ReadResult<W>, StoreError> {
+    let read = Read {
+        connection,
+        statistics: postgres.statistics(),
+        plan,
+        arguments,
+        limit,
+        bytes: AtomicUsize::new(0),
+    };
+    let found = read.find().await?;
+    write_found(&found, plan, arguments, limit, writer)
+}
+
+fn write_found<W: RowWriter>(
+    found: &Found,
+    plan: &Plan,
+    arguments: &Arguments,
+    limit: usize,
+    mut writer: W,
+) -> Result<ReadResult<W>, StoreError> {
     let (Some(fetched), Some(rows)) = (&found.fetched, &plan.rows) else {
         return Err(StoreError::internal("a plan without rows"));
     };

@@ -24,7 +24,7 @@ struct Context<'a> {
 }
 
 /// Reads rows.
-pub(super) fn read<W: RowWriter>(
+pub(crate) fn read<W: RowWriter>(
     connection: &Connection,
     plan: &Plan,
     arguments: &Arguments,
@@ -38,7 +38,9 @@ pub(super) fn read<W: RowWriter>(
         arguments,
         limit,
     };
-    let several = plan.count.is_some() || plan.source_row.is_some() || !rows.many.is_empty();
+    // A write that reads what it wrote has a transaction already.
+    let several = connection.is_autocommit()
+        && (plan.count.is_some() || plan.source_row.is_some() || !rows.many.is_empty());
     if several {
         // All statements see one state. Rolled back by the thread should one of them fail.
         connection.prepare_cached("BEGIN")?.execute([])?;

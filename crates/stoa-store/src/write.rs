@@ -1,0 +1,166 @@
+//! Writes: a change takes effect as a whole or not at all.
+//!
+//! [`engine`] turns operations into statements; one of two connections runs them; if the database refuses,
+//! [`diagnosis`] finds out everything that stands in the way.
+
+mod diagnosis;
+mod engine;
+mod load;
+mod postgres;
+mod source;
+mod sqlite;
+mod statement;
+
+use std::sync::Arc;
+use std::time::Instant;
+
+use futures_util::FutureExt;
+use stoa_model::change::{Applied, Change};
+use stoa_model::model::Model;
+use stoa_model::query::{Query, RowWriter};
+
+use crate::error::StoreError;
+use crate::postgres::{Postgres, PostgresConnection};
+use crate::store::{Backend, Store};
+use engine::Engine;
+use statement::Failure;
+
+pub use load::Column;
+
+impl Store {
+    /// Applies a change in one transaction, and reads a query in the same transaction before it ends.
+    ///
+    /// When it returns, what was written is on disk.
+    ///
+    /// # Errors
+    /// [`StoreError::Violations`], [`StoreError::NotFound`], [`StoreError::VersionMismatch`]: nothing was
+    /// written. [`StoreError::Unavailable`]: nothing was written, unless the connection was lost while
+    /// the transaction was being committed, when nobody can know.
+    pub async fn write<W>(
+        &self,
+        model: &Arc<Model>,
+        change: Change,
+        reread: Option<(Query, W)>,
+    ) -> Result<(Vec<Applied>, Option<W>), StoreError>
+    where
+        W: RowWriter + Send + 'static,
+    {
+        let start = Instant::now();
+        let outcome = match self.backend() {
+            Backend::Postgres(postgres) => self.write_postgres(postgres, model, change, reread).await,
+            Backend::Sqlite(sqlite) => {
+                let reading = match reread {
+                    None => None,
+                    Some((query, writer)) => Some((self.plan_read(model, &query)?, writer)),
+                };
+                let model = Arc::clone(model);
+                let limit = self.config().response_bytes;
+                sqlite
+                    .write(move |connection| {
+                        let applied = write_sqlite(&model, connection, &change)?;
+                        let writer = match reading {
+                            None => None,
+                            Some(((plan, arguments), writer)) => {
+                                Some(crate::read::sqlite::read(connection, &plan, &arguments, limit, writer)?.writer)
+                            }
+                        };
+                        Ok((applied, writer))
+                    })
+                    .await
+            }
+        };
+        self.statistics().writes.finished(start, &outcome);
+        outcome
+    }
+
+    async fn write_postgres<W: RowWriter>(
+        &self,
+        postgres: &Postgres,
+        model: &Arc<Model>,
+        change: Change,
+        reread: Option<(Query, W)>,
+    ) -> Result<(Vec<Applied>, Option<W>), StoreError> {
+        let reading = match reread {
+            None => None,
+            Some((query, writer)) => Some((self.plan_read(model, &query)?, writer)),
+        };
+        let mut connection = postgres.connection().await?;
+        if connection.is_closed() {
+            // Broken while it was idle; nothing has been sent.
+            connection = postgres.connection().await?;
+        }
+        let mut session = postgres::Session::new(&connection);
+        let mut engine = Engine::new(model, &mut session);
+        match engine.run(&change).await {
+            Ok(()) => {}
+            Err(Failure::Error(error)) => {
+                let error = give_back(connection, error).await;
+                return Err(error);
+            }
+            Err(Failure::Refused(_)) => {
+                session.roll_back().await?;
+                let error = match diagnosis::diagnose(model, &mut session, &change).await {
+                    Ok(violations) => refusal(violations),
+                    Err(error) => error,
+                };
+                return Err(give_back(connection, error).await);
+            }
+        }
+        let applied = engine.finish();
+        let writer = match reading {
+            None => None,
+            Some(((plan, arguments), writer)) => {
+                let limit = self.config().response_bytes;
+                let found =
+                    crate::read::postgres::read_in(postgres, &connection, &plan, &arguments, limit, writer).await;
+                match found {
+                    Ok(found) => Some(found.writer),
+                    Err(error) => return Err(give_back(connection, error).await),
+                }
+            }
+        };
+        session.commit().await?;
+        connection.release();
+        Ok((applied, writer))
+    }
+}
+
+/// Ends the transaction and gives the connection back, if it is still good.
+async fn give_back(connection: PostgresConnection, error: StoreError) -> StoreError {
+    if connection.batch_execute("ROLLBACK").await.is_ok() {
+        connection.release();
+    }
+    error
+}
+
+/// What stands in the way; if nothing does any more, somebody else was.
+fn refusal(violations: Vec<stoa_model::change::Violation>) -> StoreError {
+    if violations.is_empty() {
+        StoreError::Busy { source: None }
+    } else {
+        StoreError::Violations(violations)
+    }
+}
+
+/// On the writer's thread: futures over SQLite never wait.
+fn write_sqlite(model: &Model, connection: &rusqlite::Connection, change: &Change) -> Result<Vec<Applied>, StoreError> {
+    let mut session = sqlite::Session::new(connection);
+    let work = async {
+        // The diagnosis starts from where the change did.
+        statement::Connection::mark(&mut session).await.map_err(|failure| match failure {
+            Failure::Error(error) => error,
+            Failure::Refused(_) => StoreError::internal("a savepoint was refused"),
+        })?;
+        let mut engine = Engine::new(model, &mut session);
+        match engine.run(change).await {
+            Ok(()) => Ok(engine.finish()),
+            Err(Failure::Error(error)) => Err(error),
+            Err(Failure::Refused(_)) => {
+                statement::Connection::back(&mut session).await.map_err(|_| StoreError::internal("a savepoint was lost"))?;
+                Err(refusal(diagnosis::diagnose(model, &mut session, change).await?))
+            }
+        }
+    };
+    work.now_or_never()
+        .unwrap_or_else(|| Err(StoreError::internal("a write on SQLite waited")))
+}

@@ -1,0 +1,844 @@
+//! Operations as statements, in order, in one transaction.
+
+use std::collections::HashSet;
+use std::time::{SystemTime, UNIX_EPOCH};
+
+use stoa_model::change::{Action, Applied, Change, Expected, Reference, Target};
+use stoa_model::model::{AttributeId, Entity, EntityId, Model, NavigationId, Purpose, Storage};
+use stoa_model::physical::SEQUENCE_TABLE;
+use stoa_model::query::Source;
+use stoa_model::value::Value;
+
+use super::source::{equal_columns, key_columns, key_forms, key_query, of_type};
+use super::statement::{Connection, Failure, Form, Parameter, Statement, Writer, integer, text};
+use crate::error::StoreError;
+use crate::store::Dialect;
+
+/// Rows of one kind from which on PostgreSQL gets them as arrays.
+const BATCH: usize = 2;
+
+/// A write in progress.
+pub(super) struct Engine<'a, C> {
+    pub(super) model: &'a Model,
+    pub(super) connection: &'a mut C,
+    /// Microseconds since the Unix epoch: the instant of every row that this change touches.
+    now: i64,
+    pub(super) applied: Vec<Option<Applied>>,
+}
+
+/// A column and its new value.
+#[derive(Clone, Debug)]
+pub(super) struct Cell<'m> {
+    pub(super) column: &'m str,
+    pub(super) value: Value,
+    pub(super) form: Form,
+}
+
+/// A row to insert.
+pub(super) struct NewRow<'m> {
+    pub(super) entity: &'m Entity,
+    pub(super) cells: Vec<Cell<'m>>,
+}
+
+impl<'m> NewRow<'m> {
+    /// The key, unless the database makes it.
+    fn key(&self) -> Option<Vec<Value>> {
+        key_columns(self.entity)
+            .map(|column| {
+                self.cells
+                    .iter()
+                    .find(|cell| cell.column == column)
+                    .map(|cell| cell.value.clone())
+            })
+            .collect()
+    }
+
+    fn put(&mut self, cell: Cell<'m>) {
+        match self.cells.iter_mut().find(|other| other.column == cell.column) {
+            Some(other) => *other = cell,
+            None => self.cells.push(cell),
+        }
+    }
+}
+
+pub(super) fn now() -> i64 {
+    SystemTime::now()
+        .duration_since(UNIX_EPOCH)
+        .ok()
+        .and_then(|since| i64::try_from(since.as_micros()).ok())
+        .unwrap_or_default()
+}
+
+impl<'a, C: Connection> Engine<'a, C> {
+    pub(super) fn new(model: &'a Model, connection: &'a mut C) -> Self {
+        Self {
+            model,
+            connection,
+            now: now(),
+            applied: Vec::new(),
+        }
+    }
+
+    /// Applies all operations; stops at the first that fails.
+    pub(super) async fn run(&mut self, change: &Change) -> Result<(), Failure> {
+        let mut position = 0;
+        while position < change.operations.len() {
+            let batch = self.insert_batch(change, position).await?;
+            if batch > 0 {
+                position += batch;
+                continue;
+            }
+            let applied = self.one(change, position).await?;
+            self.applied.push(Some(applied));
+            position += 1;
+        }
+        Ok(())
+    }
+
+    pub(super) fn finish(self) -> Vec<Applied> {
+        self.applied.into_iter().flatten().collect()
+    }
+
+    /// Applies one operation.
+    pub(super) async fn one(&mut self, change: &Change, position: usize) -> Result<Applied, Failure> {
+        let Some(operation) = change.operations.get(position) else {
+            return Err(StoreError::internal("no such operation").into());
+        };
+        match &operation.action {
+            Action::Insert {
+                entity,
+                values,
+                references,
+            } => self.insert(*entity, values, references).await,
+            Action::Update {
+                entity,
+                target,
+                expected,
+                values,
+                references,
+            } => {
+                let key = self.key_of(position, *entity, target).await?;
+                let updated = self.update(*entity, &key, expected, values, references).await?;
+                match updated {
+                    Some(applied) => Ok(applied),
+                    None => Err(self.why_not(position, *entity, &key).await?),
+                }
+            }
+            Action::Delete {
+                entity,
+                target,
+                expected,
+            } => self.delete(position, *entity, target, expected).await,
+            Action::Upsert {
+                entity,
+                target,
+                insert,
+                update,
+                references,
+            } => {
+                if let Some(key) = self.find(*entity, target).await?
+                    && let Some(applied) = self.update(*entity, &key, &Expected::Any, update, references).await?
+                {
+                    return Ok(applied);
+                }
+                self.insert(*entity, insert, references).await
+            }
+            Action::Retain {
+                entity,
+                from,
+                navigation,
+                keep,
+            } => self.retain(position, *entity, from, *navigation, keep).await,
+            Action::Link {
+                entity,
+                from,
+                navigation,
+                to,
+            } => self.link(position, *entity, from, *navigation, to).await,
+            Action::Unlink {
+                entity,
+                from,
+                navigation,
+                to,
+            } => self.unlink(position, *entity, from, *navigation, to.as_ref()).await,
+        }
+    }
+
+    /// Key of the row that a target names; none if a path leads nowhere. A row named by its key is not
+    /// looked for.
+    pub(super) async fn find(&mut self, entity: EntityId, target: &Target) -> Result<Option<Vec<Value>>, Failure> {
+        match target {
+            Target::Key(key) | Target::Source(Source::Key(key)) => Ok(Some(key.clone())),
+            Target::Inserted(position) => Ok(self
+                .applied
+                .get(*position)
+                .and_then(Option::as_ref)
+                .map(|applied| applied.key.clone())),
+            Target::Source(source) => {
+                let statement = key_query(self.connection.dialect(), self.model, entity, source)?;
+                let mut rows = self.connection.query(statement).await?;
+                if rows.len() > 1 {
+                    return Err(StoreError::internal("a path that should lead to one row leads to several").into());
+                }
+                Ok(rows.pop())
+            }
+        }
+    }
+
+    async fn key_of(&mut self, operation: usize, entity: EntityId, target: &Target) -> Result<Vec<Value>, Failure> {
+        self.find(entity, target)
+            .await?
+            .ok_or(Failure::Error(StoreError::NotFound { operation }))
+    }
+
+    /// Cells of attributes and references. A reference to nothing that can be found is null: the caller of
+    /// [`super::diagnosis`] tells it apart.
+    pub(super) async fn cells(
+        &mut self,
+        entity: &'a Entity,
+        values: &[(AttributeId, Value)],
+        references: &[Reference],
+    ) -> Result<NewRow<'a>, Failure> {
+        let mut row = NewRow {
+            entity,
+            cells: Vec::with_capacity(values.len() + references.len() + 4),
+        };
+        for (id, value) in values {
+            let attribute = &entity[*id];
+            row.cells.push(Cell {
+                column: &attribute.column,
+                value: value.clone(),
+                form: Form::of(attribute),
+            });
+        }
+        for reference in references {
+            let navigation = &entity[reference.navigation];
+            let Storage::Own(columns) = &navigation.storage else {
+                return Err(StoreError::internal("a reference that is kept elsewhere").into());
+            };
+            let target = &self.model[navigation.target];
+            let key = match &reference.to {
+                None => None,
+                Some(to) => Some(
+                    self.find(navigation.target, to)
+                        .await?
+                        .ok_or_else(|| Failure::Refused(super::statement::Refusal::Reference {
+                            table: String::new(),
+                            constraint: String::new(),
+                        }))?,
+                ),
+            };
+            for (position, (column, form)) in columns.iter().zip(key_forms(target)).enumerate() {
+                let value = key
+                    .as_ref()
+                    .and_then(|key| key.get(position).cloned())
+                    .unwrap_or(Value::Null);
+                row.put(Cell {
+                    column: &column.column,
+                    value,
+                    form,
+                });
+            }
+            if let Some(key) = key
+                && target.base.is_some()
+            {
+                self.check_type(target, &key).await?;
+            }
+        }
+        Ok(row)
+    }
+
+    /// The foreign key only says that there is a row; this says that it is of the right entity.
+    async fn check_type(&mut self, target: &Entity, key: &[Value]) -> Result<(), Failure> {
+        if self.exists(target, key).await? {
+            Ok(())
+        } else {
+            Err(Failure::Refused(super::statement::Refusal::Reference {
+                table: String::new(),
+                constraint: String::new(),
+            }))
+        }
+    }
+
+    /// Whether there is a row of this entity with this key.
+    pub(super) async fn exists(&mut self, entity: &Entity, key: &[Value]) -> Result<bool, Failure> {
+        let mut writer = Writer::new(self.connection.dialect());
+        writer.text("SELECT 1 FROM ").name(&entity.table.name).text(" WHERE ");
+        equal_columns(&mut writer, "", key_columns(entity), key_forms(entity), key);
+        of_type(&mut writer, self.model, "", entity);
+        let rows = self.connection.query(writer.finish(Vec::new())).await?;
+        Ok(!rows.is_empty())
+    }
+
+    /// The row to insert with what the store adds.
+    async fn new_row(
+        &mut self,
+        entity: EntityId,
+        values: &[(AttributeId, Value)],
+        references: &[Reference],
+    ) -> Result<NewRow<'a>, Failure> {
+        let entity = &self.model[entity];
+        let mut row = self.cells(entity, values, references).await?;
+        if let (Some(column), Some(name)) = (&entity.table.discriminator_column, &entity.discriminator) {
+            row.put(Cell {
+                column,
+                value: Value::Text(name.clone()),
+                form: Form::Text,
+            });
+        }
+        for attribute in &entity.attributes {
+            let value = match attribute.purpose {
+                Purpose::Version => Value::Integer(1),
+                Purpose::CreatedAt | Purpose::ChangedAt => Value::DateTime(self.now),
+                Purpose::AutoNumber if self.connection.dialect() == Dialect::Sqlite => {
+                    if row.cells.iter().any(|cell| cell.column == attribute.column) {
+                        continue;
+                    }
+                    self.next_number(&entity.table.name, &attribute.column).await?
+                }
+                Purpose::AutoNumber | Purpose::Data | Purpose::GeneratedKey => continue,
+            };
+            row.put(Cell {
+                column: &attribute.column,
+                value,
+                form: Form::of(attribute),
+            });
+        }
+        Ok(row)
+    }
+
+    async fn next_number(&mut self, table: &str, column: &str) -> Result<Value, Failure> {
+        let mut writer = Writer::new(Dialect::Sqlite);
+        writer
+            .text("UPDATE ")
+            .name(SEQUENCE_TABLE)
+            .text(" SET value = value + 1 WHERE name = ")
+            .bind(Value::Text(format!("{table}.{column}")), Form::Text)
+            .text(" RETURNING value");
+        let rows = self.connection.query(writer.finish(vec![Form::Long])).await?;
+        match rows.first().and_then(|row| row.first()) {
+            Some(value @ Value::Integer(_)) => Ok(value.clone()),
+            _ => Err(StoreError::internal(format!("there is no sequence for {table}.{column}")).into()),
+        }
+    }
+
+    async fn insert(
+        &mut self,
+        entity: EntityId,
+        values: &[(AttributeId, Value)],
+        references: &[Reference],
+    ) -> Result<Applied, Failure> {
+        let row = self.new_row(entity, values, references).await?;
+        let statement = insert_statement(self.connection.dialect(), &row);
+        let mut rows = self.connection.query(statement).await?;
+        let key = row
+            .key()
+            .or_else(|| rows.pop())
+            .ok_or_else(|| Failure::Error(StoreError::internal("a new row has no key")))?;
+        Ok(Applied {
+            key,
+            entity,
+            version: row.entity.version.map(|_| 1),
+        })
+    }
+
+    /// Inserts a run of operations whose keys are all known before, in as few round trips as possible.
+    /// Gives their number; 0 if it is not worth it.
+    async fn insert_batch(&mut self, change: &Change, start: usize) -> Result<usize, Failure> {
+        if self.connection.dialect() == Dialect::Sqlite {
+            return Ok(0);
+        }
+        let run = change.operations[start..]
+            .iter()
+            .take_while(|operation| {
+                matches!(&operation.action, Action::Insert { entity, references, .. }
+                    if has_known_key(&self.model[*entity]) && is_plain(self.model, *entity, references))
+            })
+            .count();
+        if run < BATCH {
+            return Ok(0);
+        }
+        let mut statements: Vec<Statement> = Vec::new();
+        let mut group: Vec<NewRow<'a>> = Vec::new();
+        for operation in &change.operations[start..start + run] {
+            let Action::Insert {
+                entity,
+                values,
+                references,
+            } = &operation.action
+            else {
+                continue;
+            };
+            let row = self.new_row(*entity, values, references).await?;
+            let key = row
+                .key()
+                .ok_or_else(|| Failure::Error(StoreError::internal("a new row has no key")))?;
+            self.applied.push(Some(Applied {
+                key,
+                entity: *entity,
+                version: row.entity.version.map(|_| 1),
+            }));
+            if !group.last().is_some_and(|last| alike(last, &row)) {
+                flush(&mut group, &mut statements);
+            }
+            group.push(row);
+        }
+        flush(&mut group, &mut statements);
+        self.connection.all(statements).await?;
+        Ok(run)
+    }
+
+    /// Changes a row; none if there is none that fits.
+    async fn update(
+        &mut self,
+        entity: EntityId,
+        key: &[Value],
+        expected: &Expected,
+        values: &[(AttributeId, Value)],
+        references: &[Reference],
+    ) -> Result<Option<Applied>, Failure> {
+        let described = &self.model[entity];
+        let row = self.cells(described, values, references).await?;
+        let mut writer = Writer::new(self.connection.dialect());
+        writer.text("UPDATE ").name(&described.table.name).text(" SET ");
+        let mut first = true;
+        for cell in &row.cells {
+            if !first {
+                writer.text(", ");
+            }
+            first = false;
+            writer.name(cell.column).text(" = ").bind(cell.value.clone(), cell.form);
+        }
+        touch(&mut writer, described, self.now, &mut first);
+        if first {
+            // Nothing to set: a table without version and no values. Its key stays as it is.
+            let column = key_columns(described).next().unwrap_or_default();
+            writer.name(column).text(" = ").name(column);
+        }
+        writer.text(" WHERE ");
+        equal_columns(&mut writer, "", key_columns(described), key_forms(described), key);
+        of_type(&mut writer, self.model, "", described);
+        expect(&mut writer, described, expected);
+        let returns = returning(&mut writer, described);
+        let rows = self.connection.query(writer.finish(returns)).await?;
+        Ok(rows.first().map(|row| self.applied_row(described, key, row)))
+    }
+
+    fn applied_row(&self, entity: &Entity, key: &[Value], row: &[Value]) -> Applied {
+        let name = text(row.first());
+        let actual = std::iter::once(entity)
+            .chain(entity.specialisations.iter().map(|id| &self.model[*id]))
+            .find(|entity| entity.discriminator.as_deref() == name)
+            .unwrap_or(entity);
+        Applied {
+            key: key.to_vec(),
+            entity: actual.id,
+            version: integer(row.get(1)),
+        }
+    }
+
+    /// Why no row fitted.
+    async fn why_not(&mut self, operation: usize, entity: EntityId, key: &[Value]) -> Result<Failure, Failure> {
+        let entity = &self.model[entity];
+        let mut writer = Writer::new(self.connection.dialect());
+        writer.text("SELECT ");
+        match entity.version {
+            Some(version) => writer.name(&entity[version].column),
+            None => writer.text("NULL"),
+        };
+        writer.text(" FROM ").name(&entity.table.name).text(" WHERE ");
+        equal_columns(&mut writer, "", key_columns(entity), key_forms(entity), key);
+        of_type(&mut writer, self.model, "", entity);
+        let returns = if entity.version.is_some() { vec![Form::Long] } else { Vec::new() };
+        let rows = self.connection.query(writer.finish(returns)).await?;
+        Ok(Failure::Error(match rows.first() {
+            None => StoreError::NotFound { operation },
+            Some(row) => StoreError::VersionMismatch {
+                operation,
+                current: integer(row.first()),
+            },
+        }))
+    }
+
+    async fn delete(
+        &mut self,
+        position: usize,
+        entity: EntityId,
+        target: &Target,
+        expected: &Expected,
+    ) -> Result<Applied, Failure> {
+        let key = self.key_of(position, entity, target).await?;
+        let described = &self.model[entity];
+        self.release_external(described, &key).await?;
+        let mut writer = Writer::new(self.connection.dialect());
+        writer.text("DELETE FROM ").name(&described.table.name).text(" WHERE ");
+        equal_columns(&mut writer, "", key_columns(described), key_forms(described), &key);
+        of_type(&mut writer, self.model, "", described);
+        expect(&mut writer, described, expected);
+        let returns = returning(&mut writer, described);
+        let rows = self.connection.query(writer.finish(returns)).await?;
+        match rows.first() {
+            Some(row) => Ok(Applied {
+                version: None,
+                ..self.applied_row(described, &key, row)
+            }),
+            None => Err(self.why_not(position, entity, &key).await?),
+        }
+    }
+
+    /// Does for external tables what our own foreign keys do by themselves: contained and dependent rows go,
+    /// references are cleared, joins end.
+    async fn release_external(&mut self, entity: &'a Entity, key: &[Value]) -> Result<(), Failure> {
+        let mut todo = vec![(entity, key.to_vec())];
+        let mut deletes = Vec::new();
+        let mut seen: HashSet<String> = HashSet::new();
+        while let Some((entity, key)) = todo.pop() {
+            for navigation in &entity.navigations {
+                let target = &self.model[navigation.target];
+                match &navigation.storage {
+                    Storage::Join { table, own, .. } if entity.table.external && target.table.external => {
+                        let mut writer = Writer::new(self.connection.dialect());
+                        writer.text("DELETE FROM ").name(table).text(" WHERE ");
+                        equal_columns(&mut writer, "", own.iter().map(String::as_str), key_forms(entity), &key);
+                        deletes.push(writer.finish(Vec::new()));
+                    }
+                    Storage::Target(columns) if target.table.external || entity.table.external => {
+                        let columns = columns.iter().map(|column| column.column.as_str());
+                        let clear = navigation.on_delete == stoa_model::model::OnDelete::Clear;
+                        let cascade =
+                            navigation.contained || navigation.on_delete == stoa_model::model::OnDelete::Cascade;
+                        if !clear && !cascade {
+                            continue;
+                        }
+                        let mut writer = Writer::new(self.connection.dialect());
+                        if clear {
+                            writer.text("UPDATE ").name(&target.table.name).text(" SET ");
+                            for (position, column) in columns.clone().enumerate() {
+                                writer.text(if position > 0 { ", " } else { "" }).name(column).text(" = NULL");
+                            }
+                        } else {
+                            for child in self.keys_where(target, columns.clone(), entity, &key).await? {
+                                // A row that refers to itself, or rows in a circle, are met once.
+                                if seen.insert(format!("{}{child:?}", target.name)) {
+                                    todo.push((target, child));
+                                }
+                            }
+                            writer.text("DELETE FROM ").name(&target.table.name);
+                        }
+                        writer.text(" WHERE ");
+                        equal_columns(&mut writer, "", columns, key_forms(entity), &key);
+                        deletes.push(writer.finish(Vec::new()));
+                    }
+                    _ => {}
+                }
+            }
+        }
+        // The deepest first.
+        for statement in deletes.into_iter().rev() {
+            self.connection.query(statement).await?;
+        }
+        Ok(())
+    }
+
+    /// Keys of the rows of `target` whose `columns` hold the key of a row of `entity`.
+    async fn keys_where<'c>(
+        &mut self,
+        target: &Entity,
+        columns: impl Iterator<Item = &'c str>,
+        entity: &Entity,
+        key: &[Value],
+    ) -> Result<Vec<Vec<Value>>, Failure> {
+        let mut writer = Writer::new(self.connection.dialect());
+        writer.text("SELECT ").names(key_columns(target)).text(" FROM ").name(&target.table.name).text(" WHERE ");
+        equal_columns(&mut writer, "", columns, key_forms(entity), key);
+        self.connection.query(writer.finish(key_forms(target).collect())).await
+    }
+
+    async fn retain(
+        &mut self,
+        position: usize,
+        entity: EntityId,
+        from: &Target,
+        navigation: NavigationId,
+        keep: &[Vec<Value>],
+    ) -> Result<Applied, Failure> {
+        let key = self.key_of(position, entity, from).await?;
+        let described = &self.model[entity];
+        let target = &self.model[described[navigation].target];
+        let Storage::Target(columns) = &described[navigation].storage else {
+            return Err(StoreError::internal("contained rows that are kept elsewhere").into());
+        };
+        let columns: Vec<&str> = columns.iter().map(|column| column.column.as_str()).collect();
+        if target.table.external {
+            for child in self.keys_where(target, columns.iter().copied(), described, &key).await? {
+                if !keep.contains(&child) {
+                    self.release_external(target, &child).await?;
+                }
+            }
+        }
+        let mut writer = Writer::new(self.connection.dialect());
+        writer.text("DELETE FROM ").name(&target.table.name).text(" WHERE ");
+        equal_columns(&mut writer, "", columns.iter().copied(), key_forms(described), &key);
+        for kept in keep {
+            writer.text(" AND NOT (");
+            equal_columns(&mut writer, "", key_columns(target), key_forms(target), kept);
+            writer.text(")");
+        }
+        self.connection.query(writer.finish(Vec::new())).await?;
+        Ok(Applied {
+            key,
+            entity,
+            version: None,
+        })
+    }
+
+    async fn link(
+        &mut self,
+        position: usize,
+        entity: EntityId,
+        from: &Target,
+        navigation: NavigationId,
+        to: &Target,
+    ) -> Result<Applied, Failure> {
+        let key = self.key_of(position, entity, from).await?;
+        let described = &self.model[entity];
+        if !self.exists(described, &key).await? {
+            return Err(StoreError::NotFound { operation: position }.into());
+        }
+        let end = &described[navigation];
+        let target = &self.model[end.target];
+        let missing = || {
+            Failure::Refused(super::statement::Refusal::Reference {
+                table: String::new(),
+                constraint: String::new(),
+            })
+        };
+        let other = self.find(end.target, to).await?.ok_or_else(missing)?;
+        if !self.exists(target, &other).await? {
+            return Err(missing());
+        }
+        let mut writer = Writer::new(self.connection.dialect());
+        match &end.storage {
+            Storage::Own(_) => return Err(StoreError::internal("a link that is kept in the row itself").into()),
+            Storage::Target(columns) => {
+                writer.text("UPDATE ").name(&target.table.name).text(" SET ");
+                let mut first = true;
+                for ((column, form), value) in columns.iter().zip(key_forms(described)).zip(&key) {
+                    writer.text(if first { "" } else { ", " });
+                    writer.name(&column.column).text(" = ").bind(value.clone(), form);
+                    first = false;
+                }
+                touch(&mut writer, target, self.now, &mut first);
+                writer.text(" WHERE ");
+                equal_columns(&mut writer, "", key_columns(target), key_forms(target), &other);
+                writer.text(" AND NOT (");
+                for (position, ((column, form), value)) in columns.iter().zip(key_forms(described)).zip(&key).enumerate()
+                {
+                    writer.text(if position > 0 { " AND " } else { "" });
+                    let same = if writer.is_postgres() { " IS NOT DISTINCT FROM " } else { " IS " };
+                    writer.name(&column.column).text(same).bind(value.clone(), form);
+                }
+                writer.text(")");
+            }
+            Storage::Join {
+                table,
+                own,
+                target: others,
+            } => {
+                let cells: Vec<(&str, Form, &Value)> = own
+                    .iter()
+                    .zip(key_forms(described))
+                    .zip(&key)
+                    .chain(others.iter().zip(key_forms(target)).zip(&other))
+                    .map(|((column, form), value)| (column.as_str(), form, value))
+                    .collect();
+                writer.text("INSERT INTO ").name(table).text(" (");
+                writer.names(cells.iter().map(|(column, _, _)| *column)).text(") VALUES (");
+                for (position, (_, form, value)) in cells.iter().enumerate() {
+                    writer.text(if position > 0 { ", " } else { "" });
+                    writer.bind((*value).clone(), *form);
+                }
+                writer.text(") ON CONFLICT DO NOTHING");
+            }
+        }
+        self.connection.query(writer.finish(Vec::new())).await?;
+        Ok(Applied {
+            key,
+            entity,
+            version: None,
+        })
+    }
+
+    async fn unlink(
+        &mut self,
+        position: usize,
+        entity: EntityId,
+        from: &Target,
+        navigation: NavigationId,
+        to: Option<&Target>,
+    ) -> Result<Applied, Failure> {
+        let key = self.key_of(position, entity, from).await?;
+        let described = &self.model[entity];
+        if !self.exists(described, &key).await? {
+            return Err(StoreError::NotFound { operation: position }.into());
+        }
+        let end = &described[navigation];
+        let target = &self.model[end.target];
+        let other = match to {
+            None => None,
+            Some(to) => Some(self.key_of(position, end.target, to).await?),
+        };
+        let mut writer = Writer::new(self.connection.dialect());
+        match &end.storage {
+            Storage::Own(_) => return Err(StoreError::internal("a link that is kept in the row itself").into()),
+            Storage::Target(columns) => {
+                writer.text("UPDATE ").name(&target.table.name).text(" SET ");
+                let mut first = true;
+                for column in columns {
+                    writer.text(if first { "" } else { ", " }).name(&column.column).text(" = NULL");
+                    first = false;
+                }
+                touch(&mut writer, target, self.now, &mut first);
+                writer.text(" WHERE ");
+                let names = columns.iter().map(|column| column.column.as_str());
+                equal_columns(&mut writer, "", names, key_forms(described), &key);
+                if let Some(other) = &other {
+                    writer.text(" AND ");
+                    equal_columns(&mut writer, "", key_columns(target), key_forms(target), other);
+                }
+            }
+            Storage::Join {
+                table,
+                own,
+                target: others,
+            } => {
+                writer.text("DELETE FROM ").name(table).text(" WHERE ");
+                equal_columns(&mut writer, "", own.iter().map(String::as_str), key_forms(described), &key);
+                if let Some(other) = &other {
+                    writer.text(" AND ");
+                    let names = others.iter().map(String::as_str);
+                    equal_columns(&mut writer, "", names, key_forms(target), other);
+                }
+            }
+        }
+        self.connection.query(writer.finish(Vec::new())).await?;
+        Ok(Applied {
+            key,
+            entity,
+            version: None,
+        })
+    }
+}
+
+/// The database makes no part of the key.
+fn has_known_key(entity: &Entity) -> bool {
+    !entity.key.iter().any(|id| entity[*id].purpose == Purpose::AutoNumber)
+}
+
+/// Finding the referred rows takes no query.
+fn is_plain(model: &Model, entity: EntityId, references: &[Reference]) -> bool {
+    references.iter().all(|reference| {
+        model[model[entity][reference.navigation].target].base.is_none()
+            && !matches!(&reference.to, Some(Target::Source(Source::All | Source::Related { .. })))
+    })
+}
+
+fn alike(left: &NewRow<'_>, right: &NewRow<'_>) -> bool {
+    std::ptr::eq(left.entity, right.entity)
+        && left.cells.len() == right.cells.len()
+        && left
+            .cells
+            .iter()
+            .zip(&right.cells)
+            .all(|(left, right)| left.column == right.column)
+}
+
+/// Version and instant of the change.
+fn touch(writer: &mut Writer, entity: &Entity, now: i64, first: &mut bool) {
+    for attribute in &entity.attributes {
+        match attribute.purpose {
+            Purpose::Version => {
+                writer.text(if *first { "" } else { ", " });
+                writer.name(&attribute.column).text(" = ").name(&attribute.column).text(" + 1");
+            }
+            Purpose::ChangedAt => {
+                writer.text(if *first { "" } else { ", " });
+                writer.name(&attribute.column).text(" = ").bind(Value::DateTime(now), Form::DateTime);
+            }
+            _ => continue,
+        }
+        *first = false;
+    }
+}
+
+fn expect(writer: &mut Writer, entity: &Entity, expected: &Expected) {
+    let (Expected::OneOf(versions), Some(version)) = (expected, entity.version) else {
+        return;
+    };
+    writer.text(" AND ").name(&entity[version].column).text(" IN (");
+    for (position, version) in versions.iter().enumerate() {
+        writer.text(if position > 0 { ", " } else { "" });
+        writer.bind(Value::Integer(*version), Form::Long);
+    }
+    if versions.is_empty() {
+        writer.text("NULL");
+    }
+    writer.text(")");
+}
+
+/// Type and version of the row come back.
+fn returning(writer: &mut Writer, entity: &Entity) -> Vec<Form> {
+    writer.text(" RETURNING ");
+    match &entity.table.discriminator_column {
+        Some(column) => writer.name(column),
+        None => writer.text("NULL"),
+    };
+    writer.text(", ");
+    match entity.version {
+        Some(version) => writer.name(&entity[version].column),
+        None => writer.text("NULL"),
+    };
+    vec![Form::Text, Form::Long]
+}
+
+pub(super) fn insert_statement(dialect: Dialect, row: &NewRow<'_>) -> Statement {
+    let mut writer = Writer::new(dialect);
+    writer.text("INSERT INTO ").name(&row.entity.table.name).text(" (");
+    writer.names(row.cells.iter().map(|cell| cell.column)).text(") VALUES (");
+    for (position, cell) in row.cells.iter().enumerate() {
+        writer.text(if position > 0 { ", " } else { "" });
+        writer.bind(cell.value.clone(), cell.form);
+    }
+    writer.text(")");
+    if row.key().is_some() {
+        return writer.finish(Vec::new());
+    }
+    writer.text(" RETURNING ").names(key_columns(row.entity));
+    writer.finish(key_forms(row.entity).collect())
+}
+
+/// Rows with the same columns as one statement.
+fn flush(group: &mut Vec<NewRow<'_>>, statements: &mut Vec<Statement>) {
+    let rows = std::mem::take(group);
+    let [first, rest @ ..] = rows.as_slice() else {
+        return;
+    };
+    if rest.is_empty() {
+        statements.push(insert_statement(Dialect::Postgres, first));
+        return;
+    }
+    let mut writer = Writer::new(Dialect::Postgres);
+    writer.text("INSERT INTO ").name(&first.entity.table.name).text(" (");
+    writer.names(first.cells.iter().map(|cell| cell.column)).text(") SELECT * FROM unnest(");
+    for (position, cell) in first.cells.iter().enumerate() {
+        let values = rows
+            .iter()
+            .filter_map(|row| row.cells.get(position))
+            .map(|cell| cell.value.clone())
+            .collect();
+        writer.text(if position > 0 { ", " } else { "" });
+        writer.parameter(Parameter::Many(values)).text("::").text(cell.form.array_type());
+    }
+    writer.text(")");
+    statements.push(writer.finish(Vec::new()));
+}

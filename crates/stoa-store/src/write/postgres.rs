@@ -1,0 +1,368 @@
+//! Statements of writes on PostgreSQL: values in binary form, errors as rules.
+
+use std::error::Error;
+
+use bytes::{BufMut, BytesMut};
+use futures_util::future::try_join_all;
+use postgres_types::{FromSql, IsNull, Kind, ToSql, Type, to_sql_checked};
+use rust_decimal::Decimal;
+use rust_decimal::prelude::ToPrimitive;
+use stoa_model::value::Value;
+use tokio_postgres::error::SqlState;
+
+use super::statement::{Connection, Failure, Form, Parameter, Refusal, Row, Statement};
+use crate::error::StoreError;
+use crate::postgres::{PostgresConnection, StatementText};
+use crate::store::Dialect;
+
+/// Microseconds from 1970 to 2000, where PostgreSQL's instants begin.
+const EPOCH_MICROSECONDS: i64 = 946_684_800_000_000;
+/// Days from 1970 to 2000.
+const EPOCH_DAYS: i32 = 10_957;
+
+/// A connection; the transaction begins with the first statement.
+pub(super) struct Session<'c> {
+    connection: &'c PostgresConnection,
+    state: State,
+}
+
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum State {
+    /// Nothing has been sent: the first statement brings BEGIN along.
+    Idle,
+    /// In a transaction.
+    Open,
+}
+
+impl<'c> Session<'c> {
+    pub(super) fn new(connection: &'c PostgresConnection) -> Self {
+        Self {
+            connection,
+            state: State::Idle,
+        }
+    }
+
+    /// Runs one statement that is a transaction by itself.
+    pub(super) async fn alone(&mut self, statement: Statement) -> Result<Vec<Row>, Failure> {
+        run(self.connection, statement).await
+    }
+
+    pub(super) async fn commit(&mut self) -> Result<(), StoreError> {
+        if self.state == State::Open {
+            self.connection.batch_execute("COMMIT").await?;
+            self.state = State::Idle;
+        }
+        Ok(())
+    }
+
+    /// Also makes sure that a transaction has begun.
+    pub(super) async fn begin(&mut self) -> Result<(), StoreError> {
+        if self.state == State::Idle {
+            self.connection.batch_execute("BEGIN").await?;
+            self.state = State::Open;
+        }
+        Ok(())
+    }
+
+    pub(super) async fn roll_back(&mut self) -> Result<(), StoreError> {
+        if self.state == State::Open {
+            self.connection.batch_execute("ROLLBACK").await?;
+            self.state = State::Idle;
+        }
+        Ok(())
+    }
+}
+
+impl Connection for Session<'_> {
+    fn dialect(&self) -> Dialect {
+        Dialect::Postgres
+    }
+
+    async fn query(&mut self, statement: Statement) -> Result<Vec<Row>, Failure> {
+        if self.state == State::Idle {
+            self.connection.prepare_cached(&text_of(&statement)).await?;
+            self.state = State::Open;
+            let connection = self.connection;
+            let (begun, rows) = tokio::join!(biased; connection.batch_execute("BEGIN"), run(connection, statement));
+            begun?;
+            return rows;
+        }
+        run(self.connection, statement).await
+    }
+
+    async fn all(&mut self, mut statements: Vec<Statement>) -> Result<(), Failure> {
+        if statements.len() == 1
+            && let Some(statement) = statements.pop()
+        {
+            return self.query(statement).await.map(drop);
+        }
+        for statement in &statements {
+            self.connection.prepare_cached(&text_of(statement)).await?;
+        }
+        let begin = self.state == State::Idle;
+        self.state = State::Open;
+        let connection = self.connection;
+        // Polled in this order, so sent in this order.
+        let all = try_join_all(statements.into_iter().map(|statement| run(connection, statement)));
+        if begin {
+            let (begun, done) = tokio::join!(biased; connection.batch_execute("BEGIN"), all);
+            begun?;
+            done?;
+        } else {
+            all.await?;
+        }
+        Ok(())
+    }
+
+    async fn mark(&mut self) -> Result<(), Failure> {
+        self.begin().await?;
+        Ok(self.connection.batch_execute("SAVEPOINT mark").await?)
+    }
+
+    async fn back(&mut self) -> Result<(), Failure> {
+        Ok(self.connection.batch_execute("ROLLBACK TO mark").await?)
+    }
+}
+
+fn text_of(statement: &Statement) -> std::sync::Arc<StatementText> {
+    StatementText::new(statement.sql.clone(), Vec::new())
+}
+
+async fn run(connection: &PostgresConnection, statement: Statement) -> Result<Vec<Row>, Failure> {
+    let prepared = connection.prepare_cached(&text_of(&statement)).await?;
+    let parameters: Vec<&(dyn ToSql + Sync)> = statement
+        .parameters
+        .iter()
+        .map(|parameter| parameter as &(dyn ToSql + Sync))
+        .collect();
+    let rows = connection.query(&prepared, &parameters).await.map_err(failure)?;
+    rows.iter()
+        .map(|row| {
+            statement
+                .returns
+                .iter()
+                .enumerate()
+                .map(|(position, form)| {
+                    let raw: Raw<'_> = row.try_get(position).map_err(StoreError::from)?;
+                    raw.value(*form)
+                })
+                .collect::<Result<Row, StoreError>>()
+                .map_err(Failure::Error)
+        })
+        .collect()
+}
+
+fn failure(error: tokio_postgres::Error) -> Failure {
+    let Some(database) = error.as_db_error() else {
+        return Failure::Error(error.into());
+    };
+    let owned = |text: Option<&str>| text.unwrap_or_default().to_owned();
+    let (table, constraint) = (owned(database.table()), owned(database.constraint()));
+    Failure::Refused(match *database.code() {
+        SqlState::UNIQUE_VIOLATION => Refusal::Unique {
+            table,
+            columns: Vec::new(),
+            constraint,
+        },
+        SqlState::FOREIGN_KEY_VIOLATION | SqlState::RESTRICT_VIOLATION => Refusal::Reference { table, constraint },
+        SqlState::NOT_NULL_VIOLATION => Refusal::NotNull {
+            column: owned(database.column()),
+        },
+        SqlState::CHECK_VIOLATION => Refusal::Check { constraint },
+        SqlState::STRING_DATA_RIGHT_TRUNCATION => Refusal::TooLarge,
+        _ => return Failure::Error(error.into()),
+    })
+}
+
+impl ToSql for Parameter {
+    fn to_sql(&self, kind: &Type, out: &mut BytesMut) -> Result<IsNull, Box<dyn Error + Sync + Send>> {
+        match self {
+            Self::One(value, _) => write_value(value, kind, out),
+            Self::Many(values) => {
+                let Kind::Array(element) = kind.kind() else {
+                    return Err("an array was expected".into());
+                };
+                out.put_i32(1);
+                out.put_i32(i32::from(values.iter().any(Value::is_null)));
+                out.put_u32(element.oid());
+                out.put_i32(i32::try_from(values.len())?);
+                out.put_i32(1);
+                for value in values {
+                    let length_at = out.len();
+                    out.put_i32(-1);
+                    if let IsNull::No = write_value(value, element, out)? {
+                        let length = i32::try_from(out.len() - length_at - 4)?;
+                        out[length_at..length_at + 4].copy_from_slice(&length.to_be_bytes());
+                    }
+                }
+                Ok(IsNull::No)
+            }
+        }
+    }
+
+    fn accepts(_: &Type) -> bool {
+        true
+    }
+
+    to_sql_checked!();
+}
+
+/// Writes a value in the binary form of `kind`.
+pub(super) fn write_value(
+    value: &Value,
+    kind: &Type,
+    out: &mut BytesMut,
+) -> Result<IsNull, Box<dyn Error + Sync + Send>> {
+    match value {
+        Value::Null => return Ok(IsNull::Yes),
+        Value::Boolean(value) => out.put_u8(u8::from(*value)),
+        Value::Integer(value) | Value::Duration(value) => match *kind {
+            Type::INT2 => out.put_i16(i16::try_from(*value)?),
+            Type::INT4 => out.put_i32(i32::try_from(*value)?),
+            Type::INT8 => out.put_i64(*value),
+            _ => write_decimal(Decimal::from(*value), kind, out)?,
+        },
+        Value::Decimal(value) => write_decimal(*value, kind, out)?,
+        Value::Text(value) => out.put_slice(value.as_bytes()),
+        Value::DateTime(value) => out.put_i64(value.saturating_sub(EPOCH_MICROSECONDS)),
+        Value::Date(value) => out.put_i32(value.saturating_sub(EPOCH_DAYS)),
+        Value::Time(value) => out.put_i64(*value),
+        Value::Uuid(value) => out.put_slice(value.as_bytes()),
+        Value::Binary(value) => out.put_slice(value),
+        Value::Json(value) => {
+            if *kind == Type::JSONB {
+                out.put_u8(1);
+            }
+            out.put_slice(value.as_bytes());
+        }
+    }
+    Ok(IsNull::No)
+}
+
+fn write_decimal(value: Decimal, kind: &Type, out: &mut BytesMut) -> Result<(), Box<dyn Error + Sync + Send>> {
+    match *kind {
+        Type::FLOAT4 => out.put_f32(value.to_f32().ok_or("out of range")?),
+        Type::FLOAT8 => out.put_f64(value.to_f64().ok_or("out of range")?),
+        Type::INT2 => out.put_i16(value.to_i16().ok_or("out of range")?),
+        Type::INT4 => out.put_i32(value.to_i32().ok_or("out of range")?),
+        Type::INT8 => out.put_i64(value.to_i64().ok_or("out of range")?),
+        Type::NUMERIC => write_numeric(value, out),
+        _ => return Err(format!("a number cannot be written as {kind}").into()),
+    }
+    Ok(())
+}
+
+/// Base-10000 digits with the weight of the first one (`src/backend/utils/adt/numeric.c`, numeric_send).
+fn write_numeric(value: Decimal, out: &mut BytesMut) {
+    let scale = value.scale();
+    // Digits after the point in whole groups of four.
+    let groups_after = scale.div_ceil(4);
+    let mut rest = value.mantissa().unsigned_abs() * 10_u128.pow(groups_after * 4 - scale);
+    let mut groups: Vec<i16> = Vec::with_capacity(10);
+    while rest > 0 {
+        groups.push(i16::try_from(rest % 10_000).unwrap_or_default());
+        rest /= 10_000;
+    }
+    let weight = i16::try_from(groups.len()).unwrap_or_default() - i16::try_from(groups_after).unwrap_or_default() - 1;
+    out.put_i16(i16::try_from(groups.len()).unwrap_or_default());
+    out.put_i16(if groups.is_empty() { 0 } else { weight });
+    out.put_u16(if value.is_sign_negative() && !value.is_zero() { 0x4000 } else { 0 });
+    out.put_u16(u16::try_from(scale).unwrap_or_default());
+    for group in groups.iter().rev() {
+        out.put_i16(*group);
+    }
+}
+
+/// The bytes of a column.
+struct Raw<'a> {
+    bytes: Option<&'a [u8]>,
+    kind: Type,
+}
+
+impl<'a> FromSql<'a> for Raw<'a> {
+    fn from_sql(kind: &Type, bytes: &'a [u8]) -> Result<Self, Box<dyn Error + Sync + Send>> {
+        Ok(Self {
+            bytes: Some(bytes),
+            kind: kind.clone(),
+        })
+    }
+
+    fn from_sql_null(kind: &Type) -> Result<Self, Box<dyn Error + Sync + Send>> {
+        Ok(Self {
+            bytes: None,
+            kind: kind.clone(),
+        })
+    }
+
+    fn accepts(_: &Type) -> bool {
+        true
+    }
+}
+
+impl Raw<'_> {
+    fn value(&self, form: Form) -> Result<Value, StoreError> {
+        let Some(bytes) = self.bytes else {
+            return Ok(Value::Null);
+        };
+        let wrong = |_| StoreError::internal(format!("a column of type {} is not what the model says", self.kind));
+        let long = || -> Result<i64, StoreError> {
+            Ok(match bytes.len() {
+                2 => i64::from(i16::from_be_bytes(bytes.try_into().map_err(wrong)?)),
+                4 => i64::from(i32::from_be_bytes(bytes.try_into().map_err(wrong)?)),
+                _ => i64::from_be_bytes(bytes.try_into().map_err(wrong)?),
+            })
+        };
+        Ok(match form {
+            Form::Boolean => Value::Boolean(bytes == [1]),
+            Form::SmallInteger | Form::Integer | Form::Long => Value::Integer(long()?),
+            Form::Duration => Value::Duration(long()?),
+            Form::Time => Value::Time(long()?),
+            Form::DateTime => Value::DateTime(long()?.saturating_add(EPOCH_MICROSECONDS)),
+            Form::Date => Value::Date(i32::from_be_bytes(bytes.try_into().map_err(wrong)?).saturating_add(EPOCH_DAYS)),
+            Form::Text => Value::Text(String::from_utf8_lossy(bytes).into_owned()),
+            Form::Json => Value::Json(String::from_utf8_lossy(bytes).into_owned()),
+            Form::Uuid => super::statement::uuid_of(bytes)?,
+            Form::Binary => Value::Binary(bytes.to_owned()),
+            Form::Decimal(_) => Value::Decimal(read_numeric(bytes).ok_or(()).map_err(|()| {
+                StoreError::internal("a number cannot be read")
+            })?),
+            Form::Real | Form::Double => return Err(StoreError::internal("a key cannot be a floating-point number")),
+        })
+    }
+}
+
+fn read_numeric(bytes: &[u8]) -> Option<Decimal> {
+    let word = |position: usize| -> Option<u16> {
+        Some(u16::from_be_bytes(bytes.get(position * 2..position * 2 + 2)?.try_into().ok()?))
+    };
+    let (count, weight, sign, scale) = (word(0)?, word(1)?.cast_signed(), word(2)?, word(3)?);
+    let mut mantissa: i128 = 0;
+    for position in 0..usize::from(count) {
+        mantissa = mantissa.checked_mul(10_000)?.checked_add(i128::from(word(4 + position)?))?;
+    }
+    // Digits after the point that the groups have.
+    let after = (i32::from(count) - i32::from(weight) - 1) * 4;
+    let difference = i32::from(scale) - after;
+    let power = 10_i128.checked_pow(difference.unsigned_abs())?;
+    mantissa = if difference >= 0 { mantissa.checked_mul(power)? } else { mantissa / power };
+    if sign == 0x4000 {
+        mantissa = -mantissa;
+    }
+    Decimal::try_from_i128_with_scale(mantissa, u32::from(scale)).ok()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn numbers_survive_their_binary_form() {
+        for text in ["0", "1", "-1", "0.01", "-0.05", "10000", "123456789012345678", "12345678901234.5678", "0.000000000000000001", "10000.5", "99999999.99"] {
+            let value: Decimal = text.parse().unwrap();
+            let mut out = BytesMut::new();
+            write_numeric(value, &mut out);
+            let read = read_numeric(&out).unwrap();
+            assert_eq!((read, read.scale()), (value, value.scale()), "{text}");
+        }
+    }
+}
