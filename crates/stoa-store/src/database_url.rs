@@ -45,8 +45,7 @@ pub enum Encryption {
     VerifyFull,
 }
 
-const EXPECTED: &str =
-    "expected sqlite:FILE or postgres://USER:PASSWORD@HOST:PORT/DATABASE";
+const EXPECTED: &str = "expected sqlite:FILE or postgres://USER:PASSWORD@HOST:PORT/DATABASE";
 const PARAMETERS: &[&str] = &[
     "application_name",
     "channel_binding",
@@ -77,20 +76,29 @@ impl FromStr for DatabaseUrl {
         if let Some(file) = text.strip_prefix("sqlite:") {
             return sqlite(file);
         }
-        if let Some(rest) = text.strip_prefix("postgres://").or_else(|| text.strip_prefix("postgresql://")) {
+        if let Some(rest) = text
+            .strip_prefix("postgres://")
+            .or_else(|| text.strip_prefix("postgresql://"))
+        {
             return postgres(rest);
         }
         let scheme = text.split(':').next().unwrap_or_default();
         // What follows a wrong scheme may hold a password: only the scheme is repeated.
         if text.contains("://") {
-            return Err(wrong(format!("unknown kind of database “{scheme}”; {EXPECTED}")));
+            return Err(wrong(format!(
+                "unknown kind of database “{scheme}”; {EXPECTED}"
+            )));
         }
-        Err(wrong(format!("this is not the address of a database; {EXPECTED}")))
+        Err(wrong(format!(
+            "this is not the address of a database; {EXPECTED}"
+        )))
     }
 }
 
 fn wrong(reason: impl Into<String>) -> StoreError {
-    StoreError::Configuration { reason: reason.into() }
+    StoreError::Configuration {
+        reason: reason.into(),
+    }
 }
 
 fn sqlite(file: &str) -> Result<DatabaseUrl, StoreError> {
@@ -99,7 +107,9 @@ fn sqlite(file: &str) -> Result<DatabaseUrl, StoreError> {
         return Err(wrong("sqlite: needs a file, as in sqlite:data/app.db"));
     }
     if file == ":memory:" || file.contains('?') {
-        return Err(wrong("sqlite: takes a file and nothing else; databases in memory are not supported"));
+        return Err(wrong(
+            "sqlite: takes a file and nothing else; databases in memory are not supported",
+        ));
     }
     Ok(DatabaseUrl::Sqlite(PathBuf::from(file)))
 }
@@ -111,18 +121,22 @@ fn postgres(rest: &str) -> Result<DatabaseUrl, StoreError> {
     let mut passed = Vec::new();
     let mut shown = Vec::new();
     for pair in query.split('&').filter(|pair| !pair.is_empty()) {
-        let (name, value) = pair
-            .split_once('=')
-            .ok_or_else(|| wrong(format!("the parameter “{pair}” of the database address has no value")))?;
+        let (name, value) = pair.split_once('=').ok_or_else(|| {
+            wrong(format!(
+                "the parameter “{pair}” of the database address has no value"
+            ))
+        })?;
         if !PARAMETERS.contains(&name) {
             return Err(wrong(format!(
                 "unknown parameter “{name}” in the database address; known are {}",
                 PARAMETERS.join(", ")
             )));
         }
-        let decoded = percent_decode_str(value)
-            .decode_utf8()
-            .map_err(|_| wrong(format!("the parameter “{name}” of the database address is not UTF-8")))?;
+        let decoded = percent_decode_str(value).decode_utf8().map_err(|_| {
+            wrong(format!(
+                "the parameter “{name}” of the database address is not UTF-8"
+            ))
+        })?;
         match name {
             "sslmode" => {
                 encryption = Some(match decoded.as_ref() {
@@ -141,20 +155,32 @@ fn postgres(rest: &str) -> Result<DatabaseUrl, StoreError> {
             "sslrootcert" => root_certificates = Some(PathBuf::from(decoded.as_ref())),
             _ => passed.push(pair),
         }
-        shown.push(if name == "password" { "password=***" } else { pair });
+        shown.push(if name == "password" {
+            "password=***"
+        } else {
+            pair
+        });
     }
     let mut url = format!("postgres://{address}");
     if !passed.is_empty() {
         url.push('?');
         url.push_str(&passed.join("&"));
     }
-    let mut config = tokio_postgres::Config::from_str(&url)
-        .map_err(|error| wrong(format!("the database address is not valid: {}", root_cause(&error))))?;
+    let mut config = tokio_postgres::Config::from_str(&url).map_err(|error| {
+        wrong(format!(
+            "the database address is not valid: {}",
+            root_cause(&error)
+        ))
+    })?;
     if config.get_hosts().is_empty() && config.get_hostaddrs().is_empty() {
-        return Err(wrong(format!("the database address names no host; {EXPECTED}")));
+        return Err(wrong(format!(
+            "the database address names no host; {EXPECTED}"
+        )));
     }
     if config.get_user().is_none() {
-        return Err(wrong(format!("the database address names no user; {EXPECTED}")));
+        return Err(wrong(format!(
+            "the database address names no user; {EXPECTED}"
+        )));
     }
     let encryption = encryption.unwrap_or(Encryption::Prefer);
     config.ssl_mode(match encryption {
@@ -186,7 +212,11 @@ fn root_cause(error: &dyn std::error::Error) -> String {
 fn without_password(address: &str) -> String {
     // The last @ ends the credentials, should a password hold an unencoded one.
     let end = address.find('/').unwrap_or(address.len());
-    let Some(at) = address.get(..end).and_then(|part| part.rfind('@')).or_else(|| address.rfind('@')) else {
+    let Some(at) = address
+        .get(..end)
+        .and_then(|part| part.rfind('@'))
+        .or_else(|| address.rfind('@'))
+    else {
         return address.to_owned();
     };
     let (credentials, rest) = address.split_at(at);
@@ -233,15 +263,22 @@ mod tests {
         assert_eq!(shown("sqlite:data/app.db"), "sqlite:data/app.db");
         assert_eq!(shown("sqlite:///var/app.db"), "sqlite:/var/app.db");
         assert_eq!(
-            shown("postgres://me:s%40cret@db1:5432,db2:5433/shop?sslmode=verify-full&target_session_attrs=read-write"),
+            shown(
+                "postgres://me:s%40cret@db1:5432,db2:5433/shop?sslmode=verify-full&target_session_attrs=read-write"
+            ),
             "postgres://me:***@db1:5432,db2:5433/shop?sslmode=verify-full&target_session_attrs=read-write"
         );
-        assert_eq!(shown("postgresql://me@%2Frun%2Fpg/shop?password=x"), "postgres://me@%2Frun%2Fpg/shop?password=***");
+        assert_eq!(
+            shown("postgresql://me@%2Frun%2Fpg/shop?password=x"),
+            "postgres://me@%2Frun%2Fpg/shop?password=***"
+        );
     }
 
     #[test]
     fn several_hosts_and_encoded_passwords_reach_the_driver() {
-        let Ok(DatabaseUrl::Postgres(url)) = "postgres://me:s%40c@a:1,b:2/d?sslmode=require".parse() else {
+        let Ok(DatabaseUrl::Postgres(url)) =
+            "postgres://me:s%40c@a:1,b:2/d?sslmode=require".parse()
+        else {
             panic!("refused");
         };
         assert_eq!(url.config.get_hosts().len(), 2);
@@ -255,7 +292,9 @@ mod tests {
     fn faults_say_what_is_wrong() {
         assert!(shown("sqlite:").contains("needs a file"));
         assert!(shown("sqlite::memory:").contains("not supported"));
-        assert!(shown("mysql://a:secret@b/c").starts_with("error: unknown kind of database “mysql”"));
+        assert!(
+            shown("mysql://a:secret@b/c").starts_with("error: unknown kind of database “mysql”")
+        );
         assert!(!shown("mysql://a:secret@b/c").contains("secret"));
         assert!(shown("postgres://me@h/d?sslmod=require").contains("unknown parameter “sslmod”"));
         assert!(shown("postgres://me@h/d?sslmode=yes").contains("verify-full"));

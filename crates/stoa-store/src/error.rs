@@ -151,7 +151,10 @@ impl StoreError {
     /// Whether the same request may succeed later. Nothing was done by the failed one.
     #[must_use]
     pub fn is_retriable(&self) -> bool {
-        matches!(self, Self::Unavailable { .. } | Self::Busy { .. } | Self::StorageFull { .. })
+        matches!(
+            self,
+            Self::Unavailable { .. } | Self::Busy { .. } | Self::StorageFull { .. }
+        )
     }
 
     /// An [`StoreError::Unavailable`] without a cause.
@@ -173,7 +176,9 @@ impl From<tokio_postgres::Error> for StoreError {
     fn from(error: tokio_postgres::Error) -> Self {
         let Some(code) = error.code() else {
             let lost = error.is_closed()
-                || error.source().is_some_and(|source| source.is::<std::io::Error>());
+                || error
+                    .source()
+                    .is_some_and(|source| source.is::<std::io::Error>());
             return if lost {
                 Self::Unavailable {
                     reason: "the connection was lost".to_owned(),
@@ -213,10 +218,12 @@ impl From<tokio_postgres::Error> for StoreError {
                 reason: "the server is read-only".to_owned(),
                 source: Some(error.into()),
             },
-            ref code if code.code().starts_with("08") || code.code().starts_with("28") => Self::Unavailable {
-                reason: "the server refused the connection".to_owned(),
-                source: Some(error.into()),
-            },
+            ref code if code.code().starts_with("08") || code.code().starts_with("28") => {
+                Self::Unavailable {
+                    reason: "the server refused the connection".to_owned(),
+                    source: Some(error.into()),
+                }
+            }
             ref code if code.code().starts_with("53") => Self::Unavailable {
                 reason: "the server is out of resources".to_owned(),
                 source: Some(error.into()),
@@ -239,7 +246,9 @@ impl From<rusqlite::Error> for StoreError {
         use rusqlite::ErrorCode;
         if let rusqlite::Error::SqliteFailure(_, Some(message)) = &error {
             match message.as_str() {
-                SQLITE_DIVISION_BY_ZERO => return Self::Arithmetic(ArithmeticFault::DivisionByZero),
+                SQLITE_DIVISION_BY_ZERO => {
+                    return Self::Arithmetic(ArithmeticFault::DivisionByZero);
+                }
                 SQLITE_OVERFLOW => return Self::Arithmetic(ArithmeticFault::Overflow),
                 SQLITE_INVALID_PATTERN => return Self::InvalidPattern,
                 _ => {}

@@ -12,7 +12,9 @@ use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
 use deadpool::Runtime;
-use deadpool::managed::{Manager, Metrics, Object, Pool, PoolError, RecycleError, RecycleResult, TimeoutType};
+use deadpool::managed::{
+    Manager, Metrics, Object, Pool, PoolError, RecycleError, RecycleResult, TimeoutType,
+};
 use lru::LruCache;
 use tokio::task::JoinHandle;
 use tokio_postgres::types::Type;
@@ -96,7 +98,10 @@ impl Manager for Sessions {
         let (client, connection) = self.config.connect(self.connector.clone()).await?;
         let task = tokio::spawn(async move {
             if let Err(error) = connection.await {
-                tracing::warn!(error = &error as &dyn std::error::Error, "a database connection broke");
+                tracing::warn!(
+                    error = &error as &dyn std::error::Error,
+                    "a database connection broke"
+                );
             }
         });
         let session = Session {
@@ -111,7 +116,11 @@ impl Manager for Sessions {
         Ok(session)
     }
 
-    async fn recycle(&self, session: &mut Session, _: &Metrics) -> RecycleResult<tokio_postgres::Error> {
+    async fn recycle(
+        &self,
+        session: &mut Session,
+        _: &Metrics,
+    ) -> RecycleResult<tokio_postgres::Error> {
         if session.client.is_closed() {
             return Err(RecycleError::message("closed"));
         }
@@ -137,7 +146,8 @@ impl Postgres {
             connector: tls::connector(url)?,
             setup: setup(config),
             config: driver,
-            statements: NonZeroUsize::new(config.statements_per_connection).unwrap_or(NonZeroUsize::MIN),
+            statements: NonZeroUsize::new(config.statements_per_connection)
+                .unwrap_or(NonZeroUsize::MIN),
             statistics: Arc::clone(&statistics),
         };
         let pool = Pool::builder(sessions)
@@ -170,7 +180,9 @@ impl Postgres {
             Err(PoolError::Timeout(TimeoutType::Wait)) => {
                 Err(StoreError::unavailable("all connections are in use"))
             }
-            Err(PoolError::Timeout(_)) => Err(StoreError::unavailable("the server does not answer")),
+            Err(PoolError::Timeout(_)) => {
+                Err(StoreError::unavailable("the server does not answer"))
+            }
             Err(PoolError::Backend(error)) => Err(match StoreError::from(error) {
                 // Whatever kept us from connecting may pass: a wrong password can be put right, too.
                 StoreError::Internal(cause) => StoreError::Unavailable {
@@ -237,7 +249,10 @@ pub async fn connect(url: &PostgresUrl) -> Result<Client, StoreError> {
         })?;
     tokio::spawn(async move {
         if let Err(error) = connection.await {
-            tracing::warn!(error = &error as &dyn std::error::Error, "a database connection broke");
+            tracing::warn!(
+                error = &error as &dyn std::error::Error,
+                "a database connection broke"
+            );
         }
     });
     Ok(client)
@@ -249,7 +264,10 @@ pub struct PostgresConnection {
 }
 
 impl PostgresConnection {
-    #[expect(clippy::expect_used, reason = "the session is taken by release and drop only")]
+    #[expect(
+        clippy::expect_used,
+        reason = "the session is taken by release and drop only"
+    )]
     fn session(&self) -> &Session {
         self.session.as_ref().expect("a session until dropped")
     }
@@ -258,14 +276,20 @@ impl PostgresConnection {
     ///
     /// # Errors
     /// The driver's.
-    pub async fn prepare_cached(&self, text: &Arc<StatementText>) -> Result<Statement, tokio_postgres::Error> {
+    pub async fn prepare_cached(
+        &self,
+        text: &Arc<StatementText>,
+    ) -> Result<Statement, tokio_postgres::Error> {
         if let Some(statement) = self.prepared(text) {
             return Ok(statement);
         }
         let session = self.session();
         let statement = session.client.prepare_typed(&text.sql, &text.types).await?;
         count(&session.statistics.prepared);
-        let mut statements = session.statements.lock().unwrap_or_else(PoisonError::into_inner);
+        let mut statements = session
+            .statements
+            .lock()
+            .unwrap_or_else(PoisonError::into_inner);
         statements.put(
             text.hash,
             Prepared {
@@ -279,14 +303,23 @@ impl PostgresConnection {
     /// The prepared form of a statement, if this connection has it.
     #[must_use]
     pub fn prepared(&self, text: &Arc<StatementText>) -> Option<Statement> {
-        let mut statements = self.session().statements.lock().unwrap_or_else(PoisonError::into_inner);
+        let mut statements = self
+            .session()
+            .statements
+            .lock()
+            .unwrap_or_else(PoisonError::into_inner);
         let prepared = statements.get(&text.hash)?;
-        (Arc::ptr_eq(&prepared.text, text) || prepared.text == *text).then(|| prepared.statement.clone())
+        (Arc::ptr_eq(&prepared.text, text) || prepared.text == *text)
+            .then(|| prepared.statement.clone())
     }
 
     /// Forgets all prepared statements: the structure of the database has changed.
     pub fn forget_statements(&self) {
-        self.session().statements.lock().unwrap_or_else(PoisonError::into_inner).clear();
+        self.session()
+            .statements
+            .lock()
+            .unwrap_or_else(PoisonError::into_inner)
+            .clear();
     }
 
     /// Gives the connection back. Only when no query runs and no transaction is open.
@@ -295,7 +328,9 @@ impl PostgresConnection {
     }
 
     async fn prepared_versions_are_too_old(&self) -> Result<bool, StoreError> {
-        let row = self.query_one("SELECT current_setting('server_version_num')::int4", &[]).await?;
+        let row = self
+            .query_one("SELECT current_setting('server_version_num')::int4", &[])
+            .await?;
         Ok(row.try_get::<_, i32>(0)? < 140_000)
     }
 }
@@ -308,9 +343,16 @@ impl Deref for PostgresConnection {
 }
 
 impl DerefMut for PostgresConnection {
-    #[expect(clippy::expect_used, reason = "the session is taken by release and drop only")]
+    #[expect(
+        clippy::expect_used,
+        reason = "the session is taken by release and drop only"
+    )]
     fn deref_mut(&mut self) -> &mut Client {
-        &mut self.session.as_mut().expect("a session until dropped").client
+        &mut self
+            .session
+            .as_mut()
+            .expect("a session until dropped")
+            .client
     }
 }
 

@@ -49,7 +49,9 @@ pub(crate) struct Plans {
 impl Plans {
     pub(crate) fn new(most: usize) -> Self {
         Self {
-            plans: Mutex::new(LruCache::new(NonZeroUsize::new(most).unwrap_or(NonZeroUsize::MIN))),
+            plans: Mutex::new(LruCache::new(
+                NonZeroUsize::new(most).unwrap_or(NonZeroUsize::MIN),
+            )),
         }
     }
 
@@ -64,7 +66,9 @@ impl Plans {
     ) -> Result<(Arc<Plan>, Arguments), StoreError> {
         let mut shape = Shape::of(dialect, purpose, query);
         // The plan holds the model, so its address belongs to no other while the plan is here.
-        shape.key.extend_from_slice(&(Arc::as_ptr(model) as usize).to_le_bytes());
+        shape
+            .key
+            .extend_from_slice(&(Arc::as_ptr(model) as usize).to_le_bytes());
         let arguments = Arguments::new(&shape.arguments)?;
         let known = self
             .plans
@@ -105,7 +109,12 @@ impl Store {
     ///
     /// # Errors
     /// See [`StoreError`]; the writer is lost then.
-    pub async fn read<W>(&self, model: &Arc<Model>, query: &Query, writer: W) -> Result<ReadResult<W>, StoreError>
+    pub async fn read<W>(
+        &self,
+        model: &Arc<Model>,
+        query: &Query,
+        writer: W,
+    ) -> Result<ReadResult<W>, StoreError>
     where
         W: RowWriter + Send + 'static,
     {
@@ -115,12 +124,22 @@ impl Store {
         outcome
     }
 
-    async fn read_rows<W>(&self, model: &Arc<Model>, query: &Query, writer: W) -> Result<ReadResult<W>, StoreError>
+    async fn read_rows<W>(
+        &self,
+        model: &Arc<Model>,
+        query: &Query,
+        writer: W,
+    ) -> Result<ReadResult<W>, StoreError>
     where
         W: RowWriter + Send + 'static,
     {
-        let (plan, arguments) =
-            self.plans().plan(self.dialect(), model, query, Purpose::Rows, self.statistics())?;
+        let (plan, arguments) = self.plans().plan(
+            self.dialect(),
+            model,
+            query,
+            Purpose::Rows,
+            self.statistics(),
+        )?;
         let limit = self.config().response_bytes;
         match self.backend() {
             Backend::Postgres(postgres) => {
@@ -129,7 +148,9 @@ impl Store {
             }
             Backend::Sqlite(database) => {
                 database
-                    .read(move |connection| sqlite::read(connection, &plan, &arguments, limit, writer))
+                    .read(move |connection| {
+                        sqlite::read(connection, &plan, &arguments, limit, writer)
+                    })
                     .await
             }
         }
@@ -139,22 +160,37 @@ impl Store {
     ///
     /// # Errors
     /// See [`StoreError`].
-    pub async fn count(&self, model: &Arc<Model>, query: &Query) -> Result<CountResult, StoreError> {
+    pub async fn count(
+        &self,
+        model: &Arc<Model>,
+        query: &Query,
+    ) -> Result<CountResult, StoreError> {
         let start = Instant::now();
         let outcome = self.count_rows(model, query).await;
         self.statistics().reads.finished(start, &outcome);
         outcome
     }
 
-    async fn count_rows(&self, model: &Arc<Model>, query: &Query) -> Result<CountResult, StoreError> {
-        let (plan, arguments) =
-            self.plans().plan(self.dialect(), model, query, Purpose::Count, self.statistics())?;
+    async fn count_rows(
+        &self,
+        model: &Arc<Model>,
+        query: &Query,
+    ) -> Result<CountResult, StoreError> {
+        let (plan, arguments) = self.plans().plan(
+            self.dialect(),
+            model,
+            query,
+            Purpose::Count,
+            self.statistics(),
+        )?;
         match self.backend() {
             Backend::Postgres(postgres) => {
                 postgres::count(postgres, &plan, &arguments, self.config().statement_timeout).await
             }
             Backend::Sqlite(database) => {
-                database.read(move |connection| sqlite::count(connection, &plan, &arguments)).await
+                database
+                    .read(move |connection| sqlite::count(connection, &plan, &arguments))
+                    .await
             }
         }
     }

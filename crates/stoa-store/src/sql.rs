@@ -17,6 +17,8 @@ pub(crate) mod plan;
 pub(crate) mod shape;
 pub(crate) mod source;
 pub(crate) mod term;
+#[cfg(test)]
+mod tests;
 
 use stoa_model::value::ScalarType;
 

@@ -97,7 +97,9 @@ impl Sqlite {
             .writes
             .push(WriteJob::grouped(job, sender, self.statement_timeout))
             .map_err(|_| StoreError::unavailable("too many writes are waiting"))?;
-        receiver.await.unwrap_or_else(|_| Err(StoreError::unavailable("the database is closed")))
+        receiver
+            .await
+            .unwrap_or_else(|_| Err(StoreError::unavailable("the database is closed")))
     }
 
     /// Runs a job on the writer alone and outside any transaction: for changes of structure, which
@@ -116,7 +118,9 @@ impl Sqlite {
             .writes
             .push(WriteJob::exclusive(job, sender))
             .map_err(|_| StoreError::unavailable("too many writes are waiting"))?;
-        receiver.await.unwrap_or_else(|_| Err(StoreError::unavailable("the database is closed")))
+        receiver
+            .await
+            .unwrap_or_else(|_| Err(StoreError::unavailable("the database is closed")))
     }
 
     /// Runs a job on a reader. Dropping the future interrupts it.
@@ -159,7 +163,6 @@ impl Sqlite {
         self.threads.writes.close();
         self.threads.reads.close();
     }
-
 }
 
 /// How long a connection waits for another process's lock.
@@ -168,15 +171,21 @@ const BUSY_TIME: Duration = Duration::from_secs(5);
 const STEPS_BETWEEN_CHECKS: i32 = 2000;
 
 fn open_writer(file: &Path, capacity: usize) -> Result<(Connection, Arc<Control>), StoreError> {
-    let flags = OpenFlags::SQLITE_OPEN_READ_WRITE | OpenFlags::SQLITE_OPEN_CREATE | OpenFlags::SQLITE_OPEN_NO_MUTEX;
-    let connection = Connection::open_with_flags(file, flags).map_err(|error| unusable(file, error))?;
+    let flags = OpenFlags::SQLITE_OPEN_READ_WRITE
+        | OpenFlags::SQLITE_OPEN_CREATE
+        | OpenFlags::SQLITE_OPEN_NO_MUTEX;
+    let connection =
+        Connection::open_with_flags(file, flags).map_err(|error| unusable(file, error))?;
     connection.busy_timeout(BUSY_TIME)?;
     let mode: String = connection
         .query_row("PRAGMA journal_mode = WAL", [], |row| row.get(0))
         .map_err(|error| unusable(file, error))?;
     if !mode.eq_ignore_ascii_case("wal") {
         return Err(StoreError::Configuration {
-            reason: format!("{} is on a file system that cannot hold a database", file.display()),
+            reason: format!(
+                "{} is on a file system that cannot hold a database",
+                file.display()
+            ),
         });
     }
     connection.execute_batch(
@@ -188,7 +197,8 @@ fn open_writer(file: &Path, capacity: usize) -> Result<(Connection, Arc<Control>
 
 fn open_reader(file: &Path, capacity: usize) -> Result<(Connection, Arc<Control>), StoreError> {
     let flags = OpenFlags::SQLITE_OPEN_READ_WRITE | OpenFlags::SQLITE_OPEN_NO_MUTEX;
-    let connection = Connection::open_with_flags(file, flags).map_err(|error| unusable(file, error))?;
+    let connection =
+        Connection::open_with_flags(file, flags).map_err(|error| unusable(file, error))?;
     connection.busy_timeout(BUSY_TIME)?;
     // The file is opened writable because a read-only connection may not make the WAL's index.
     connection.execute_batch(
@@ -197,7 +207,10 @@ fn open_reader(file: &Path, capacity: usize) -> Result<(Connection, Arc<Control>
     prepare(connection, capacity)
 }
 
-fn prepare(mut connection: Connection, capacity: usize) -> Result<(Connection, Arc<Control>), StoreError> {
+fn prepare(
+    mut connection: Connection,
+    capacity: usize,
+) -> Result<(Connection, Arc<Control>), StoreError> {
     connection.set_prepared_statement_cache_capacity(capacity);
     functions::register(&connection)?;
     let control = Arc::new(Control::default());
@@ -208,6 +221,9 @@ fn prepare(mut connection: Connection, capacity: usize) -> Result<(Connection, A
 
 fn unusable(file: &Path, error: rusqlite::Error) -> StoreError {
     StoreError::Configuration {
-        reason: format!("the database file {} cannot be opened: {error}", file.display()),
+        reason: format!(
+            "the database file {} cannot be opened: {error}",
+            file.display()
+        ),
     }
 }

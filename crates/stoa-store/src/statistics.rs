@@ -7,7 +7,8 @@ use crate::error::StoreError;
 
 /// Upper bounds of the latency classes, microseconds; a last class holds what is slower.
 pub const LATENCY_BOUNDS: [u64; 14] = [
-    50, 100, 250, 500, 1_000, 2_500, 5_000, 10_000, 25_000, 50_000, 100_000, 500_000, 2_500_000, 10_000_000,
+    50, 100, 250, 500, 1_000, 2_500, 5_000, 10_000, 25_000, 50_000, 100_000, 500_000, 2_500_000,
+    10_000_000,
 ];
 
 /// Counters since the start, and gauges. All loads are relaxed.

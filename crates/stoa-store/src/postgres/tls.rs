@@ -7,7 +7,9 @@ use rustls::client::danger::{HandshakeSignatureValid, ServerCertVerified, Server
 use rustls::crypto::{CryptoProvider, aws_lc_rs, verify_tls12_signature, verify_tls13_signature};
 use rustls::pki_types::pem::PemObject;
 use rustls::pki_types::{CertificateDer, ServerName, UnixTime};
-use rustls::{CertificateError, ClientConfig, DigitallySignedStruct, RootCertStore, SignatureScheme};
+use rustls::{
+    CertificateError, ClientConfig, DigitallySignedStruct, RootCertStore, SignatureScheme,
+};
 use tokio_postgres_rustls::MakeRustlsConnect;
 
 use crate::database_url::{Encryption, PostgresUrl};
@@ -26,7 +28,9 @@ pub(super) fn connector(url: &PostgresUrl) -> Result<MakeRustlsConnect, StoreErr
         Some(
             WebPkiServerVerifier::builder_with_provider(roots, Arc::clone(&provider))
                 .build()
-                .map_err(|error| wrong(format!("the certificates to trust cannot be used: {error}")))?,
+                .map_err(|error| {
+                    wrong(format!("the certificates to trust cannot be used: {error}"))
+                })?,
         )
     } else {
         None
@@ -48,9 +52,15 @@ pub(super) fn connector(url: &PostgresUrl) -> Result<MakeRustlsConnect, StoreErr
 fn trusted(url: &PostgresUrl) -> Result<RootCertStore, StoreError> {
     let mut roots = RootCertStore::empty();
     if let Some(file) = &url.root_certificates {
-        let unreadable =
-            |error: &dyn std::fmt::Display| wrong(format!("sslrootcert {} cannot be read: {error}", file.display()));
-        for certificate in CertificateDer::pem_file_iter(file).map_err(|error| unreadable(&error))? {
+        let unreadable = |error: &dyn std::fmt::Display| {
+            wrong(format!(
+                "sslrootcert {} cannot be read: {error}",
+                file.display()
+            ))
+        };
+        for certificate in
+            CertificateDer::pem_file_iter(file).map_err(|error| unreadable(&error))?
+        {
             let certificate = certificate.map_err(|error| unreadable(&error))?;
             roots.add(certificate).map_err(|error| unreadable(&error))?;
         }
@@ -66,7 +76,9 @@ fn trusted(url: &PostgresUrl) -> Result<RootCertStore, StoreError> {
 }
 
 fn wrong(reason: impl Into<String>) -> StoreError {
-    StoreError::Configuration { reason: reason.into() }
+    StoreError::Configuration {
+        reason: reason.into(),
+    }
 }
 
 /// libpq's levels of care: nothing, the authority, the authority and the name.
@@ -89,7 +101,13 @@ impl ServerCertVerifier for Verifier {
         let Some(authority) = &self.authority else {
             return Ok(ServerCertVerified::assertion());
         };
-        match authority.verify_server_cert(end_entity, intermediates, server_name, ocsp_response, now) {
+        match authority.verify_server_cert(
+            end_entity,
+            intermediates,
+            server_name,
+            ocsp_response,
+            now,
+        ) {
             Err(rustls::Error::InvalidCertificate(
                 CertificateError::NotValidForName | CertificateError::NotValidForNameContext { .. },
             )) if !self.name_matters => Ok(ServerCertVerified::assertion()),
@@ -103,7 +121,12 @@ impl ServerCertVerifier for Verifier {
         certificate: &CertificateDer<'_>,
         signature: &DigitallySignedStruct,
     ) -> Result<HandshakeSignatureValid, rustls::Error> {
-        verify_tls12_signature(message, certificate, signature, &self.provider.signature_verification_algorithms)
+        verify_tls12_signature(
+            message,
+            certificate,
+            signature,
+            &self.provider.signature_verification_algorithms,
+        )
     }
 
     fn verify_tls13_signature(
@@ -112,10 +135,17 @@ impl ServerCertVerifier for Verifier {
         certificate: &CertificateDer<'_>,
         signature: &DigitallySignedStruct,
     ) -> Result<HandshakeSignatureValid, rustls::Error> {
-        verify_tls13_signature(message, certificate, signature, &self.provider.signature_verification_algorithms)
+        verify_tls13_signature(
+            message,
+            certificate,
+            signature,
+            &self.provider.signature_verification_algorithms,
+        )
     }
 
     fn supported_verify_schemes(&self) -> Vec<SignatureScheme> {
-        self.provider.signature_verification_algorithms.supported_schemes()
+        self.provider
+            .signature_verification_algorithms
+            .supported_schemes()
     }
 }

@@ -18,7 +18,12 @@ const FEW: usize = 4;
 
 /// Writes a row and everything under it. `many` writes the targets of an expand that has a statement of
 /// its own, told by its position.
-pub(super) fn write_row<C, W, F>(layout: &Layout, cells: &C, writer: &mut W, many: &mut F) -> Result<(), StoreError>
+pub(super) fn write_row<C, W, F>(
+    layout: &Layout,
+    cells: &C,
+    writer: &mut W,
+    many: &mut F,
+) -> Result<(), StoreError>
 where
     C: Cells,
     W: RowWriter,
@@ -40,16 +45,31 @@ where
         }
         &*few
     } else {
-        more = layout.key.iter().map(|column| cells.value(*column)).collect::<Result<_, _>>()?;
+        more = layout
+            .key
+            .iter()
+            .map(|column| cells.value(*column))
+            .collect::<Result<_, _>>()?;
         more.as_slice()
     };
-    writer.begin_row(layout.node, Row { entity, key, version });
+    writer.begin_row(
+        layout.node,
+        Row {
+            entity,
+            key,
+            version,
+        },
+    );
     for (position, column) in layout.values.iter().enumerate() {
         writer.value(layout.node, position, cells.value(*column)?);
     }
     for (position, (types, column)) in layout.specialised.iter().enumerate() {
         if types.contains(&entity) {
-            writer.value(layout.node, layout.values.len() + position, cells.value(*column)?);
+            writer.value(
+                layout.node,
+                layout.values.len() + position,
+                cells.value(*column)?,
+            );
         }
     }
     for expanded in &layout.expands {
@@ -84,7 +104,13 @@ pub(super) struct Collection {
 }
 
 impl Collection {
-    pub(super) fn begin<W: RowWriter>(node: usize, limit: u64, paged: bool, count: Option<u64>, writer: &mut W) -> Self {
+    pub(super) fn begin<W: RowWriter>(
+        node: usize,
+        limit: u64,
+        paged: bool,
+        count: Option<u64>,
+        writer: &mut W,
+    ) -> Self {
         writer.begin_collection(node, count);
         Self {
             node,
@@ -120,7 +146,11 @@ impl Collection {
 
     /// Ends it; gives the number of rows.
     pub(super) fn end<W: RowWriter>(self, writer: &mut W) -> u64 {
-        let next = if self.more { self.next.as_deref() } else { None };
+        let next = if self.more {
+            self.next.as_deref()
+        } else {
+            None
+        };
         writer.end_collection(self.node, next);
         self.given
     }
@@ -153,7 +183,9 @@ fn kind_of<C: Cells>(kind: &Kind, cells: &C) -> Result<EntityId, StoreError> {
                 .iter()
                 .find(|(known, _)| known == name)
                 .map(|(_, entity)| *entity)
-                .ok_or_else(|| StoreError::internal("a row is of a type that the model does not have"))
+                .ok_or_else(|| {
+                    StoreError::internal("a row is of a type that the model does not have")
+                })
         }
     }
 }

@@ -35,9 +35,11 @@ impl Arguments {
             .map(|argument| {
                 Ok(match argument {
                     Argument::Value(value) => Owned::Value(checked(value)?),
-                    Argument::List(list) => {
-                        Owned::List(list_values(list).map(checked).collect::<Result<Vec<_>, _>>()?)
-                    }
+                    Argument::List(list) => Owned::List(
+                        list_values(list)
+                            .map(checked)
+                            .collect::<Result<Vec<_>, _>>()?,
+                    ),
                     Argument::Number(number) => Owned::Number(**number),
                 })
             })
@@ -83,7 +85,9 @@ fn misplaced() -> StoreError {
 /// PostgreSQL cannot hold U+0000; so nor may a request on SQLite.
 fn checked(value: &Value) -> Result<Value, StoreError> {
     match value {
-        Value::Text(text) | Value::Json(text) if text.contains('\0') => Err(StoreError::InvalidText),
+        Value::Text(text) | Value::Json(text) if text.contains('\0') => {
+            Err(StoreError::InvalidText)
+        }
         value => Ok(value.clone()),
     }
 }
@@ -93,7 +97,10 @@ pub(crate) fn ordinal(model: &Model, enumeration: EnumerationId, value: &Value) 
     let Value::Text(name) = value else {
         return None;
     };
-    let place = model[enumeration].members.iter().position(|member| member.name == *name)?;
+    let place = model[enumeration]
+        .members
+        .iter()
+        .position(|member| member.name == *name)?;
     i64::try_from(place).ok()
 }
 
@@ -103,15 +110,23 @@ pub(crate) fn scaled(value: &Decimal, scale: u8) -> i64 {
     let (mantissa, own) = (value.mantissa(), value.scale());
     let wanted = u32::from(scale);
     let result = if own <= wanted {
-        10_i128.checked_pow(wanted - own).and_then(|factor| mantissa.checked_mul(factor))
+        10_i128
+            .checked_pow(wanted - own)
+            .and_then(|factor| mantissa.checked_mul(factor))
     } else {
         10_i128.checked_pow(own - wanted).map(|divisor| {
             let (quotient, rest) = (mantissa / divisor, mantissa % divisor);
-            if rest.abs() * 2 >= divisor { quotient + rest.signum() } else { quotient }
+            if rest.abs() * 2 >= divisor {
+                quotient + rest.signum()
+            } else {
+                quotient
+            }
         })
     };
     let limit = if mantissa < 0 { i64::MIN } else { i64::MAX };
-    result.and_then(|result| i64::try_from(result).ok()).unwrap_or(limit)
+    result
+        .and_then(|result| i64::try_from(result).ok())
+        .unwrap_or(limit)
 }
 
 /// A value as PostgreSQL takes it, in its binary form.
@@ -209,7 +224,9 @@ fn write_value(value: &Value, encoding: Encoding, out: &mut BytesMut) -> Outcome
         (Value::Integer(number), Encoding::Decimal(_) | Encoding::Float(_)) => {
             write_numeric(&Decimal::from(*number), out);
         }
-        (Value::Integer(number) | Value::Time(number) | Value::Duration(number), _) => out.put_i64(*number),
+        (Value::Integer(number) | Value::Time(number) | Value::Duration(number), _) => {
+            out.put_i64(*number)
+        }
         (Value::Decimal(number), Encoding::Integer) => out.put_i64(scaled(number, 0)),
         (Value::Decimal(number), _) => write_numeric(number, out),
         (Value::Text(text) | Value::Json(text), _) => out.extend_from_slice(text.as_bytes()),
@@ -236,8 +253,16 @@ fn write_numeric(number: &Decimal, out: &mut BytesMut) {
     let trailing = groups.iter().take_while(|&&group| group == 0).count();
     let kept = groups.get(trailing..).unwrap_or_default();
     out.put_i16(i16::try_from(kept.len()).unwrap_or_default());
-    out.put_i16(if kept.is_empty() { 0 } else { i16::try_from(weight).unwrap_or_default() });
-    out.put_u16(if number.is_sign_negative() && !kept.is_empty() { 0x4000 } else { 0 });
+    out.put_i16(if kept.is_empty() {
+        0
+    } else {
+        i16::try_from(weight).unwrap_or_default()
+    });
+    out.put_u16(if number.is_sign_negative() && !kept.is_empty() {
+        0x4000
+    } else {
+        0
+    });
     out.put_i16(i16::try_from(scale).unwrap_or_default());
     for group in kept.iter().rev() {
         out.put_i16(*group);
@@ -259,13 +284,19 @@ pub(crate) fn read_numeric(raw: &[u8]) -> Option<Decimal> {
     }
     let mut mantissa: i128 = 0;
     for group in words.take(usize::try_from(count).ok()?) {
-        mantissa = mantissa.checked_mul(10_000)?.checked_add(i128::from(group))?;
+        mantissa = mantissa
+            .checked_mul(10_000)?
+            .checked_add(i128::from(group))?;
     }
     let digits_after = (count - 1 - weight) * 4;
     let shift = i32::try_from(scale).ok()? - digits_after;
     if count > 0 {
         let factor = 10_i128.checked_pow(shift.unsigned_abs())?;
-        mantissa = if shift >= 0 { mantissa.checked_mul(factor)? } else { mantissa / factor };
+        mantissa = if shift >= 0 {
+            mantissa.checked_mul(factor)?
+        } else {
+            mantissa / factor
+        };
     }
     let mut number = match Decimal::try_from_i128_with_scale(mantissa, scale) {
         Ok(number) => number,
@@ -277,7 +308,10 @@ pub(crate) fn read_numeric(raw: &[u8]) -> Option<Decimal> {
 }
 
 fn shortened(mut mantissa: i128, mut scale: u32) -> Option<Decimal> {
-    while scale > 0 && (scale > Decimal::MAX_SCALE || Decimal::try_from_i128_with_scale(mantissa, scale).is_err()) {
+    while scale > 0
+        && (scale > Decimal::MAX_SCALE
+            || Decimal::try_from_i128_with_scale(mantissa, scale).is_err())
+    {
         let rest = mantissa % 10;
         mantissa = mantissa / 10 + i128::from(rest >= 5);
         scale -= 1;

@@ -16,7 +16,9 @@ use tokio_postgres::{Row, RowStream};
 use uuid::Uuid;
 
 use super::emit::{Cells, Collection, check_size, number, write_row};
-use super::parameter::{Arguments, EPOCH_DAYS, EPOCH_MICROSECONDS, Parameter, RawArray, ordinal, read_numeric};
+use super::parameter::{
+    Arguments, EPOCH_DAYS, EPOCH_MICROSECONDS, Parameter, RawArray, ordinal, read_numeric,
+};
 use super::{CountResult, ReadResult};
 use crate::error::StoreError;
 use crate::postgres::{Postgres, PostgresConnection};
@@ -177,8 +179,11 @@ async fn find(
 
 /// Whether a prepared statement no longer fits the database's structure.
 fn is_stale(cause: &crate::error::Cause) -> bool {
-    let code = cause.downcast_ref::<tokio_postgres::Error>().and_then(tokio_postgres::Error::code);
-    code == Some(&SqlState::FEATURE_NOT_SUPPORTED) || code == Some(&SqlState::INVALID_SQL_STATEMENT_NAME)
+    let code = cause
+        .downcast_ref::<tokio_postgres::Error>()
+        .and_then(tokio_postgres::Error::code);
+    code == Some(&SqlState::FEATURE_NOT_SUPPORTED)
+        || code == Some(&SqlState::INVALID_SQL_STATEMENT_NAME)
 }
 
 struct Read<'a> {
@@ -206,7 +211,11 @@ impl<'a> Read<'a> {
         };
         // Sent one after the other without waiting for the first answer.
         let (fetched, count) = futures_util::try_join!(rows, count)?;
-        let found_some = fetched.as_ref().map_or(count.unwrap_or_default() > 0, |fetched| !fetched.rows.is_empty());
+        let found_some = fetched
+            .as_ref()
+            .map_or(count.unwrap_or_default() > 0, |fetched| {
+                !fetched.rows.is_empty()
+            });
         let source_found = match &self.plan.source_row {
             Some(statement) if !found_some => !self.run(statement, &[]).await?.is_empty(),
             _ => true,
@@ -220,8 +229,16 @@ impl<'a> Read<'a> {
 
     async fn number(&self, statement: &Statement) -> Result<u64, StoreError> {
         let rows = self.run(statement, &[]).await?;
-        let row = rows.first().ok_or_else(|| StoreError::internal("a count without a row"))?;
-        number(row, Column { index: 0, encoding: Encoding::Integer })
+        let row = rows
+            .first()
+            .ok_or_else(|| StoreError::internal("a count without a row"))?;
+        number(
+            row,
+            Column {
+                index: 0,
+                encoding: Encoding::Integer,
+            },
+        )
     }
 
     /// Fetches rows and, level by level, what belongs to them.
@@ -246,11 +263,19 @@ impl<'a> Read<'a> {
         Ok(Fetched { rows: found, many })
     }
 
-    fn targets<'s>(&'s self, many: &'s Many, parents: &'s [Row]) -> BoxFuture<'s, Result<Targets, StoreError>> {
+    fn targets<'s>(
+        &'s self,
+        many: &'s Many,
+        parents: &'s [Row],
+    ) -> BoxFuture<'s, Result<Targets, StoreError>> {
         Box::pin(async move {
             let keys = distinct_keys(many, parents)?;
             let none = keys.first().is_none_or(|part| part.count == 0);
-            let found = if none { Vec::new() } else { self.attached(many, &keys).await? };
+            let found = if none {
+                Vec::new()
+            } else {
+                self.attached(many, &keys).await?
+            };
             let mut of: HashMap<Vec<u8>, Vec<usize>> = HashMap::new();
             for (position, row) in found.iter().enumerate() {
                 if let Some(key) = raw_key(row, &many.child)? {
@@ -276,15 +301,24 @@ impl<'a> Read<'a> {
         self.run(&many.rows.statement, keys).await
     }
 
-    async fn run(&self, statement: &Statement, parents: &[RawArray]) -> Result<Vec<Row>, StoreError> {
+    async fn run(
+        &self,
+        statement: &Statement,
+        parents: &[RawArray],
+    ) -> Result<Vec<Row>, StoreError> {
         let parameters = self.parameters(statement, parents)?;
         add(&self.statistics.statements);
-        let stream = self.start(statement, parameters).map_err(StoreError::from).await?;
+        let stream = self
+            .start(statement, parameters)
+            .map_err(StoreError::from)
+            .await?;
         let mut stream = std::pin::pin!(stream);
         let mut rows = Vec::new();
         while let Some(row) = stream.next().await {
             let row = row?;
-            let bytes = self.bytes.fetch_add(row.raw_size_bytes(), Ordering::Relaxed);
+            let bytes = self
+                .bytes
+                .fetch_add(row.raw_size_bytes(), Ordering::Relaxed);
             // Text is never shorter than the binary form by much; the writer's own limit is exact.
             if bytes / 2 > self.limit {
                 return Err(StoreError::ResponseTooLarge { limit: self.limit });
@@ -311,17 +345,23 @@ impl<'a> Read<'a> {
         self.connection.query_raw(&prepared, parameters).await
     }
 
-    fn parameters<'p>(&'p self, statement: &Statement, parents: &'p [RawArray]) -> Result<Vec<Parameter<'p>>, StoreError> {
+    fn parameters<'p>(
+        &'p self,
+        statement: &Statement,
+        parents: &'p [RawArray],
+    ) -> Result<Vec<Parameter<'p>>, StoreError> {
         statement
             .bindings
             .iter()
             .map(|binding| {
                 Ok(match *binding {
-                    Binding::Value(position, Encoding::Ordinal(enumeration)) => Parameter::Integer(ordinal(
-                        &self.plan.model,
-                        enumeration,
-                        self.arguments.value(position)?,
-                    )),
+                    Binding::Value(position, Encoding::Ordinal(enumeration)) => {
+                        Parameter::Integer(ordinal(
+                            &self.plan.model,
+                            enumeration,
+                            self.arguments.value(position)?,
+                        ))
+                    }
                     Binding::Value(position, encoding) => {
                         Parameter::Value(self.arguments.value(position)?, encoding)
                     }
@@ -359,7 +399,11 @@ fn distinct_keys(many: &Many, parents: &[Row]) -> Result<Vec<RawArray>, StoreErr
         }
         for (array, column) in arrays.iter_mut().zip(&many.parent) {
             array.count += 1;
-            push_raw(&mut array.elements, raw(row, *column)?.unwrap_or_default(), column.encoding);
+            push_raw(
+                &mut array.elements,
+                raw(row, *column)?.unwrap_or_default(),
+                column.encoding,
+            );
         }
     }
     Ok(arrays)
@@ -398,22 +442,43 @@ struct Output<'a> {
 }
 
 impl Output<'_> {
-    fn row<W: RowWriter>(&self, rows: &Rows, fetched: &Fetched, row: &Row, writer: &mut W) -> Result<(), StoreError> {
-        write_row(&rows.layout, row, writer, &mut |position, row: &Row, writer: &mut W| {
-            let (Some(many), Some(targets)) = (rows.many.get(position), fetched.many.get(position)) else {
-                return Err(StoreError::internal("an expand without a statement"));
-            };
-            self.many(many, targets, row, writer)
-        })?;
+    fn row<W: RowWriter>(
+        &self,
+        rows: &Rows,
+        fetched: &Fetched,
+        row: &Row,
+        writer: &mut W,
+    ) -> Result<(), StoreError> {
+        write_row(
+            &rows.layout,
+            row,
+            writer,
+            &mut |position, row: &Row, writer: &mut W| {
+                let (Some(many), Some(targets)) =
+                    (rows.many.get(position), fetched.many.get(position))
+                else {
+                    return Err(StoreError::internal("an expand without a statement"));
+                };
+                self.many(many, targets, row, writer)
+            },
+        )?;
         check_size(writer, self.limit)
     }
 
-    fn many<W: RowWriter>(&self, many: &Many, targets: &Targets, parent: &Row, writer: &mut W) -> Result<(), StoreError> {
+    fn many<W: RowWriter>(
+        &self,
+        many: &Many,
+        targets: &Targets,
+        parent: &Row,
+        writer: &mut W,
+    ) -> Result<(), StoreError> {
         let positions = match raw_key(parent, &many.parent)? {
             Some(key) => targets.of.get(&key).map_or(&[][..], Vec::as_slice),
             None => &[],
         };
-        let mut rows = positions.iter().filter_map(|&position| targets.fetched.rows.get(position));
+        let mut rows = positions
+            .iter()
+            .filter_map(|&position| targets.fetched.rows.get(position));
         if many.single {
             return match rows.next() {
                 Some(row) => self.row(&many.rows, &targets.fetched, row, writer),
@@ -423,7 +488,10 @@ impl Output<'_> {
                 }
             };
         }
-        let count = many.count.map(|column| number(parent, column)).transpose()?;
+        let count = many
+            .count
+            .map(|column| number(parent, column))
+            .transpose()?;
         let limit = self.arguments.number(many.limit)?;
         let mut collection = Collection::begin(many.node, limit, many.paged, count, writer);
         for row in rows {
@@ -481,8 +549,9 @@ impl Cells for Row {
         let Some(bytes) = raw(self, column)? else {
             return Ok(ValueRef::Null);
         };
-        decode(bytes, column.encoding)
-            .ok_or_else(|| StoreError::internal("a column holds something other than the model says"))
+        decode(bytes, column.encoding).ok_or_else(|| {
+            StoreError::internal("a column holds something other than the model says")
+        })
     }
 }
 
@@ -495,7 +564,9 @@ fn decode(bytes: &[u8], encoding: Encoding) -> Option<ValueRef<'_>> {
         Encoding::Text => ValueRef::Text(std::str::from_utf8(bytes).ok()?),
         Encoding::Json => ValueRef::Json(std::str::from_utf8(bytes).ok()?),
         Encoding::DateTime => ValueRef::DateTime(integer(bytes)?.checked_add(EPOCH_MICROSECONDS)?),
-        Encoding::Date => ValueRef::Date(i32::from_be_bytes(bytes.try_into().ok()?).checked_add(EPOCH_DAYS)?),
+        Encoding::Date => {
+            ValueRef::Date(i32::from_be_bytes(bytes.try_into().ok()?).checked_add(EPOCH_DAYS)?)
+        }
         Encoding::Time => ValueRef::Time(integer(bytes)?),
         Encoding::Duration => ValueRef::Duration(integer(bytes)?),
         Encoding::Uuid => ValueRef::Uuid(Uuid::from_slice(bytes).ok()?),

@@ -31,7 +31,10 @@ pub(crate) fn read<W: RowWriter>(
     limit: usize,
     mut writer: W,
 ) -> Result<ReadResult<W>, StoreError> {
-    let rows = plan.rows.as_ref().ok_or_else(|| StoreError::internal("a plan without rows"))?;
+    let rows = plan
+        .rows
+        .as_ref()
+        .ok_or_else(|| StoreError::internal("a plan without rows"))?;
     let context = Context {
         connection,
         model: &plan.model,
@@ -45,7 +48,11 @@ pub(crate) fn read<W: RowWriter>(
         // All statements see one state. Rolled back by the thread should one of them fail.
         connection.prepare_cached("BEGIN")?.execute([])?;
     }
-    let count = plan.count.as_ref().map(|count| context.number(count)).transpose()?;
+    let count = plan
+        .count
+        .as_ref()
+        .map(|count| context.number(count))
+        .transpose()?;
     let given = context.write_root(plan, rows, count, &mut writer)?;
     let source_found = given > 0 || context.source_found(plan)?;
     if several {
@@ -59,14 +66,21 @@ pub(crate) fn read<W: RowWriter>(
 }
 
 /// Counts rows.
-pub(super) fn count(connection: &Connection, plan: &Plan, arguments: &Arguments) -> Result<CountResult, StoreError> {
+pub(super) fn count(
+    connection: &Connection,
+    plan: &Plan,
+    arguments: &Arguments,
+) -> Result<CountResult, StoreError> {
     let context = Context {
         connection,
         model: &plan.model,
         arguments,
         limit: 0,
     };
-    let count = plan.count.as_ref().ok_or_else(|| StoreError::internal("a plan without count"))?;
+    let count = plan
+        .count
+        .as_ref()
+        .ok_or_else(|| StoreError::internal("a plan without count"))?;
     let rows = context.number(count)?;
     Ok(CountResult {
         rows,
@@ -97,8 +111,8 @@ impl<'a> Context<'a> {
                     ToSqlOutput::Owned(SqliteValue::Integer(self.arguments.rows(position, more)?))
                 }
                 Binding::Parent(part) => {
-                    let (row, columns) =
-                        parent.ok_or_else(|| StoreError::internal("an expand without its parent"))?;
+                    let (row, columns) = parent
+                        .ok_or_else(|| StoreError::internal("an expand without its parent"))?;
                     let column = columns
                         .get(part)
                         .ok_or_else(|| StoreError::internal("a parent's key is too short"))?;
@@ -118,10 +132,12 @@ impl<'a> Context<'a> {
         let integer = |number| ToSqlOutput::Owned(SqliteValue::Integer(number));
         match (value, encoding) {
             (Value::Null, _) => ToSqlOutput::Owned(SqliteValue::Null),
-            (Value::Text(_), Encoding::Ordinal(enumeration)) => match ordinal(self.model, enumeration, value) {
-                Some(place) => integer(place),
-                None => ToSqlOutput::Owned(SqliteValue::Null),
-            },
+            (Value::Text(_), Encoding::Ordinal(enumeration)) => {
+                match ordinal(self.model, enumeration, value) {
+                    Some(place) => integer(place),
+                    None => ToSqlOutput::Owned(SqliteValue::Null),
+                }
+            }
             (Value::Boolean(value), _) => integer(i64::from(*value)),
             (Value::Integer(number), Encoding::Decimal(scale) | Encoding::Float(scale)) => {
                 integer(scaled(&Decimal::from(*number), scale))
@@ -130,11 +146,17 @@ impl<'a> Context<'a> {
                 integer(scaled(number, scale))
             }
             (Value::Decimal(number), _) => integer(scaled(number, 0)),
-            (Value::Integer(number) | Value::DateTime(number) | Value::Time(number) | Value::Duration(number), _) => {
-                integer(*number)
-            }
+            (
+                Value::Integer(number)
+                | Value::DateTime(number)
+                | Value::Time(number)
+                | Value::Duration(number),
+                _,
+            ) => integer(*number),
             (Value::Date(day), _) => integer(i64::from(*day)),
-            (Value::Text(text) | Value::Json(text), _) => ToSqlOutput::Borrowed(Raw::Text(text.as_bytes())),
+            (Value::Text(text) | Value::Json(text), _) => {
+                ToSqlOutput::Borrowed(Raw::Text(text.as_bytes()))
+            }
             (Value::Uuid(uuid), _) => ToSqlOutput::Borrowed(Raw::Blob(uuid.as_bytes())),
             (Value::Binary(bytes), _) => ToSqlOutput::Borrowed(Raw::Blob(bytes)),
         }
@@ -143,8 +165,16 @@ impl<'a> Context<'a> {
     fn number(&self, statement: &Statement) -> Result<u64, StoreError> {
         let mut prepared = self.prepare(statement, None)?;
         let mut rows = prepared.raw_query();
-        let row = rows.next()?.ok_or_else(|| StoreError::internal("a count without a row"))?;
-        number(row, Column { index: 0, encoding: Encoding::Integer })
+        let row = rows
+            .next()?
+            .ok_or_else(|| StoreError::internal("a count without a row"))?;
+        number(
+            row,
+            Column {
+                index: 0,
+                encoding: Encoding::Integer,
+            },
+        )
     }
 
     fn source_found(&self, plan: &Plan) -> Result<bool, StoreError> {
@@ -186,17 +216,32 @@ impl<'a> Context<'a> {
         Ok(collection.end(writer))
     }
 
-    fn write_row<W: RowWriter>(&self, rows: &Rows, row: &Row<'_>, writer: &mut W) -> Result<(), StoreError> {
-        write_row(&rows.layout, row, writer, &mut |position, row: &Row<'_>, writer: &mut W| {
-            let many = rows
-                .many
-                .get(position)
-                .ok_or_else(|| StoreError::internal("an expand without a statement"))?;
-            self.write_many(many, row, writer)
-        })
+    fn write_row<W: RowWriter>(
+        &self,
+        rows: &Rows,
+        row: &Row<'_>,
+        writer: &mut W,
+    ) -> Result<(), StoreError> {
+        write_row(
+            &rows.layout,
+            row,
+            writer,
+            &mut |position, row: &Row<'_>, writer: &mut W| {
+                let many = rows
+                    .many
+                    .get(position)
+                    .ok_or_else(|| StoreError::internal("an expand without a statement"))?;
+                self.write_many(many, row, writer)
+            },
+        )
     }
 
-    fn write_many<W: RowWriter>(&self, many: &Many, parent: &Row<'_>, writer: &mut W) -> Result<(), StoreError> {
+    fn write_many<W: RowWriter>(
+        &self,
+        many: &Many,
+        parent: &Row<'_>,
+        writer: &mut W,
+    ) -> Result<(), StoreError> {
         let mut prepared = self.prepare(&many.rows.statement, Some((parent, &many.parent)))?;
         let mut cursor = prepared.raw_query();
         if many.single {
@@ -206,7 +251,10 @@ impl<'a> Context<'a> {
             }
             return Ok(());
         }
-        let count = many.count.map(|column| number(parent, column)).transpose()?;
+        let count = many
+            .count
+            .map(|column| number(parent, column))
+            .transpose()?;
         let limit = self.arguments.number(many.limit)?;
         let mut collection = Collection::begin(many.node, limit, many.paged, count, writer);
         while let Some(row) = cursor.next()? {
@@ -230,23 +278,31 @@ impl Cells for Row<'_> {
             (Raw::Integer(number), encoding) => match encoding {
                 Encoding::Boolean => ValueRef::Boolean(number != 0),
                 Encoding::Integer | Encoding::Ordinal(_) => ValueRef::Integer(number),
-                Encoding::Decimal(scale) => ValueRef::Decimal(Decimal::new(number, u32::from(scale))),
+                Encoding::Decimal(scale) => {
+                    ValueRef::Decimal(Decimal::new(number, u32::from(scale)))
+                }
                 Encoding::Float(_) => ValueRef::Decimal(Decimal::from(number)),
                 Encoding::DateTime => ValueRef::DateTime(number),
                 Encoding::Date => ValueRef::Date(i32::try_from(number).map_err(|_| unfit())?),
                 Encoding::Time => ValueRef::Time(number),
                 Encoding::Duration => ValueRef::Duration(number),
-                Encoding::Text | Encoding::Json | Encoding::Uuid | Encoding::Binary => return Err(unfit()),
+                Encoding::Text | Encoding::Json | Encoding::Uuid | Encoding::Binary => {
+                    return Err(unfit());
+                }
             },
-            (Raw::Text(text), Encoding::Text) => ValueRef::Text(std::str::from_utf8(text).map_err(|_| unfit())?),
-            (Raw::Text(text), Encoding::Json) => ValueRef::Json(std::str::from_utf8(text).map_err(|_| unfit())?),
+            (Raw::Text(text), Encoding::Text) => {
+                ValueRef::Text(std::str::from_utf8(text).map_err(|_| unfit())?)
+            }
+            (Raw::Text(text), Encoding::Json) => {
+                ValueRef::Json(std::str::from_utf8(text).map_err(|_| unfit())?)
+            }
             (Raw::Blob(bytes), Encoding::Uuid) => {
                 ValueRef::Uuid(Uuid::from_slice(bytes).map_err(|_| unfit())?)
             }
             (Raw::Blob(bytes), Encoding::Binary) => ValueRef::Binary(bytes),
-            (Raw::Real(number), Encoding::Float(_)) => {
-                ValueRef::Decimal(super::super::sqlite::functions::shortest(number).ok_or_else(unfit)?)
-            }
+            (Raw::Real(number), Encoding::Float(_)) => ValueRef::Decimal(
+                super::super::sqlite::functions::shortest(number).ok_or_else(unfit)?,
+            ),
             _ => return Err(unfit()),
         };
         Ok(value)

@@ -67,10 +67,14 @@ impl<'m> Builder<'m> {
 
     /// A placeholder.
     pub(crate) fn bind(&mut self, binding: Binding) -> String {
-        let position = self.bindings.iter().position(|known| *known == binding).unwrap_or_else(|| {
-            self.bindings.push(binding);
-            self.bindings.len() - 1
-        });
+        let position = self
+            .bindings
+            .iter()
+            .position(|known| *known == binding)
+            .unwrap_or_else(|| {
+                self.bindings.push(binding);
+                self.bindings.len() - 1
+            });
         match self.dialect {
             Dialect::Postgres => format!("${}", position + 1),
             Dialect::Sqlite => format!("?{}", position + 1),
@@ -78,7 +82,11 @@ impl<'m> Builder<'m> {
     }
 
     /// A placeholder for a value of the query.
-    pub(crate) fn bind_value(&mut self, value: &Value, encoding: Encoding) -> Result<String, StoreError> {
+    pub(crate) fn bind_value(
+        &mut self,
+        value: &Value,
+        encoding: Encoding,
+    ) -> Result<String, StoreError> {
         let position = self.positions.value(value).ok_or_else(lost)?;
         Ok(self.bind(Binding::Value(position, encoding)))
     }
@@ -123,7 +131,11 @@ impl<'m> Builder<'m> {
     }
 
     /// The row that a path leads to, with the joins that it needs.
-    pub(crate) fn place(&mut self, from: Variable, path: &[NavigationId]) -> Result<Place, StoreError> {
+    pub(crate) fn place(
+        &mut self,
+        from: Variable,
+        path: &[NavigationId],
+    ) -> Result<Place, StoreError> {
         let model = self.model;
         let index = self
             .scopes
@@ -149,9 +161,13 @@ impl<'m> Builder<'m> {
         id: NavigationId,
         navigation: &Navigation,
     ) -> Result<Place, StoreError> {
-        let optional = from.optional || !(navigation.required && matches!(navigation.storage, Storage::Own(_)));
+        let optional = from.optional
+            || !(navigation.required && matches!(navigation.storage, Storage::Own(_)));
         let known = self.scopes.get(scope).and_then(|scope| {
-            scope.joins.iter().find(|join| join.from == from.alias && join.navigation == id)
+            scope
+                .joins
+                .iter()
+                .find(|join| join.from == from.alias && join.navigation == id)
         });
         if let Some(join) = known {
             return Ok(Place {
@@ -162,7 +178,10 @@ impl<'m> Builder<'m> {
         }
         let alias = self.new_alias();
         let condition = link(self.model, from, navigation, &alias)?;
-        let text = format!(" LEFT JOIN {} ON {condition}", table(self.model, navigation.target, &alias));
+        let text = format!(
+            " LEFT JOIN {} ON {condition}",
+            table(self.model, navigation.target, &alias)
+        );
         if let Some(scope) = self.scopes.get_mut(scope) {
             scope.joins.push(Join {
                 from: from.alias.clone(),
@@ -228,11 +247,23 @@ pub(crate) fn link(
     let pairs: Vec<String> = match &navigation.storage {
         Storage::Own(columns) => key(&model[navigation.target])
             .zip(columns)
-            .map(|(part, own)| format!("{} = {}", column(alias, &part.column), column(&from.alias, &own.column)))
+            .map(|(part, own)| {
+                format!(
+                    "{} = {}",
+                    column(alias, &part.column),
+                    column(&from.alias, &own.column)
+                )
+            })
             .collect(),
         Storage::Target(columns) => key(&model[from.entity])
             .zip(columns)
-            .map(|(part, theirs)| format!("{} = {}", column(alias, &theirs.column), column(&from.alias, &part.column)))
+            .map(|(part, theirs)| {
+                format!(
+                    "{} = {}",
+                    column(alias, &theirs.column),
+                    column(&from.alias, &part.column)
+                )
+            })
             .collect(),
         Storage::Join { .. } => return Err(StoreError::internal("a path leads over many rows")),
     };

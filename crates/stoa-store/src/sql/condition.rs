@@ -16,18 +16,34 @@ use crate::error::StoreError;
 
 impl Builder<'_> {
     /// SQL that is true when the expression is; if `exact`, false and null also when it is.
-    pub(crate) fn condition(&mut self, expression: &Expression, exact: bool) -> Result<String, StoreError> {
+    pub(crate) fn condition(
+        &mut self,
+        expression: &Expression,
+        exact: bool,
+    ) -> Result<String, StoreError> {
         match expression {
             Expression::And(conditions) => self.joined(conditions, " AND ", "TRUE", exact),
             Expression::Or(conditions) => self.joined(conditions, " OR ", "FALSE", exact),
             Expression::Not(condition) => Ok(format!("NOT ({})", self.condition(condition, true)?)),
-            Expression::Compare { operator, left, right } => self.comparison(*operator, left, right, exact),
+            Expression::Compare {
+                operator,
+                left,
+                right,
+            } => self.comparison(*operator, left, right, exact),
             Expression::In { left, list } => self.membership(left, list, exact),
-            Expression::HasTarget { from, path, negated } => self.has_target(*from, path, *negated),
+            Expression::HasTarget {
+                from,
+                path,
+                negated,
+            } => self.has_target(*from, path, *negated),
             Expression::IsOf { from, path, entity } => {
                 let place = self.place(*from, path)?;
                 let condition = self.is_of(&place, *entity);
-                Ok(if exact && place.optional { format!("(({condition}) IS TRUE)") } else { condition })
+                Ok(if exact && place.optional {
+                    format!("(({condition}) IS TRUE)")
+                } else {
+                    condition
+                })
             }
             Expression::Lambda {
                 quantifier,
@@ -36,11 +52,25 @@ impl Builder<'_> {
                 entity,
                 variable,
                 condition,
-            } => self.lambda(*quantifier, *from, path, *entity, *variable, condition.as_deref()),
-            Expression::User(_) => Err(StoreError::internal("a reference to the user was not resolved")),
-            Expression::Literal { value: Value::Null, .. } => {
-                Ok(if self.is_postgres() { "NULL::boolean" } else { "NULL" }.to_owned())
+            } => self.lambda(
+                *quantifier,
+                *from,
+                path,
+                *entity,
+                *variable,
+                condition.as_deref(),
+            ),
+            Expression::User(_) => Err(StoreError::internal(
+                "a reference to the user was not resolved",
+            )),
+            Expression::Literal {
+                value: Value::Null, ..
+            } => Ok(if self.is_postgres() {
+                "NULL::boolean"
+            } else {
+                "NULL"
             }
+            .to_owned()),
             Expression::Literal { .. }
             | Expression::Attribute { .. }
             | Expression::Call { .. }
@@ -51,7 +81,9 @@ impl Builder<'_> {
                 if term.encoding == Encoding::Boolean {
                     Ok(term.sql)
                 } else {
-                    Err(StoreError::internal("a condition is neither true nor false"))
+                    Err(StoreError::internal(
+                        "a condition is neither true nor false",
+                    ))
                 }
             }
         }
@@ -107,7 +139,10 @@ impl Builder<'_> {
         let ordered = !matches!(operator, Comparison::Equal | Comparison::NotEqual);
         let enumeration = enumeration_of(left).or_else(|| enumeration_of(right));
         let (left, right) = if let (true, Some(enumeration)) = (ordered, enumeration) {
-            (self.ordinal(left, enumeration)?, self.ordinal(right, enumeration)?)
+            (
+                self.ordinal(left, enumeration)?,
+                self.ordinal(right, enumeration)?,
+            )
         } else {
             self.comparable(left, right)?
         };
@@ -137,7 +172,11 @@ impl Builder<'_> {
         })
     }
 
-    fn comparison_with_null(&mut self, operator: Comparison, other: &Expression) -> Result<String, StoreError> {
+    fn comparison_with_null(
+        &mut self,
+        operator: Comparison,
+        other: &Expression,
+    ) -> Result<String, StoreError> {
         let test = match operator {
             Comparison::Equal => "IS NULL",
             Comparison::NotEqual => "IS NOT NULL",
@@ -147,10 +186,17 @@ impl Builder<'_> {
     }
 
     /// Two terms that the database can compare.
-    fn comparable(&mut self, left: &Expression, right: &Expression) -> Result<(Term, Term), StoreError> {
+    fn comparable(
+        &mut self,
+        left: &Expression,
+        right: &Expression,
+    ) -> Result<(Term, Term), StoreError> {
         let first = self.term_unless_literal(left)?;
         let second = self.term_unless_literal(right)?;
-        let scale = first.as_ref().map_or(0, Term::scale).max(second.as_ref().map_or(0, Term::scale));
+        let scale = first
+            .as_ref()
+            .map_or(0, Term::scale)
+            .max(second.as_ref().map_or(0, Term::scale));
         let first = match first {
             Some(term) => term,
             None => self.term_at(left, scale)?,
@@ -189,7 +235,12 @@ impl Builder<'_> {
         Term::new(sql, Encoding::DateTime, term.nullable)
     }
 
-    fn membership(&mut self, left: &Expression, list: &[Expression], exact: bool) -> Result<String, StoreError> {
+    fn membership(
+        &mut self,
+        left: &Expression,
+        list: &[Expression],
+        exact: bool,
+    ) -> Result<String, StoreError> {
         if !is_list_of_literals(list) {
             let mut texts = Vec::with_capacity(list.len());
             for item in list {
@@ -206,7 +257,9 @@ impl Builder<'_> {
         let scale = term.scale().max(list_scale(list));
         let encoding = match term.encoding {
             Encoding::Integer if scale == 0 && !list_has_decimal(list) => Encoding::Integer,
-            Encoding::Integer | Encoding::Decimal(_) | Encoding::Float(_) => Encoding::Decimal(scale),
+            Encoding::Integer | Encoding::Decimal(_) | Encoding::Float(_) => {
+                Encoding::Decimal(scale)
+            }
             encoding => encoding,
         };
         let position = self.list_position(list)?;
@@ -214,7 +267,10 @@ impl Builder<'_> {
         let found = if list_values(list).next().is_none() {
             None
         } else if self.is_postgres() {
-            Some(format!("{name} = ANY({})", self.bind(Binding::List(position, encoding))))
+            Some(format!(
+                "{name} = ANY({})",
+                self.bind(Binding::List(position, encoding))
+            ))
         } else {
             let items: Vec<String> = (0..padded(list))
                 .map(|item| self.bind(Binding::Item(position, item, encoding)))
@@ -222,7 +278,11 @@ impl Builder<'_> {
             Some(format!("{name} IN ({})", items.join(", ")))
         };
         let found = found.map(|text| {
-            if exact && nullable { format!("(({text}) IS TRUE)") } else { text }
+            if exact && nullable {
+                format!("(({text}) IS TRUE)")
+            } else {
+                text
+            }
         });
         Ok(match (found, has_null) {
             (Some(found), false) => found,
@@ -232,12 +292,20 @@ impl Builder<'_> {
         })
     }
 
-    fn has_target(&mut self, from: Variable, path: &[NavigationId], negated: bool) -> Result<String, StoreError> {
+    fn has_target(
+        &mut self,
+        from: Variable,
+        path: &[NavigationId],
+        negated: bool,
+    ) -> Result<String, StoreError> {
         let (&last, before) = path.split_last().ok_or_else(lost)?;
         let place = self.place(from, before)?;
         let navigation = &self.model[place.entity][last];
         let columns: Vec<String> = match &navigation.storage {
-            Storage::Own(columns) => columns.iter().map(|own| column(&place.alias, &own.column)).collect(),
+            Storage::Own(columns) => columns
+                .iter()
+                .map(|own| column(&place.alias, &own.column))
+                .collect(),
             Storage::Target(_) | Storage::Join { .. } => {
                 let target = self.place(from, path)?;
                 key(&self.model[target.entity])
@@ -246,8 +314,15 @@ impl Builder<'_> {
                     .collect()
             }
         };
-        let (test, operator) = if negated { ("IS NULL", " OR ") } else { ("IS NOT NULL", " AND ") };
-        let texts: Vec<String> = columns.iter().map(|name| format!("{name} {test}")).collect();
+        let (test, operator) = if negated {
+            ("IS NULL", " OR ")
+        } else {
+            ("IS NOT NULL", " AND ")
+        };
+        let texts: Vec<String> = columns
+            .iter()
+            .map(|name| format!("{name} {test}"))
+            .collect();
         Ok(match texts.as_slice() {
             [one] => one.clone(),
             several => format!("({})", several.join(operator)),
@@ -258,7 +333,9 @@ impl Builder<'_> {
         match self.type_condition(entity, &place.alias) {
             Some(condition) => condition,
             None => match key(&self.model[place.entity]).next() {
-                Some(part) if place.optional => format!("{} IS NOT NULL", column(&place.alias, &part.column)),
+                Some(part) if place.optional => {
+                    format!("{} IS NOT NULL", column(&place.alias, &part.column))
+                }
                 _ => truth(true),
             },
         }
@@ -283,11 +360,25 @@ impl Builder<'_> {
             let join = self.new_alias();
             let parts: Vec<String> = key(&model[navigation.target])
                 .zip(target)
-                .map(|(part, theirs)| format!("{} = {}", column(&alias, &part.column), column(&join, theirs)))
+                .map(|(part, theirs)| {
+                    format!(
+                        "{} = {}",
+                        column(&alias, &part.column),
+                        column(&join, theirs)
+                    )
+                })
                 .collect();
-            joined = format!(" JOIN {} AS {join} ON {}", quoted(table), parts.join(" AND "));
+            joined = format!(
+                " JOIN {} AS {join} ON {}",
+                quoted(table),
+                parts.join(" AND ")
+            );
             for (part, ours) in key(&model[place.entity]).zip(own) {
-                conditions.push(format!("{} = {}", column(&join, ours), column(&place.alias, &part.column)));
+                conditions.push(format!(
+                    "{} = {}",
+                    column(&join, ours),
+                    column(&place.alias, &part.column)
+                ));
             }
         } else {
             conditions.push(link(model, &place, navigation, &alias)?);
@@ -295,13 +386,23 @@ impl Builder<'_> {
         conditions.extend(self.type_condition(navigation.target, &alias));
         if let Some((condition, negated)) = condition {
             let text = self.condition(condition, false)?;
-            conditions.push(if negated { format!("({text}) IS NOT TRUE") } else { text });
+            conditions.push(if negated {
+                format!("({text}) IS NOT TRUE")
+            } else {
+                text
+            });
         }
         let first = table(model, navigation.target, &alias);
         let rows = self.close()?;
         // The join table stands right after its target, before what paths add.
-        let rest = rows.strip_prefix(first.as_str()).unwrap_or_default().to_owned();
-        Ok(format!("{first}{joined}{rest} WHERE {}", conditions.join(" AND ")))
+        let rest = rows
+            .strip_prefix(first.as_str())
+            .unwrap_or_default()
+            .to_owned();
+        Ok(format!(
+            "{first}{joined}{rest} WHERE {}",
+            conditions.join(" AND ")
+        ))
     }
 
     fn lambda(
@@ -315,7 +416,12 @@ impl Builder<'_> {
     ) -> Result<String, StoreError> {
         match quantifier {
             Quantifier::Any => {
-                let rows = self.collection(from, path, variable, condition.map(|condition| (condition, false)))?;
+                let rows = self.collection(
+                    from,
+                    path,
+                    variable,
+                    condition.map(|condition| (condition, false)),
+                )?;
                 Ok(format!("EXISTS (SELECT 1 FROM {rows})"))
             }
             // Every row fulfils it: there is none of which it is not true.
@@ -338,7 +444,11 @@ impl Builder<'_> {
         filter: Option<&Expression>,
     ) -> Result<Term, StoreError> {
         let rows = self.collection(from, path, variable, filter.map(|filter| (filter, false)))?;
-        Ok(Term::new(format!("(SELECT count(*) FROM {rows})"), Encoding::Integer, false))
+        Ok(Term::new(
+            format!("(SELECT count(*) FROM {rows})"),
+            Encoding::Integer,
+            false,
+        ))
     }
 }
 

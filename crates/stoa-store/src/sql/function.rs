@@ -16,7 +16,11 @@ const LEAST_INSTANT: i64 = -62_135_596_800_000_000;
 const GREATEST_INSTANT: i64 = 253_402_300_799_999_999;
 
 impl Builder<'_> {
-    pub(super) fn call(&mut self, function: Function, arguments: &[Expression]) -> Result<Term, StoreError> {
+    pub(super) fn call(
+        &mut self,
+        function: Function,
+        arguments: &[Expression],
+    ) -> Result<Term, StoreError> {
         let terms = arguments
             .iter()
             .map(|argument| self.term(argument))
@@ -26,21 +30,27 @@ impl Builder<'_> {
             [] => self.constant_function(function),
             [only] => self.function_of_one(function, only),
             [first, second] => self.function_of_two(function, first, second),
-            [text, start, length] if function == Function::Substring => {
-                Some((self.substring(&text.sql, &start.sql, Some(&length.sql)), Encoding::Text))
-            }
+            [text, start, length] if function == Function::Substring => Some((
+                self.substring(&text.sql, &start.sql, Some(&length.sql)),
+                Encoding::Text,
+            )),
             _ => None,
         };
-        let (sql, encoding) =
-            term.ok_or_else(|| StoreError::internal(format!("{function:?} does not take these arguments")))?;
+        let (sql, encoding) = term.ok_or_else(|| {
+            StoreError::internal(format!("{function:?} does not take these arguments"))
+        })?;
         Ok(Term::new(sql, encoding, nullable))
     }
 
     fn constant_function(&mut self, function: Function) -> Option<(String, Encoding)> {
         let sql = match function {
             Function::Now => self.bind(Binding::Now),
-            Function::MinDateTime if self.is_postgres() => "'0001-01-01T00:00:00Z'::timestamptz".to_owned(),
-            Function::MaxDateTime if self.is_postgres() => "'9999-12-31T23:59:59.999999Z'::timestamptz".to_owned(),
+            Function::MinDateTime if self.is_postgres() => {
+                "'0001-01-01T00:00:00Z'::timestamptz".to_owned()
+            }
+            Function::MaxDateTime if self.is_postgres() => {
+                "'9999-12-31T23:59:59.999999Z'::timestamptz".to_owned()
+            }
             Function::MinDateTime => format!("({LEAST_INSTANT})"),
             Function::MaxDateTime => format!("({GREATEST_INSTANT})"),
             _ => return None,
@@ -56,20 +66,32 @@ impl Builder<'_> {
                 return Some((format!("(char_length({sql})::int8)"), Encoding::Integer));
             }
             Function::Length => return Some((format!("length({sql})"), Encoding::Integer)),
-            Function::ToLower if postgres => format!("(lower({sql} COLLATE \"und-x-icu\") COLLATE \"C\")"),
-            Function::ToUpper if postgres => format!("(upper({sql} COLLATE \"und-x-icu\") COLLATE \"C\")"),
+            Function::ToLower if postgres => {
+                format!("(lower({sql} COLLATE \"und-x-icu\") COLLATE \"C\")")
+            }
+            Function::ToUpper if postgres => {
+                format!("(upper({sql} COLLATE \"und-x-icu\") COLLATE \"C\")")
+            }
             Function::ToLower => format!("stoa_lower({sql})"),
             Function::ToUpper => format!("stoa_upper({sql})"),
             Function::Trim if postgres => format!("btrim({sql}, '{WHITE_SPACE}')"),
             Function::Trim => format!("trim({sql}, '{WHITE_SPACE}')"),
-            Function::Round | Function::Floor | Function::Ceiling => return Some(self.rounding(function, argument)),
+            Function::Round | Function::Floor | Function::Ceiling => {
+                return Some(self.rounding(function, argument));
+            }
             Function::TotalSeconds if postgres => {
-                return Some((format!("(({sql}::numeric / 1000000)::numeric(24,6))"), Encoding::Decimal(6)));
+                return Some((
+                    format!("(({sql}::numeric / 1000000)::numeric(24,6))"),
+                    Encoding::Decimal(6),
+                ));
             }
             // Microseconds are seconds with six digits after the point.
             Function::TotalSeconds => return Some((sql.to_owned(), Encoding::Decimal(6))),
             Function::TotalOffsetMinutes => {
-                return Some((format!("(CASE WHEN {sql} IS NULL THEN NULL ELSE 0 END)"), Encoding::Integer));
+                return Some((
+                    format!("(CASE WHEN {sql} IS NULL THEN NULL ELSE 0 END)"),
+                    Encoding::Integer,
+                ));
             }
             _ => return self.part_of_instant(function, argument),
         };
@@ -114,10 +136,14 @@ impl Builder<'_> {
             return Some(match function {
                 Function::Date => (format!("({moment}::date)"), Encoding::Date),
                 Function::Time => (format!("({moment}::time)"), Encoding::Time),
-                Function::FractionalSeconds => {
-                    (format!("(extract(second from {moment}) % 1)"), Encoding::Decimal(6))
-                }
-                _ => (format!("(trunc(extract({field} from {moment}))::int8)"), Encoding::Integer),
+                Function::FractionalSeconds => (
+                    format!("(extract(second from {moment}) % 1)"),
+                    Encoding::Decimal(6),
+                ),
+                _ => (
+                    format!("(trunc(extract({field} from {moment}))::int8)"),
+                    Encoding::Integer,
+                ),
             });
         }
         let moment = match argument.encoding {
@@ -126,14 +152,21 @@ impl Builder<'_> {
             _ => return None,
         };
         Some(match function {
-            Function::FractionalSeconds => (format!("stoa_fraction({moment})"), Encoding::Decimal(6)),
+            Function::FractionalSeconds => {
+                (format!("stoa_fraction({moment})"), Encoding::Decimal(6))
+            }
             Function::Date => (format!("stoa_date({moment})"), Encoding::Date),
             Function::Time => (format!("stoa_time({moment})"), Encoding::Time),
             _ => (format!("stoa_{field}({moment})"), Encoding::Integer),
         })
     }
 
-    fn function_of_two(&self, function: Function, first: &Term, second: &Term) -> Option<(String, Encoding)> {
+    fn function_of_two(
+        &self,
+        function: Function,
+        first: &Term,
+        second: &Term,
+    ) -> Option<(String, Encoding)> {
         let (a, b) = (first.sql.as_str(), second.sql.as_str());
         let postgres = self.is_postgres();
         let predicate = match function {
@@ -141,7 +174,9 @@ impl Builder<'_> {
             Function::IndexOf if postgres => {
                 return Some((format!("((strpos({a}, {b}) - 1)::int8)"), Encoding::Integer));
             }
-            Function::IndexOf => return Some((format!("(instr({a}, {b}) - 1)"), Encoding::Integer)),
+            Function::IndexOf => {
+                return Some((format!("(instr({a}, {b}) - 1)"), Encoding::Integer));
+            }
             Function::Substring => return Some((self.substring(a, b, None), Encoding::Text)),
             Function::Contains if postgres => format!("(strpos({a}, {b}) > 0)"),
             Function::Contains => format!("(instr({a}, {b}) > 0)"),
@@ -167,10 +202,16 @@ impl Builder<'_> {
         }
         // Not greatest(), which ignores null.
         let clamped = |number: &str| {
-            format!("(CASE WHEN {number} < 0 THEN 0 WHEN {number} > 1000000000 THEN 1000000000 ELSE {number} END)::int4")
+            format!(
+                "(CASE WHEN {number} < 0 THEN 0 WHEN {number} > 1000000000 THEN 1000000000 ELSE {number} END)::int4"
+            )
         };
         match length {
-            Some(length) => format!("substr({text}, {} + 1, {})", clamped(start), clamped(length)),
+            Some(length) => format!(
+                "substr({text}, {} + 1, {})",
+                clamped(start),
+                clamped(length)
+            ),
             None => format!("substr({text}, {} + 1)", clamped(start)),
         }
     }

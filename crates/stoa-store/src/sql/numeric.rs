@@ -25,11 +25,13 @@ impl Builder<'_> {
         let right = self.term(right)?;
         let nullable = left.nullable || right.nullable;
         if left.is_number() && right.is_number() {
-            return Ok(if left.is_decimal() || right.is_decimal() || operator == Arithmetic::DivideBy {
-                self.decimal(operator, &left, &right, nullable)
-            } else {
-                self.integer(operator, &left, &right, nullable)
-            });
+            return Ok(
+                if left.is_decimal() || right.is_decimal() || operator == Arithmetic::DivideBy {
+                    self.decimal(operator, &left, &right, nullable)
+                } else {
+                    self.integer(operator, &left, &right, nullable)
+                },
+            );
         }
         self.temporal(operator, &left, &right, nullable)
     }
@@ -64,17 +66,28 @@ impl Builder<'_> {
         let (left, right) = (&left.sql, &right.sql);
         let sql = if self.is_postgres() {
             match operator {
-                Arithmetic::Add => format!("({left}::numeric + {right}::numeric)::numeric(18,{scale})"),
-                Arithmetic::Subtract => format!("({left}::numeric - {right}::numeric)::numeric(18,{scale})"),
-                Arithmetic::Multiply => format!("({left}::numeric * {right}::numeric)::numeric(18,{scale})"),
-                Arithmetic::Modulo => format!("({left}::numeric % {right}::numeric)::numeric(18,{scale})"),
+                Arithmetic::Add => {
+                    format!("({left}::numeric + {right}::numeric)::numeric(18,{scale})")
+                }
+                Arithmetic::Subtract => {
+                    format!("({left}::numeric - {right}::numeric)::numeric(18,{scale})")
+                }
+                Arithmetic::Multiply => {
+                    format!("({left}::numeric * {right}::numeric)::numeric(18,{scale})")
+                }
+                Arithmetic::Modulo => {
+                    format!("({left}::numeric % {right}::numeric)::numeric(18,{scale})")
+                }
                 // Sixty digits, so that rounding them and then rounding to the scale is one rounding.
                 Arithmetic::Divide | Arithmetic::DivideBy => {
                     format!("({left}::numeric(120,60) / {right}::numeric)::numeric(18,{scale})")
                 }
             }
         } else {
-            format!("stoa_decimal_{}({left}, {first}, {right}, {second}, {scale})", name(operator))
+            format!(
+                "stoa_decimal_{}({left}, {first}, {right}, {second}, {scale})",
+                name(operator)
+            )
         };
         Term::new(format!("({sql})"), Encoding::Decimal(scale), nullable)
     }
@@ -94,7 +107,13 @@ impl Builder<'_> {
     }
 
     /// Instants, days and durations.
-    fn temporal(&self, operator: Arithmetic, left: &Term, right: &Term, nullable: bool) -> Result<Term, StoreError> {
+    fn temporal(
+        &self,
+        operator: Arithmetic,
+        left: &Term,
+        right: &Term,
+        nullable: bool,
+    ) -> Result<Term, StoreError> {
         use Arithmetic::{Add, Divide, DivideBy, Multiply, Subtract};
         let sign = if operator == Subtract { "-" } else { "+" };
         let term = |sql: String, encoding| Ok(Term::new(sql, encoding, nullable));
@@ -146,7 +165,11 @@ impl Builder<'_> {
                 },
                 Encoding::Duration,
             ),
-            (Multiply, Encoding::Duration, Encoding::Integer | Encoding::Decimal(_) | Encoding::Float(_)) => term(
+            (
+                Multiply,
+                Encoding::Duration,
+                Encoding::Integer | Encoding::Decimal(_) | Encoding::Float(_),
+            ) => term(
                 if self.is_postgres() {
                     format!("(round({a}::numeric * {b}::numeric)::int8)")
                 } else {
@@ -154,9 +177,11 @@ impl Builder<'_> {
                 },
                 Encoding::Duration,
             ),
-            (Multiply, Encoding::Integer | Encoding::Decimal(_) | Encoding::Float(_), Encoding::Duration) => {
-                self.temporal(operator, right, left, nullable)
-            }
+            (
+                Multiply,
+                Encoding::Integer | Encoding::Decimal(_) | Encoding::Float(_),
+                Encoding::Duration,
+            ) => self.temporal(operator, right, left, nullable),
             (
                 Divide | DivideBy,
                 Encoding::Duration,

@@ -56,27 +56,39 @@ impl Builder<'_> {
     }
 
     /// Condition that a row comes after the one with these values.
-    pub(crate) fn after(&mut self, terms: &[SortTerm], values: &[Value]) -> Result<String, StoreError> {
+    pub(crate) fn after(
+        &mut self,
+        terms: &[SortTerm],
+        values: &[Value],
+    ) -> Result<String, StoreError> {
         if terms.len() != values.len() || terms.is_empty() {
             return Err(lost());
         }
         let placeholders = terms
             .iter()
             .zip(values)
-            .map(|(term, value)| self.bind_value(value, term.sort.encoding))
+            .map(|(term, value)| match value {
+                Value::Null => Ok(String::new()),
+                value => self.bind_value(value, term.sort.encoding),
+            })
             .collect::<Result<Vec<_>, _>>()?;
         let same_direction = terms.windows(2).all(|pair| match pair {
             [first, second] => first.descending == second.descending,
             _ => true,
         });
-        let plain = terms.iter().all(|term| !term.sort.nullable) && values.iter().all(|value| !value.is_null());
+        let plain = terms.iter().all(|term| !term.sort.nullable)
+            && values.iter().all(|value| !value.is_null());
         if plain && same_direction {
             let descending = terms.first().is_some_and(|term| term.descending);
             let sign = if descending { "<" } else { ">" };
             let names: Vec<&str> = terms.iter().map(|term| term.sort.sql.as_str()).collect();
             return Ok(match names.as_slice() {
                 [one] => format!("{one} {sign} {}", placeholders.join("")),
-                several => format!("({}) {sign} ({})", several.join(", "), placeholders.join(", ")),
+                several => format!(
+                    "({}) {sign} ({})",
+                    several.join(", "),
+                    placeholders.join(", ")
+                ),
             });
         }
         let mut condition: Option<String> = None;
@@ -85,14 +97,23 @@ impl Builder<'_> {
             let rest = condition.take();
             let (beyond, same) = match (value.is_null(), term.descending) {
                 // Everything that is not null comes after null ascending, nothing does descending.
-                (true, false) => (Some(format!("{name} IS NOT NULL")), format!("{name} IS NULL")),
+                (true, false) => (
+                    Some(format!("{name} IS NOT NULL")),
+                    format!("{name} IS NULL"),
+                ),
                 (true, true) => (None, format!("{name} IS NULL")),
-                (false, false) => (Some(format!("{name} > {placeholder}")), format!("{name} = {placeholder}")),
+                (false, false) => (
+                    Some(format!("{name} > {placeholder}")),
+                    format!("{name} = {placeholder}"),
+                ),
                 (false, true) if term.sort.nullable => (
                     Some(format!("({name} < {placeholder} OR {name} IS NULL)")),
                     format!("{name} = {placeholder}"),
                 ),
-                (false, true) => (Some(format!("{name} < {placeholder}")), format!("{name} = {placeholder}")),
+                (false, true) => (
+                    Some(format!("{name} < {placeholder}")),
+                    format!("{name} = {placeholder}"),
+                ),
             };
             let tied = rest.map(|rest| format!("({same} AND {rest})"));
             condition = Some(match (beyond, tied) {

@@ -120,15 +120,23 @@ struct Columns(Vec<String>);
 
 impl Columns {
     fn add(&mut self, sql: String, encoding: Encoding) -> Column {
-        let index = self.0.iter().position(|known| *known == sql).unwrap_or_else(|| {
-            self.0.push(sql);
-            self.0.len() - 1
-        });
+        let index = self
+            .0
+            .iter()
+            .position(|known| *known == sql)
+            .unwrap_or_else(|| {
+                self.0.push(sql);
+                self.0.len() - 1
+            });
         Column { index, encoding }
     }
 
     fn list(&self) -> String {
-        if self.0.is_empty() { "1".to_owned() } else { self.0.join(", ") }
+        if self.0.is_empty() {
+            "1".to_owned()
+        } else {
+            self.0.join(", ")
+        }
     }
 }
 
@@ -168,7 +176,11 @@ impl Planner<'_> {
             Purpose::Rows => Some(self.root(query)?),
             Purpose::Count => None,
         };
-        let count = if query.count || purpose == Purpose::Count { Some(self.count(query)?) } else { None };
+        let count = if query.count || purpose == Purpose::Count {
+            Some(self.count(query)?)
+        } else {
+            None
+        };
         let mut builder = self.builder();
         let source_row = match builder.source_row(&query.source)? {
             Some(sql) => Some(self.statement(sql, builder)),
@@ -245,7 +257,13 @@ impl Planner<'_> {
     ) -> Result<Rows, StoreError> {
         let attached = attachment.map(|(attachment, _)| attachment);
         let mut many = Vec::new();
-        let layout = self.layout(&mut builder, wanted.selection, &mut Vec::new(), &mut columns, &mut many)?;
+        let layout = self.layout(
+            &mut builder,
+            wanted.selection,
+            &mut Vec::new(),
+            &mut columns,
+            &mut many,
+        )?;
         if let Some(filter) = wanted.filter {
             conditions.push(builder.condition(filter, false)?);
         }
@@ -319,9 +337,10 @@ impl Planner<'_> {
             let attribute = &self.model[entity][id];
             let name = column(alias, &attribute.column);
             let encoding = match (attribute.column_type, attribute.scalar_type) {
-                (Some(ColumnType::Real | ColumnType::Double), ScalarType::Decimal { scale, .. }) => {
-                    Encoding::Float(scale)
-                }
+                (
+                    Some(ColumnType::Real | ColumnType::Double),
+                    ScalarType::Decimal { scale, .. },
+                ) => Encoding::Float(scale),
                 (_, scalar_type) => Encoding::of(scalar_type),
             };
             let external_json = encoding == Encoding::Json && self.model[entity].table.external;
@@ -330,9 +349,16 @@ impl Planner<'_> {
             }
             columns.add(name, encoding)
         };
-        let key = entity.key.iter().map(|&id| attribute(columns, entity.id, id)).collect();
+        let key = entity
+            .key
+            .iter()
+            .map(|&id| attribute(columns, entity.id, id))
+            .collect();
         let version = entity.version.map(|id| attribute(columns, entity.id, id));
-        let kind = match (&entity.table.discriminator_column, entity.specialisations.is_empty()) {
+        let kind = match (
+            &entity.table.discriminator_column,
+            entity.specialisations.is_empty(),
+        ) {
             (Some(name), false) => {
                 let names = std::iter::once(entity.id)
                     .chain(entity.specialisations.iter().copied())
@@ -342,7 +368,11 @@ impl Planner<'_> {
             }
             _ => Kind::Fixed(entity.id),
         };
-        let values = selection.attributes.iter().map(|&id| attribute(columns, entity.id, id)).collect();
+        let values = selection
+            .attributes
+            .iter()
+            .map(|&id| attribute(columns, entity.id, id))
+            .collect();
         let specialised = selection
             .specialised
             .iter()
@@ -399,20 +429,37 @@ impl Planner<'_> {
         let found_by: Vec<(String, Encoding)> = match &navigation.storage {
             Storage::Own(own) => key(&self.model[navigation.target])
                 .zip(own)
-                .map(|(part, own)| (column(&place.alias, &own.column), Encoding::of(part.scalar_type)))
+                .map(|(part, own)| {
+                    (
+                        column(&place.alias, &own.column),
+                        Encoding::of(part.scalar_type),
+                    )
+                })
                 .collect(),
             Storage::Target(_) | Storage::Join { .. } => key(&self.model[parent])
-                .map(|part| (column(&place.alias, &part.column), Encoding::of(part.scalar_type)))
+                .map(|part| {
+                    (
+                        column(&place.alias, &part.column),
+                        Encoding::of(part.scalar_type),
+                    )
+                })
                 .collect(),
         };
-        let parent_columns = found_by.iter().map(|(sql, encoding)| columns.add(sql.clone(), *encoding)).collect();
+        let parent_columns = found_by
+            .iter()
+            .map(|(sql, encoding)| columns.add(sql.clone(), *encoding))
+            .collect();
         let attachment = match self.dialect {
             Dialect::Sqlite => Attachment::Parent,
             Dialect::Postgres => Attachment::Lateral,
         };
         let (rows, child) = self.attached(parent, expand, &found_by, attachment)?;
         let together = if self.dialect == Dialect::Postgres && expand.skip == 0 {
-            Some(self.attached(parent, expand, &found_by, Attachment::Together)?.0.statement)
+            Some(
+                self.attached(parent, expand, &found_by, Attachment::Together)?
+                    .0
+                    .statement,
+            )
         } else {
             None
         };
@@ -445,15 +492,34 @@ impl Planner<'_> {
         let alias = builder.open(ROW, navigation.target);
         let mut joined = String::new();
         let names: Vec<String> = match &navigation.storage {
-            Storage::Own(_) => key(target).map(|part| column(&alias, &part.column)).collect(),
-            Storage::Target(theirs) => theirs.iter().map(|theirs| column(&alias, &theirs.column)).collect(),
-            Storage::Join { table, own, target: theirs } => {
+            Storage::Own(_) => key(target)
+                .map(|part| column(&alias, &part.column))
+                .collect(),
+            Storage::Target(theirs) => theirs
+                .iter()
+                .map(|theirs| column(&alias, &theirs.column))
+                .collect(),
+            Storage::Join {
+                table,
+                own,
+                target: theirs,
+            } => {
                 let join = builder.new_alias();
                 let parts: Vec<String> = key(target)
                     .zip(theirs)
-                    .map(|(part, theirs)| format!("{} = {}", column(&alias, &part.column), column(&join, theirs)))
+                    .map(|(part, theirs)| {
+                        format!(
+                            "{} = {}",
+                            column(&alias, &part.column),
+                            column(&join, theirs)
+                        )
+                    })
                     .collect();
-                joined = format!(" JOIN {} AS {join} ON {}", quoted(table), parts.join(" AND "));
+                joined = format!(
+                    " JOIN {} AS {join} ON {}",
+                    quoted(table),
+                    parts.join(" AND ")
+                );
                 own.iter().map(|name| column(&join, name)).collect()
             }
         };
@@ -486,7 +552,11 @@ impl Planner<'_> {
                     .collect();
                 conditions.push(match names.as_slice() {
                     [one] => format!("{one} = ANY({})", arrays.join("")),
-                    several => format!("({}) IN (SELECT * FROM unnest({}))", several.join(", "), arrays.join(", ")),
+                    several => format!(
+                        "({}) IN (SELECT * FROM unnest({}))",
+                        several.join(", "),
+                        arrays.join(", ")
+                    ),
                 });
             }
         }
@@ -501,7 +571,14 @@ impl Planner<'_> {
             paged: expand.paged,
             single: !navigation.many,
         };
-        let rows = self.finish(builder, &wanted, conditions, columns, &joined, Some((attachment, found_by)))?;
+        let rows = self.finish(
+            builder,
+            &wanted,
+            conditions,
+            columns,
+            &joined,
+            Some((attachment, found_by)),
+        )?;
         Ok((rows, child))
     }
 }

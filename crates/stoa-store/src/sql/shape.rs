@@ -56,7 +56,9 @@ impl<'q> Shape<'q> {
     }
 
     fn flags(&mut self, flags: &[bool]) {
-        let bits = flags.iter().fold(0, |bits, &flag| (bits << 1) | u8::from(flag));
+        let bits = flags
+            .iter()
+            .fold(0, |bits, &flag| (bits << 1) | u8::from(flag));
         self.tag(bits);
     }
 
@@ -231,7 +233,11 @@ impl<'q> Shape<'q> {
                 self.number(entity.0);
                 self.number(attribute.0);
             }
-            Expression::HasTarget { from, path, negated } => {
+            Expression::HasTarget {
+                from,
+                path,
+                negated,
+            } => {
                 self.tag(if *negated { 23 } else { 22 });
                 self.path(*from, path);
             }
@@ -240,7 +246,11 @@ impl<'q> Shape<'q> {
                 self.path(*from, path);
                 self.number(entity.0);
             }
-            Expression::Compare { operator, left, right } => {
+            Expression::Compare {
+                operator,
+                left,
+                right,
+            } => {
                 self.tag(30 + *operator as u8);
                 self.expression(left);
                 self.expression(right);
@@ -267,7 +277,9 @@ impl<'q> Shape<'q> {
                 self.expression(operand);
             }
             Expression::Call {
-                function, arguments, ..
+                function,
+                arguments,
+                ..
             } => {
                 self.tag(61);
                 self.expressions(*function as u8, arguments);
@@ -359,7 +371,8 @@ pub(crate) fn literal_scale(value: &Value) -> u8 {
 
 /// Whether an `in` has nothing but literals.
 pub(crate) fn is_list_of_literals(list: &[Expression]) -> bool {
-    list.iter().all(|item| matches!(item, Expression::Literal { .. }))
+    list.iter()
+        .all(|item| matches!(item, Expression::Literal { .. }))
 }
 
 /// Whether null is among the literals.

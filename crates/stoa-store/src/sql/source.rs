@@ -10,7 +10,12 @@ use crate::error::StoreError;
 
 impl Builder<'_> {
     /// Conditions that the rows of `alias`, of `entity`, are those of the source.
-    pub(crate) fn source(&mut self, source: &Source, entity: EntityId, alias: &str) -> Result<Vec<String>, StoreError> {
+    pub(crate) fn source(
+        &mut self,
+        source: &Source,
+        entity: EntityId,
+        alias: &str,
+    ) -> Result<Vec<String>, StoreError> {
         let (from_entity, from, navigation, only) = match source {
             Source::All => return Ok(Vec::new()),
             Source::Key(values) => return self.has_key(entity, alias, values),
@@ -25,19 +30,30 @@ impl Builder<'_> {
         let navigation = &model[from_entity][navigation];
         let mut conditions = match &navigation.storage {
             Storage::Target(columns) => {
-                let names: Vec<String> = columns.iter().map(|theirs| column(alias, &theirs.column)).collect();
+                let names: Vec<String> = columns
+                    .iter()
+                    .map(|theirs| column(alias, &theirs.column))
+                    .collect();
                 self.refer_to(&names, from_entity, from)?
             }
             Storage::Own(columns) => {
-                let names: Vec<String> =
-                    key(&model[navigation.target]).map(|part| column(alias, &part.column)).collect();
+                let names: Vec<String> = key(&model[navigation.target])
+                    .map(|part| column(alias, &part.column))
+                    .collect();
                 let inner = self.new_alias();
-                let chosen: Vec<String> = columns.iter().map(|own| column(&inner, &own.column)).collect();
-                vec![is_among(&names, &self.rows_of(from_entity, from, &inner, &chosen)?)]
+                let chosen: Vec<String> = columns
+                    .iter()
+                    .map(|own| column(&inner, &own.column))
+                    .collect();
+                vec![is_among(
+                    &names,
+                    &self.rows_of(from_entity, from, &inner, &chosen)?,
+                )]
             }
             Storage::Join { table, own, target } => {
-                let names: Vec<String> =
-                    key(&model[navigation.target]).map(|part| column(alias, &part.column)).collect();
+                let names: Vec<String> = key(&model[navigation.target])
+                    .map(|part| column(alias, &part.column))
+                    .collect();
                 let join = self.new_alias();
                 let chosen: Vec<String> = target.iter().map(|name| column(&join, name)).collect();
                 let ours: Vec<String> = own.iter().map(|name| column(&join, name)).collect();
@@ -63,14 +79,22 @@ impl Builder<'_> {
             return Ok(None);
         };
         let alias = self.new_alias();
-        self.rows_of(*entity, from, &alias, &["1".to_owned()]).map(Some)
+        self.rows_of(*entity, from, &alias, &["1".to_owned()])
+            .map(Some)
     }
 
-    fn has_key(&mut self, entity: EntityId, alias: &str, values: &[Value]) -> Result<Vec<String>, StoreError> {
+    fn has_key(
+        &mut self,
+        entity: EntityId,
+        alias: &str,
+        values: &[Value],
+    ) -> Result<Vec<String>, StoreError> {
         let entity = &self.model[entity];
         let parts: Vec<&Attribute> = key(entity).collect();
         if parts.len() != values.len() {
-            return Err(StoreError::internal("a key has another number of parts than its entity's"));
+            return Err(StoreError::internal(
+                "a key has another number of parts than its entity's",
+            ));
         }
         parts
             .iter()
@@ -83,21 +107,31 @@ impl Builder<'_> {
     }
 
     /// Conditions that columns hold the key of the source's row.
-    fn refer_to(&mut self, names: &[String], entity: EntityId, source: &Source) -> Result<Vec<String>, StoreError> {
+    fn refer_to(
+        &mut self,
+        names: &[String],
+        entity: EntityId,
+        source: &Source,
+    ) -> Result<Vec<String>, StoreError> {
         if let Source::Key(values) = source
             && self.type_condition(entity, "").is_none()
         {
-            let parts: Vec<Encoding> =
-                key(&self.model[entity]).map(|part| Encoding::of(part.scalar_type)).collect();
+            let parts: Vec<Encoding> = key(&self.model[entity])
+                .map(|part| Encoding::of(part.scalar_type))
+                .collect();
             return names
                 .iter()
                 .zip(values)
                 .zip(parts)
-                .map(|((name, value), encoding)| Ok(format!("{name} = {}", self.bind_value(value, encoding)?)))
+                .map(|((name, value), encoding)| {
+                    Ok(format!("{name} = {}", self.bind_value(value, encoding)?))
+                })
                 .collect();
         }
         let inner = self.new_alias();
-        let chosen: Vec<String> = key(&self.model[entity]).map(|part| column(&inner, &part.column)).collect();
+        let chosen: Vec<String> = key(&self.model[entity])
+            .map(|part| column(&inner, &part.column))
+            .collect();
         let rows = self.rows_of(entity, source, &inner, &chosen)?;
         Ok(vec![is_among(names, &rows)])
     }

@@ -52,14 +52,23 @@ impl Builder<'_> {
         match expression {
             Expression::Literal { value, scalar_type } => self.literal(value, *scalar_type, 0),
             Expression::Attribute {
-                from, path, attribute, entity, ..
+                from,
+                path,
+                attribute,
+                entity,
+                ..
             } => self.attribute(*from, path, *entity, *attribute),
             Expression::Arithmetic {
-                operator, left, right, ..
+                operator,
+                left,
+                right,
+                ..
             } => self.arithmetic(*operator, left, right),
             Expression::Negate(operand) => self.negation(operand),
             Expression::Call {
-                function, arguments, ..
+                function,
+                arguments,
+                ..
             } => self.call(*function, arguments),
             Expression::Count {
                 from,
@@ -77,7 +86,12 @@ impl Builder<'_> {
     }
 
     /// A literal; a number gets at least this scale.
-    pub(crate) fn literal(&mut self, value: &Value, scalar_type: ScalarType, scale: u8) -> Result<Term, StoreError> {
+    pub(crate) fn literal(
+        &mut self,
+        value: &Value,
+        scalar_type: ScalarType,
+        scale: u8,
+    ) -> Result<Term, StoreError> {
         let encoding = match Encoding::of(scalar_type) {
             Encoding::Decimal(_) => Encoding::Decimal(scale.max(literal_scale(value))),
             Encoding::Integer if scale > 0 || matches!(value, Value::Decimal(_)) => {
@@ -90,9 +104,15 @@ impl Builder<'_> {
     }
 
     /// An expression; a numeric literal gets at least this scale.
-    pub(crate) fn term_at(&mut self, expression: &Expression, scale: u8) -> Result<Term, StoreError> {
+    pub(crate) fn term_at(
+        &mut self,
+        expression: &Expression,
+        scale: u8,
+    ) -> Result<Term, StoreError> {
         match expression {
-            Expression::Literal { value, scalar_type } if scalar_type.is_numeric() && !self.is_postgres() => {
+            Expression::Literal { value, scalar_type }
+                if scalar_type.is_numeric() && !self.is_postgres() =>
+            {
                 self.literal(value, *scalar_type, scale)
             }
             _ => self.term(expression),
@@ -118,17 +138,34 @@ impl Builder<'_> {
     }
 
     /// An attribute of an alias's rows.
-    pub(crate) fn attribute_of(&self, alias: &str, entity: EntityId, attribute: AttributeId) -> Term {
+    pub(crate) fn attribute_of(
+        &self,
+        alias: &str,
+        entity: EntityId,
+        attribute: AttributeId,
+    ) -> Term {
         let entity = &self.model[entity];
         let attribute = &entity[attribute];
         let name = column(alias, &attribute.column);
-        let mut term = Term::new(name, Encoding::of(attribute.scalar_type), is_nullable(entity, attribute));
+        let mut term = Term::new(
+            name,
+            Encoding::of(attribute.scalar_type),
+            is_nullable(entity, attribute),
+        );
         term.collated = !entity.table.external;
-        match (attribute.column_type, attribute.scalar_type, self.is_postgres()) {
+        match (
+            attribute.column_type,
+            attribute.scalar_type,
+            self.is_postgres(),
+        ) {
             (Some(ColumnType::Real | ColumnType::Double), _, true) => {
                 term.sql = format!("(({}::text)::numeric)", term.sql);
             }
-            (Some(ColumnType::Real | ColumnType::Double), ScalarType::Decimal { scale, .. }, false) => {
+            (
+                Some(ColumnType::Real | ColumnType::Double),
+                ScalarType::Decimal { scale, .. },
+                false,
+            ) => {
                 term.sql = format!("stoa_decimal({}, {scale})", term.sql);
             }
             (_, ScalarType::Json, true) => term.sql = format!("({}::text)", term.sql),
@@ -184,7 +221,11 @@ impl Builder<'_> {
     }
 
     /// Place of a member in its enumeration. What the model does not know is null.
-    pub(crate) fn ordinal(&mut self, expression: &Expression, enumeration: EnumerationId) -> Result<Term, StoreError> {
+    pub(crate) fn ordinal(
+        &mut self,
+        expression: &Expression,
+        enumeration: EnumerationId,
+    ) -> Result<Term, StoreError> {
         if let Expression::Literal { value, .. } = expression {
             let encoding = Encoding::Ordinal(enumeration);
             let sql = self.bind_value(value, encoding)?;

@@ -3,9 +3,9 @@
 use std::error::Error;
 
 use regex::Regex;
+use rusqlite::Connection;
 use rusqlite::functions::{Context, FunctionFlags};
 use rusqlite::types::{ToSqlOutput, Value, ValueRef};
-use rusqlite::Connection;
 use rust_decimal::Decimal;
 
 use crate::error::{SQLITE_DIVISION_BY_ZERO, SQLITE_INVALID_PATTERN, SQLITE_OVERFLOW, StoreError};
@@ -37,32 +37,69 @@ type Number = Result<i64, rusqlite::Error>;
 
 /// Registers all of them on a connection.
 pub(crate) fn register(connection: &Connection) -> Result<(), StoreError> {
-    let one = |name: &str, function: fn(i64) -> Number| integers(connection, name, 1, move |n| function(n[0]));
-    let two =
-        |name: &str, function: fn(i64, i64) -> Number| integers(connection, name, 2, move |n| function(n[0], n[1]));
-    two("stoa_integer_add", |a, b| a.checked_add(b).ok_or_else(overflow))?;
-    two("stoa_integer_subtract", |a, b| a.checked_sub(b).ok_or_else(overflow))?;
-    two("stoa_integer_multiply", |a, b| a.checked_mul(b).ok_or_else(overflow))?;
-    two("stoa_integer_divide", |a, b| {
-        if b == 0 { Err(by_zero()) } else { a.checked_div(b).ok_or_else(overflow) }
+    let one = |name: &str, function: fn(i64) -> Number| {
+        integers(connection, name, 1, move |n| function(n[0]))
+    };
+    let two = |name: &str, function: fn(i64, i64) -> Number| {
+        integers(connection, name, 2, move |n| function(n[0], n[1]))
+    };
+    two("stoa_integer_add", |a, b| {
+        a.checked_add(b).ok_or_else(overflow)
     })?;
-    two("stoa_integer_modulo", |a, b| if b == 0 { Err(by_zero()) } else { Ok(a.wrapping_rem(b)) })?;
-    two("stoa_floor_divide", |a, b| if b == 0 { Err(by_zero()) } else { Ok(a.div_euclid(b)) })?;
+    two("stoa_integer_subtract", |a, b| {
+        a.checked_sub(b).ok_or_else(overflow)
+    })?;
+    two("stoa_integer_multiply", |a, b| {
+        a.checked_mul(b).ok_or_else(overflow)
+    })?;
+    two("stoa_integer_divide", |a, b| {
+        if b == 0 {
+            Err(by_zero())
+        } else {
+            a.checked_div(b).ok_or_else(overflow)
+        }
+    })?;
+    two("stoa_integer_modulo", |a, b| {
+        if b == 0 {
+            Err(by_zero())
+        } else {
+            Ok(a.wrapping_rem(b))
+        }
+    })?;
+    two("stoa_floor_divide", |a, b| {
+        if b == 0 {
+            Err(by_zero())
+        } else {
+            Ok(a.div_euclid(b))
+        }
+    })?;
     two("stoa_widen", |a, digits| {
         let factor = power(digits)?;
         let limit = if a < 0 { i64::MIN } else { i64::MAX };
         Ok(i64::try_from(i128::from(a) * factor).unwrap_or(limit))
     })?;
     decimals(connection)?;
-    two("stoa_round", |a, scale| Ok(narrow(round(i128::from(a), power(scale)?))))?;
-    two("stoa_floor", |a, scale| Ok(narrow(i128::from(a).div_euclid(power(scale)?))))?;
-    two("stoa_ceiling", |a, scale| Ok(narrow(-(-i128::from(a)).div_euclid(power(scale)?))))?;
+    two("stoa_round", |a, scale| {
+        Ok(narrow(round(i128::from(a), power(scale)?)))
+    })?;
+    two("stoa_floor", |a, scale| {
+        Ok(narrow(i128::from(a).div_euclid(power(scale)?)))
+    })?;
+    two("stoa_ceiling", |a, scale| {
+        Ok(narrow(-(-i128::from(a)).div_euclid(power(scale)?)))
+    })?;
     one("stoa_year", |moment| Ok(civil(moment.div_euclid(DAY)).0))?;
     one("stoa_month", |moment| Ok(civil(moment.div_euclid(DAY)).1))?;
     one("stoa_day", |moment| Ok(civil(moment.div_euclid(DAY)).2))?;
-    one("stoa_hour", |moment| Ok(moment.rem_euclid(DAY) / 3_600_000_000))?;
-    one("stoa_minute", |moment| Ok(moment.rem_euclid(3_600_000_000) / 60_000_000))?;
-    one("stoa_second", |moment| Ok(moment.rem_euclid(60_000_000) / 1_000_000))?;
+    one("stoa_hour", |moment| {
+        Ok(moment.rem_euclid(DAY) / 3_600_000_000)
+    })?;
+    one("stoa_minute", |moment| {
+        Ok(moment.rem_euclid(3_600_000_000) / 60_000_000)
+    })?;
+    one("stoa_second", |moment| {
+        Ok(moment.rem_euclid(60_000_000) / 1_000_000)
+    })?;
     one("stoa_fraction", |moment| Ok(moment.rem_euclid(1_000_000)))?;
     one("stoa_date", |moment| Ok(moment.div_euclid(DAY)))?;
     one("stoa_time", |moment| Ok(moment.rem_euclid(DAY)))?;
@@ -70,11 +107,18 @@ pub(crate) fn register(connection: &Connection) -> Result<(), StoreError> {
 }
 
 fn flags() -> FunctionFlags {
-    FunctionFlags::SQLITE_UTF8 | FunctionFlags::SQLITE_DETERMINISTIC | FunctionFlags::SQLITE_INNOCUOUS
+    FunctionFlags::SQLITE_UTF8
+        | FunctionFlags::SQLITE_DETERMINISTIC
+        | FunctionFlags::SQLITE_INNOCUOUS
 }
 
 /// A function of integers.
-fn integers<F>(connection: &Connection, name: &str, arguments: usize, function: F) -> Result<(), StoreError>
+fn integers<F>(
+    connection: &Connection,
+    name: &str,
+    arguments: usize,
+    function: F,
+) -> Result<(), StoreError>
 where
     F: Fn(&[i64; 5]) -> Number + Send + 'static,
 {
@@ -86,7 +130,10 @@ where
                 ValueRef::Null => return Ok(None),
                 ValueRef::Integer(number) => *place = number,
                 other => {
-                    return Err(rusqlite::Error::InvalidFunctionParameterType(position, other.data_type()));
+                    return Err(rusqlite::Error::InvalidFunctionParameterType(
+                        position,
+                        other.data_type(),
+                    ));
                 }
             }
         }
@@ -145,7 +192,9 @@ fn decimals(connection: &Connection) -> Result<(), StoreError> {
         if n[1] == 0 {
             return Err(by_zero());
         }
-        let dividend = i128::from(n[0]).checked_mul(power(n[2])?).ok_or_else(overflow)?;
+        let dividend = i128::from(n[0])
+            .checked_mul(power(n[2])?)
+            .ok_or_else(overflow)?;
         i64::try_from(round(dividend, i128::from(n[1]))).map_err(|_| overflow())
     })
 }
@@ -197,7 +246,11 @@ fn civil(days: i64) -> (i64, i64, i64) {
     let of_year = of_era - (365 * year_of_era + year_of_era / 4 - year_of_era / 100);
     let month_from_march = (5 * of_year + 2) / 153;
     let day = of_year - (153 * month_from_march + 2) / 5 + 1;
-    let month = if month_from_march < 10 { month_from_march + 3 } else { month_from_march - 9 };
+    let month = if month_from_march < 10 {
+        month_from_march + 3
+    } else {
+        month_from_march - 9
+    };
     let year = year_of_era + era * 400 + i64::from(month <= 2);
     (year, month, day)
 }
@@ -223,7 +276,9 @@ fn texts(connection: &Connection) -> Result<(), StoreError> {
             return Ok(None);
         }
         let pattern = context.get_or_create_aux(1, |value: ValueRef<'_>| {
-            let pattern = value.as_str().map_err(|_| Refusal(SQLITE_INVALID_PATTERN))?;
+            let pattern = value
+                .as_str()
+                .map_err(|_| Refusal(SQLITE_INVALID_PATTERN))?;
             regex::RegexBuilder::new(pattern)
                 .size_limit(PATTERN_BYTES)
                 .build()
@@ -240,7 +295,9 @@ fn texts(connection: &Connection) -> Result<(), StoreError> {
             _ => None,
         };
         Ok(match number {
-            Some(number) => ToSqlOutput::Owned(Value::Integer(crate::read::parameter::scaled(&number, scale))),
+            Some(number) => ToSqlOutput::Owned(Value::Integer(crate::read::parameter::scaled(
+                &number, scale,
+            ))),
             None => ToSqlOutput::Owned(Value::Null),
         })
     })?;
@@ -271,6 +328,15 @@ mod tests {
 
     #[test]
     fn rounding_is_half_away_from_zero() {
-        assert_eq!([round(5, 2), round(-5, 2), round(5, -2), round(4, 3), round(0, 3)], [3, -3, -3, 1, 0]);
+        assert_eq!(
+            [
+                round(5, 2),
+                round(-5, 2),
+                round(5, -2),
+                round(4, 3),
+                round(0, 3)
+            ],
+            [3, -3, -3, 1, 0]
+        );
     }
 }

@@ -138,7 +138,10 @@ impl ReadJob {
                 if !connection.is_autocommit()
                     && let Err(error) = connection.execute_batch("ROLLBACK")
                 {
-                    tracing::error!(error = &error as &dyn std::error::Error, "a read transaction cannot be ended");
+                    tracing::error!(
+                        error = &error as &dyn std::error::Error,
+                        "a read transaction cannot be ended"
+                    );
                 }
                 // Nobody listens any more when the request was given up.
                 let _ = sender.send(outcome);

@@ -126,8 +126,13 @@ pub(super) fn start(
                 end_transaction(&connection);
             }
             // Lets the next start find everything in the main file.
-            if let Err(error) = connection.execute_batch("PRAGMA optimize; PRAGMA wal_checkpoint(TRUNCATE)") {
-                tracing::debug!(error = &error as &dyn std::error::Error, "the last checkpoint was not made");
+            if let Err(error) =
+                connection.execute_batch("PRAGMA optimize; PRAGMA wal_checkpoint(TRUNCATE)")
+            {
+                tracing::debug!(
+                    error = &error as &dyn std::error::Error,
+                    "the last checkpoint was not made"
+                );
             }
         })
         .map_err(|error| StoreError::internal(error.to_string()))?;
@@ -139,7 +144,10 @@ fn end_transaction(connection: &Connection) {
     if !connection.is_autocommit()
         && let Err(error) = connection.execute_batch("ROLLBACK")
     {
-        tracing::error!(error = &error as &dyn std::error::Error, "a write transaction cannot be ended");
+        tracing::error!(
+            error = &error as &dyn std::error::Error,
+            "a write transaction cannot be ended"
+        );
     }
 }
 
@@ -196,14 +204,20 @@ fn group(
 }
 
 /// Runs a job in a savepoint. An error means that the whole transaction is gone.
-fn run_one(connection: &Connection, control: &Control, job: &mut (dyn Grouped + Send)) -> Result<(), StoreError> {
+fn run_one(
+    connection: &Connection,
+    control: &Control,
+    job: &mut (dyn Grouped + Send),
+) -> Result<(), StoreError> {
     execute(connection, "SAVEPOINT job")?;
     if job.run(connection, control) {
         return execute(connection, "RELEASE job");
     }
     if connection.is_autocommit() {
         // A full disk or an interruption makes SQLite roll everything back.
-        return Err(StoreError::unavailable("the transaction was rolled back by the database"));
+        return Err(StoreError::unavailable(
+            "the transaction was rolled back by the database",
+        ));
     }
     execute(connection, "ROLLBACK TO job")?;
     execute(connection, "RELEASE job")

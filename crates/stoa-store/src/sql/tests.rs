@@ -1,0 +1,324 @@
+//! The text of statements.
+
+use std::fmt::Write as _;
+use std::sync::Arc;
+
+use stoa_model::expression::bind::Binder;
+use stoa_model::expression::{Expression, syntax};
+use stoa_model::model::{AttributeId, Model};
+use stoa_model::query::{Expand, OrderTerm, Query, ROW, Selection, Source};
+use stoa_model::value::Value;
+
+use super::plan::{Plan, Planner, Rows};
+use super::shape::{Positions, Purpose, Shape};
+use crate::store::Dialect;
+
+const MODEL: &str = r#"
+[enumeration.Status]
+values = ["Draft", "Placed"]
+[entity.Region.attributes]
+Name = { type = "String", length = 40, required = true }
+[entity.Customer.attributes]
+Name = { type = "String", length = 40, required = true }
+Email = { type = "String" }
+Credit = { type = "Decimal", precision = 12, scale = 2 }
+[entity.Customer.associations]
+Region = { to = "Region", inverse = "Customers" }
+Friends = { to = "Customer", many_to_many = true, inverse = "FriendOf" }
+[entity.Order.attributes]
+Status = { type = "Status", required = true }
+PlacedAt = { type = "DateTime", required = true }
+[entity.Order.associations]
+Customer = { to = "Customer", required = true, inverse = "Orders" }
+[entity.Person]
+key = ["Number"]
+[entity.Person.attributes]
+Number = { type = "Integer", required = true }
+[entity.Manager]
+extends = "Person"
+[entity.Manager.attributes]
+Budget = { type = "Decimal", precision = 10, scale = 2 }
+"#;
+
+fn model() -> Arc<Model> {
+    Arc::new(Model::from_text("test", MODEL).unwrap_or_else(|faults| panic!("{faults:?}")))
+}
+
+fn query(model: &Model, entity: &str) -> Query {
+    let entity = &model[model.entities_by_name[entity]];
+    Query {
+        entity: entity.id,
+        source: Source::All,
+        single: false,
+        filter: None,
+        order: order(model, &entity.name, &entity[entity.key[0]].name),
+        after: None,
+        skip: 0,
+        limit: 10,
+        paged: false,
+        count: false,
+        selection: Selection {
+            node: 0,
+            entity: entity.id,
+            attributes: vec![AttributeId(1)],
+            specialised: Vec::new(),
+            expands: Vec::new(),
+        },
+    }
+}
+
+fn filter(model: &Model, entity: &str, text: &str) -> Option<Expression> {
+    let node = syntax::parse(text, syntax::Limits::default()).unwrap();
+    Some(
+        Binder::new(model, model.entities_by_name[entity])
+            .boolean(&node)
+            .unwrap(),
+    )
+}
+
+fn order(model: &Model, entity: &str, text: &str) -> Vec<OrderTerm> {
+    text.split(',')
+        .map(|term| {
+            let descending = term.ends_with(" desc");
+            let node =
+                syntax::parse(term.trim_end_matches(" desc"), syntax::Limits::default()).unwrap();
+            let (expression, _) = Binder::new(model, model.entities_by_name[entity])
+                .scalar(&node)
+                .unwrap();
+            OrderTerm {
+                expression,
+                descending,
+            }
+        })
+        .collect()
+}
+
+fn expand(model: &Model, entity: &str, navigation: &str, node: usize) -> Expand {
+    let entity = &model[model.entities_by_name[entity]];
+    let id = entity.navigations_by_name[navigation];
+    let target = query(model, &model[entity[id].target].name);
+    Expand {
+        navigation: id,
+        filter: None,
+        order: if entity[id].many {
+            target.order
+        } else {
+            Vec::new()
+        },
+        skip: 0,
+        limit: 10,
+        paged: false,
+        count: false,
+        count_only: false,
+        selection: Selection {
+            node,
+            ..target.selection
+        },
+    }
+}
+
+fn plan(model: &Arc<Model>, dialect: Dialect, query: &Query) -> Plan {
+    let shape = Shape::of(dialect, Purpose::Rows, query);
+    let positions = Positions::of(&shape.arguments);
+    let planner = Planner {
+        model,
+        dialect,
+        positions: &positions,
+    };
+    planner.plan(query, Purpose::Rows).unwrap()
+}
+
+fn statements(rows: &Rows, out: &mut String) {
+    writeln!(out, "{}", rows.statement.text.sql).unwrap();
+    for many in &rows.many {
+        if let Some(together) = &many.together {
+            writeln!(out, "together: {}", together.text.sql).unwrap();
+        }
+        statements(&many.rows, out);
+    }
+}
+
+/// All statements of a query, on both databases.
+fn sql(model: &Arc<Model>, query: &Query) -> String {
+    let mut out = String::new();
+    for dialect in [Dialect::Postgres, Dialect::Sqlite] {
+        let plan = plan(model, dialect, query);
+        writeln!(out, "{dialect:?}").unwrap();
+        statements(plan.rows.as_ref().unwrap(), &mut out);
+        for (name, statement) in [("count", &plan.count), ("source", &plan.source_row)] {
+            if let Some(statement) = statement {
+                writeln!(out, "{name}: {}", statement.text.sql).unwrap();
+            }
+        }
+    }
+    out
+}
+
+/// Only the condition, on both databases.
+fn condition(entity: &str, text: &str) -> String {
+    let model = model();
+    let mut query = query(&model, entity);
+    query.filter = filter(&model, entity, text);
+    query.order = Vec::new();
+    sql(&model, &query)
+        .lines()
+        .filter_map(|line| {
+            line.split_once(" WHERE ")
+                .map(|(_, rest)| rest.split(" LIMIT ").next().unwrap_or(rest))
+        })
+        .collect::<Vec<_>>()
+        .join("\n")
+}
+
+#[test]
+fn one_row_by_key() {
+    let model = model();
+    let mut query = query(&model, "Order");
+    query.source = Source::Key(vec![Value::Uuid(uuid::Uuid::nil())]);
+    query.single = true;
+    insta::assert_snapshot!(sql(&model, &query), @r#"
+    Postgres
+    SELECT t0."id", t0."_version", t0."status" FROM "order" AS t0 WHERE t0."id" = $1
+    Sqlite
+    SELECT t0."id", t0."_version", t0."status" FROM "order" AS t0 WHERE t0."id" = ?1
+    "#);
+}
+
+#[test]
+fn a_page_of_one_customers_orders() {
+    let model = model();
+    let mut query = query(&model, "Order");
+    let customer = &model[model.entities_by_name["Customer"]];
+    query.source = Source::Related {
+        entity: customer.id,
+        from: Box::new(Source::Key(vec![Value::Uuid(uuid::Uuid::nil())])),
+        navigation: customer.navigations_by_name["Orders"],
+        key: None,
+    };
+    query.order = order(&model, "Order", "PlacedAt desc,id desc");
+    query.after = Some(vec![Value::DateTime(0), Value::Uuid(uuid::Uuid::nil())]);
+    query.paged = true;
+    query.count = true;
+    query.skip = 3;
+    insta::assert_snapshot!(sql(&model, &query), @r#"
+    Postgres
+    SELECT t0."id", t0."_version", t0."status", t0."placed_at" FROM "order" AS t0 WHERE t0."customer_id" = $1 AND (t0."placed_at", t0."id") < ($2, $3) ORDER BY t0."placed_at" DESC, t0."id" DESC LIMIT $4 OFFSET $5
+    count: SELECT count(*) FROM "order" AS t0 WHERE t0."customer_id" = $1
+    source: SELECT 1 FROM "customer" AS t0 WHERE t0."id" = $1
+    Sqlite
+    SELECT t0."id", t0."_version", t0."status", t0."placed_at" FROM "order" AS t0 WHERE t0."customer_id" = ?1 AND (t0."placed_at", t0."id") < (?2, ?3) ORDER BY t0."placed_at" DESC, t0."id" DESC LIMIT ?4 OFFSET ?5
+    count: SELECT count(*) FROM "order" AS t0 WHERE t0."customer_id" = ?1
+    source: SELECT 1 FROM "customer" AS t0 WHERE t0."id" = ?1
+    "#);
+}
+
+#[test]
+fn expands() {
+    let model = model();
+    let mut query = query(&model, "Order");
+    let mut customer = expand(&model, "Order", "Customer", 1);
+    customer.selection.expands = vec![expand(&model, "Customer", "Friends", 2)];
+    query.selection.expands = vec![customer];
+    query.filter = filter(
+        &model,
+        "Order",
+        "Customer/Region/Name eq 'North' and Customer/Credit gt 1",
+    );
+    insta::assert_snapshot!(sql(&model, &query), @r#"
+    Postgres
+    SELECT t0."id", t0."_version", t0."status", t1."id", t1."_version", t1."name" FROM "order" AS t0 LEFT JOIN "customer" AS t1 ON t1."id" = t0."customer_id" LEFT JOIN "region" AS t2 ON t2."id" = t1."region_id" WHERE (t2."name" = $1 AND t1."credit" > $2) ORDER BY t0."id" LIMIT $3
+    together: SELECT t1."customer_id", t0."id", t0."_version", t0."name" FROM "customer" AS t0 JOIN "customer_friends" AS t1 ON t0."id" = t1."friends_id" WHERE t1."customer_id" = ANY($1) ORDER BY t0."id" LIMIT $2
+    SELECT c.* FROM unnest($2) AS p(k0) CROSS JOIN LATERAL (SELECT t1."customer_id", t0."id", t0."_version", t0."name" FROM "customer" AS t0 JOIN "customer_friends" AS t1 ON t0."id" = t1."friends_id" WHERE t1."customer_id" = p.k0 ORDER BY t0."id" LIMIT $1) AS c
+    Sqlite
+    SELECT t0."id", t0."_version", t0."status", t1."id", t1."_version", t1."name" FROM "order" AS t0 LEFT JOIN "customer" AS t1 ON t1."id" = t0."customer_id" LEFT JOIN "region" AS t2 ON t2."id" = t1."region_id" WHERE (t2."name" = ?1 AND t1."credit" > ?2) ORDER BY t0."id" LIMIT ?3
+    SELECT t0."id", t0."_version", t0."name" FROM "customer" AS t0 JOIN "customer_friends" AS t1 ON t0."id" = t1."friends_id" WHERE t1."customer_id" = ?1 ORDER BY t0."id" LIMIT ?2
+    "#);
+}
+
+#[test]
+fn continuing_with_nulls_and_mixed_directions() {
+    let model = model();
+    let mut query = query(&model, "Customer");
+    query.order = order(&model, "Customer", "Email,Name desc,id");
+    let id = Value::Uuid(uuid::Uuid::nil());
+    query.after = Some(vec![
+        Value::Text("a".to_owned()),
+        Value::Text("b".to_owned()),
+        id.clone(),
+    ]);
+    let first = sql(&model, &query);
+    query.after = Some(vec![Value::Null, Value::Text("b".to_owned()), id]);
+    insta::assert_snapshot!(format!("{first}{}", sql(&model, &query)), @r#"
+    Postgres
+    SELECT t0."id", t0."_version", t0."name" FROM "customer" AS t0 WHERE (t0."email" > $1 OR (t0."email" = $1 AND (t0."name" < $2 OR (t0."name" = $2 AND t0."id" > $3)))) ORDER BY t0."email" NULLS FIRST, t0."name" DESC, t0."id" LIMIT $4
+    Sqlite
+    SELECT t0."id", t0."_version", t0."name" FROM "customer" AS t0 WHERE (t0."email" > ?1 OR (t0."email" = ?1 AND (t0."name" < ?2 OR (t0."name" = ?2 AND t0."id" > ?3)))) ORDER BY t0."email", t0."name" DESC, t0."id" LIMIT ?4
+    Postgres
+    SELECT t0."id", t0."_version", t0."name" FROM "customer" AS t0 WHERE (t0."email" IS NOT NULL OR (t0."email" IS NULL AND (t0."name" < $1 OR (t0."name" = $1 AND t0."id" > $2)))) ORDER BY t0."email" NULLS FIRST, t0."name" DESC, t0."id" LIMIT $3
+    Sqlite
+    SELECT t0."id", t0."_version", t0."name" FROM "customer" AS t0 WHERE (t0."email" IS NOT NULL OR (t0."email" IS NULL AND (t0."name" < ?1 OR (t0."name" = ?1 AND t0."id" > ?2)))) ORDER BY t0."email", t0."name" DESC, t0."id" LIMIT ?3
+    "#);
+}
+
+#[test]
+fn hierarchies() {
+    let model = model();
+    insta::assert_snapshot!(sql(&model, &query(&model, "Manager")), @r#"
+    Postgres
+    SELECT t0."number", t0."_version" FROM "person" AS t0 WHERE t0."_type" = 'Manager' ORDER BY t0."number" LIMIT $1
+    Sqlite
+    SELECT t0."number", t0."_version" FROM "person" AS t0 WHERE t0."_type" = 'Manager' ORDER BY t0."number" LIMIT ?1
+    "#);
+}
+
+#[test]
+fn conditions() {
+    insta::assert_snapshot!(condition("Customer", "Name eq 'a' or Email eq 'b' or Email ne 'c' or Email eq Name"), @r#"
+    (t0."name" = $1 OR t0."email" = $2 OR t0."email" IS DISTINCT FROM $3 OR t0."email" = t0."name")
+    (t0."name" = ?1 OR t0."email" = ?2 OR t0."email" IS DISTINCT FROM ?3 OR t0."email" = t0."name")
+    "#);
+    insta::assert_snapshot!(condition("Customer", "not (Email eq 'a' and Credit gt 1.5)"), @r#"
+    NOT ((((t0."email" = $1) IS TRUE) AND ((t0."credit" > $2) IS TRUE)))
+    NOT ((((t0."email" = ?1) IS TRUE) AND ((t0."credit" > ?2) IS TRUE)))
+    "#);
+    insta::assert_snapshot!(condition("Customer", "Credit in (1.5,2) and Name in ('a','b','c')"), @r#"
+    (t0."credit" = ANY($1) AND t0."name" = ANY($2))
+    (t0."credit" IN (?1, ?2) AND t0."name" IN (?3, ?4, ?5, ?6))
+    "#);
+    insta::assert_snapshot!(condition("Order", "Customer/id eq 00000000-0000-0000-0000-000000000001"), @r#"
+    t0."customer_id" = $1
+    t0."customer_id" = ?1
+    "#);
+    insta::assert_snapshot!(condition("Order", "Status ge 'Placed' and Status eq 'Draft'"), @r#"
+    ((CASE t0."status" WHEN 'Draft' THEN 0 WHEN 'Placed' THEN 1 END) >= $1 AND t0."status" = $2)
+    ((CASE t0."status" WHEN 'Draft' THEN 0 WHEN 'Placed' THEN 1 END) >= ?1 AND t0."status" = ?2)
+    "#);
+    insta::assert_snapshot!(condition("Customer", "Orders/all(o:year(o/PlacedAt) gt 2000)"), @r#"
+    NOT EXISTS (SELECT 1 FROM "order" AS t1 WHERE t1."customer_id" = t0."id" AND ((trunc(extract(year from (t1."placed_at" AT TIME ZONE 'UTC')))::int8) > $1) IS NOT TRUE)
+    NOT EXISTS (SELECT 1 FROM "order" AS t1 WHERE t1."customer_id" = t0."id" AND (stoa_year(t1."placed_at") > ?1) IS NOT TRUE)
+    "#);
+    insta::assert_snapshot!(condition("Customer", "Friends/any(f:f/Region/Name eq 'x')"), @r#"
+    EXISTS (SELECT 1 FROM "customer" AS t1 JOIN "customer_friends" AS t2 ON t1."id" = t2."friends_id" LEFT JOIN "region" AS t3 ON t3."id" = t1."region_id" WHERE t2."customer_id" = t0."id" AND t3."name" = $1)
+    EXISTS (SELECT 1 FROM "customer" AS t1 JOIN "customer_friends" AS t2 ON t1."id" = t2."friends_id" LEFT JOIN "region" AS t3 ON t3."id" = t1."region_id" WHERE t2."customer_id" = t0."id" AND t3."name" = ?1)
+    "#);
+    insta::assert_snapshot!(condition("Customer", "Credit mul 2 div 3 gt 1"), @r#"
+    ((((t0."credit"::numeric * $1::numeric)::numeric(18,2))::numeric(120,60) / $2::numeric)::numeric(18,6)) > $3
+    (stoa_decimal_divide((stoa_decimal_multiply(t0."credit", 2, ?1, 0, 2)), 2, ?2, 0, 6)) > ?3
+    "#);
+}
+
+#[test]
+fn values_are_no_part_of_the_shape() {
+    let model = model();
+    let shape = |text: &str| {
+        let mut query = query(&model, "Customer");
+        query.filter = filter(&model, "Customer", text);
+        Shape::of(Dialect::Postgres, Purpose::Rows, &query).key
+    };
+    assert_eq!(shape("Name eq 'a'"), shape("Name eq 'b'' OR 1=1'"));
+    assert_eq!(shape("Credit gt 1.5"), shape("Credit gt 99.25"));
+    assert_eq!(shape("Name in ('a','b')"), shape("Name in ('a','b','c')"));
+    assert_ne!(shape("Name eq 'a'"), shape("Name eq null"));
+    assert_ne!(shape("Name eq 'a'"), shape("Email eq 'a'"));
+    assert_ne!(shape("Name eq 'a'"), shape("Name ne 'a'"));
+}
