@@ -1,5 +1,6 @@
 //! Collects faults, and leaves out those that are only the echo of another.
 
+use super::names::nearest;
 use crate::diagnostic::{Diagnostic, Span};
 
 /// A value and where it stands.
@@ -9,14 +10,17 @@ pub(crate) struct At<T> {
     pub span: Span,
 }
 
+/// Faults that get a suggestion.
+const SUGGESTIONS: usize = 100;
+
 /// The collected faults.
 #[derive(Default)]
 pub(crate) struct Faults {
     list: Vec<Diagnostic>,
     /// Files whose text could not be parsed: what was recovered of them gives names, not faults.
     broken: Vec<usize>,
-    /// A file could not be read at all.
-    incomplete: bool,
+    /// A file of the model could not be read or parsed: names may be missing.
+    is_partial: bool,
 }
 
 impl Faults {
@@ -24,14 +28,13 @@ impl Faults {
         let in_broken_file = diagnostic
             .span
             .is_some_and(|span| self.broken.contains(&span.file()));
-        let may_be_echo =
-            diagnostic.code.is_unknown_reference() && (self.incomplete || !self.broken.is_empty());
+        let may_be_echo = diagnostic.code.is_unknown_reference() && self.is_partial;
         if !in_broken_file && !may_be_echo {
             self.list.push(diagnostic);
         }
     }
 
-    /// Adds the fault that makes a file unusable.
+    /// Adds the faults that make a file unusable.
     pub(crate) fn push_broken(&mut self, file: usize, diagnostics: Vec<Diagnostic>) {
         self.list.extend(diagnostics);
         self.broken.push(file);
@@ -40,7 +43,25 @@ impl Faults {
     /// Adds the faults of files that could not be read.
     pub(crate) fn push_unread(&mut self, diagnostics: Vec<Diagnostic>) {
         self.list.extend(diagnostics);
-        self.incomplete = true;
+    }
+
+    /// Names of the model may be missing: none is reported as unknown.
+    pub(crate) fn set_partial(&mut self) {
+        self.is_partial = true;
+    }
+
+    /// The candidate nearest to a name. Nobody reads the hundredth suggestion, and each takes a walk through
+    /// all candidates.
+    pub(crate) fn nearest<'a>(
+        &self,
+        name: &str,
+        candidates: impl IntoIterator<Item = &'a str>,
+    ) -> Option<&'a str> {
+        if self.list.len() < SUGGESTIONS {
+            nearest(name, candidates)
+        } else {
+            None
+        }
     }
 
     pub(crate) fn is_empty(&self) -> bool {

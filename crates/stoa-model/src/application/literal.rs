@@ -100,7 +100,7 @@ fn member(text: &str, enumeration: &Enumeration) -> Result<Value, LiteralFault> 
     if names().any(|name| name == text) {
         return Ok(Value::Text(text.to_owned()));
     }
-    let help = match nearest(text, names()) {
+    let help = match nearest(text, names().take(1000)) {
         Some(near) => format!("did you mean `{near}`?"),
         None => format!("legal: {}", names().take(20).collect::<Vec<_>>().join(", ")),
     };

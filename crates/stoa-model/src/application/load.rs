@@ -32,6 +32,7 @@ const FILES: usize = 10_000;
 pub fn load(folder: &Path) -> Result<Loaded, Diagnostics> {
     let mut faults = Vec::new();
     let mut sources = Vec::new();
+    let mut manifest_faults = 0;
     if folder.is_dir() {
         read_file(
             &folder.join(MANIFEST_FILE),
@@ -39,6 +40,7 @@ pub fn load(folder: &Path) -> Result<Loaded, Diagnostics> {
             &mut sources,
             &mut faults,
         );
+        manifest_faults = faults.len();
         read_model_folder(&folder.join(MODEL_FOLDER), &mut sources, &mut faults);
     } else {
         faults.push(
@@ -50,7 +52,15 @@ pub fn load(folder: &Path) -> Result<Loaded, Diagnostics> {
             .help("name the application's folder, the one with `app.toml`"),
         );
     }
-    load_texts(folder, sources, faults)
+    let is_model_partial = faults.len() > manifest_faults;
+    load_texts(
+        folder,
+        sources,
+        Unread {
+            list: faults,
+            is_model_partial,
+        },
+    )
 }
 
 /// Judges an application whose files are given as relative path and text. Does no I/O.
@@ -62,15 +72,24 @@ pub fn load_from_sources(
     sources: Vec<(String, String)>,
 ) -> Result<Loaded, Diagnostics> {
     let mut faults = Vec::new();
+    let mut is_model_partial = false;
     if !sources.iter().any(|(path, _)| path == MANIFEST_FILE) {
         faults.push(missing_manifest());
     }
     for (path, text) in &sources {
         if text.len() as u64 > FILE_BYTES {
+            is_model_partial |= path != MANIFEST_FILE;
             faults.push(too_large(path));
         }
     }
-    load_texts(folder, sources, faults)
+    load_texts(
+        folder,
+        sources,
+        Unread {
+            list: faults,
+            is_model_partial,
+        },
+    )
 }
 
 impl Model {
@@ -182,18 +201,27 @@ fn read_model_folder(
     }
 }
 
+/// What could not be read.
+struct Unread {
+    list: Vec<Diagnostic>,
+    is_model_partial: bool,
+}
+
 fn load_texts(
     folder: &Path,
     sources: Vec<(String, String)>,
-    unreadable: Vec<Diagnostic>,
+    unreadable: Unread,
 ) -> Result<Loaded, Diagnostics> {
     let files: Arc<[SourceFile]> = sources
         .into_iter()
         .map(|(path, text)| SourceFile::new(path, text))
         .collect();
     let mut faults = Faults::default();
-    if !unreadable.is_empty() {
-        faults.push_unread(unreadable);
+    if unreadable.is_model_partial {
+        faults.set_partial();
+    }
+    if !unreadable.list.is_empty() {
+        faults.push_unread(unreadable.list);
     }
     let mut manifest = None;
     let mut drafts = Drafts::default();
@@ -272,6 +300,9 @@ fn report_syntax(errors: &[toml::de::Error], index: usize, file: &SourceFile, fa
             .for_each(|diagnostic| faults.push(diagnostic));
     } else {
         faults.push_broken(index, diagnostics);
+        if file.path() != MANIFEST_FILE {
+            faults.set_partial();
+        }
     }
 }
 

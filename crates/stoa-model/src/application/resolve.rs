@@ -17,7 +17,7 @@ use std::collections::{HashMap, HashSet};
 
 use super::draft::{Described, Drafts, EntityDraft};
 use super::faults::{At, Faults};
-use super::names::{NameOf, check_identifier, nearest};
+use super::names::{NameOf, check_identifier};
 use crate::diagnostic::{Code, Diagnostic, SourceFile, Span};
 use crate::model::{
     Entity, EntityId, Enumeration, EnumerationId, EnumerationMember, Model, Role, RoleId,
@@ -61,7 +61,7 @@ struct Resolver<'d, 'f> {
     /// By entity id: own members by name, and where they are declared (system attributes nowhere).
     members: Vec<HashMap<String, Option<Span>>>,
     /// Members that are declared but could not be understood: not unknown, but of no use.
-    broken_members: HashSet<(EntityId, &'d str)>,
+    broken_members: HashMap<EntityId, HashSet<&'d str>>,
     /// By entity id: what it inherits is not known.
     rootless: Vec<bool>,
     /// Columns in use, for the search for clashes.
@@ -82,7 +82,7 @@ impl<'d, 'f> Resolver<'d, 'f> {
             entities: Vec::new(),
             entity_ids: HashMap::new(),
             members: Vec::new(),
-            broken_members: HashSet::new(),
+            broken_members: HashMap::new(),
             rootless: Vec::new(),
             columns: Vec::new(),
             join_tables: Vec::new(),
@@ -198,7 +198,10 @@ impl<'d, 'f> Resolver<'d, 'f> {
                 "`{shown}` is an enumeration: declare an attribute of that type"
             ))
         } else {
-            diagnostic.nearest(nearest(&name.value, self.entity_ids.keys().copied()))
+            diagnostic.nearest(
+                self.faults
+                    .nearest(&name.value, self.entity_ids.keys().copied()),
+            )
         };
         self.faults.push(diagnostic);
         None

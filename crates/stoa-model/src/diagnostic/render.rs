@@ -1,9 +1,14 @@
 //! Faults as text with underlined source, and as JSON.
 
-use annotate_snippets::{AnnotationKind, Group, Level, Renderer, Snippet};
+use annotate_snippets::{Annotation, AnnotationKind, Group, Level, Renderer, Snippet};
 use serde_json::{Value, json};
 
-use super::{Diagnostic, Diagnostics, Severity, Span};
+use super::{Diagnostic, Diagnostics, Severity, SourceFile, Span};
+
+/// Places that are further apart are shown in pieces of their own.
+const NEAR_LINES: usize = 200;
+/// Most faults shown as text: nobody reads more before mending some.
+const SHOWN: usize = 500;
 
 pub(super) fn text(diagnostics: &Diagnostics, coloured: bool) -> String {
     let renderer = if coloured {
@@ -12,9 +17,12 @@ pub(super) fn text(diagnostics: &Diagnostics, coloured: bool) -> String {
         Renderer::plain()
     };
     let mut text = String::new();
-    for diagnostic in diagnostics {
+    for diagnostic in diagnostics.iter().take(SHOWN) {
         text.push_str(&renderer.render(&[group(diagnostics, diagnostic)]));
         text.push_str("\n\n");
+    }
+    if diagnostics.len() > SHOWN {
+        text.push_str(&format!("… and {} more\n\n", diagnostics.len() - SHOWN));
     }
     let errors = diagnostics
         .iter()
@@ -47,39 +55,35 @@ fn group<'a>(diagnostics: &'a Diagnostics, diagnostic: &'a Diagnostic) -> Group<
         Severity::Error => Level::ERROR,
         Severity::Warning => Level::WARNING,
     };
-    let mut group = level
+    let title = level
         .primary_title(diagnostic.message.as_str())
-        .id(diagnostic.code.as_str())
-        .elements(std::iter::empty::<
-            Snippet<'_, annotate_snippets::Annotation<'_>>,
-        >());
+        .id(diagnostic.code.as_str());
+    let mut group = title.elements(std::iter::empty::<Snippet<'_, Annotation<'_>>>());
     if let Some(primary) = diagnostic.span {
-        group = group.element(snippet(diagnostics, diagnostic, primary));
-        let mut others: Vec<usize> = diagnostic
-            .related
-            .iter()
-            .map(|(span, _)| span.file())
-            .filter(|file| *file != primary.file())
-            .collect();
-        others.sort_unstable();
-        others.dedup();
-        for file in others {
-            let source = &diagnostics.files[file];
-            group = group.element(
-                Snippet::source(source.text())
-                    .path(source.path())
-                    .annotations(
-                        diagnostic
-                            .related
-                            .iter()
-                            .filter(|(span, _)| span.file() == file)
-                            .map(|(span, label)| {
-                                AnnotationKind::Context
-                                    .span(shown(source.text(), *span))
-                                    .label(label.as_str())
-                            }),
-                    ),
-            );
+        let mut marks = vec![(
+            primary,
+            diagnostic.label.as_deref(),
+            AnnotationKind::Primary,
+        )];
+        marks.extend(
+            diagnostic
+                .related
+                .iter()
+                .map(|(span, label)| (*span, Some(label.as_str()), AnnotationKind::Context)),
+        );
+        while !marks.is_empty() {
+            let source = &diagnostics.files[marks[0].0.file()];
+            let line = source.position(marks[0].0.start()).line;
+            let is_near = |span: Span| {
+                span.file() == marks[0].0.file()
+                    && source.position(span.start()).line.abs_diff(line) <= NEAR_LINES
+            };
+            let near: Vec<bool> = marks.iter().map(|(span, _, _)| is_near(*span)).collect();
+            let mut near = near.into_iter();
+            let shown: Vec<_> = marks
+                .extract_if(.., |_| near.next().unwrap_or(true))
+                .collect();
+            group = group.element(snippet(source, &shown));
         }
     }
     if let Some(help) = &diagnostic.help {
@@ -88,30 +92,30 @@ fn group<'a>(diagnostics: &'a Diagnostics, diagnostic: &'a Diagnostic) -> Group<
     group
 }
 
-fn snippet<'a>(
-    diagnostics: &'a Diagnostics,
-    diagnostic: &'a Diagnostic,
-    primary: Span,
-) -> Snippet<'a, annotate_snippets::Annotation<'a>> {
-    let source = &diagnostics.files[primary.file()];
-    Snippet::source(source.text())
+/// A place, what to say there, and how to mark it.
+type Mark<'a> = (Span, Option<&'a str>, AnnotationKind);
+
+/// The lines from the first mark to the last: the renderer reads all that it is given.
+fn snippet<'a>(source: &'a SourceFile, marks: &[Mark<'a>]) -> Snippet<'a, Annotation<'a>> {
+    let lines = || {
+        marks
+            .iter()
+            .map(|(span, _, _)| source.position(span.start()).line)
+    };
+    let (first, last) = (lines().min().unwrap_or(1), lines().max().unwrap_or(1));
+    let excerpt = source.lines(first, last);
+    let start = excerpt.start;
+    let mut snippet = Snippet::source(&source.text()[excerpt])
         .path(source.path())
-        .annotation(
-            AnnotationKind::Primary
-                .span(shown(source.text(), primary))
-                .label(diagnostic.label.as_deref()),
-        )
-        .annotations(
-            diagnostic
-                .related
-                .iter()
-                .filter(|(span, _)| span.file() == primary.file())
-                .map(|(span, label)| {
-                    AnnotationKind::Context
-                        .span(shown(source.text(), *span))
-                        .label(label.as_str())
-                }),
-        )
+        .line_start(first);
+    for (span, label, kind) in marks {
+        let range = shown(source.text(), *span);
+        snippet = snippet.annotation(
+            kind.span(range.start - start..range.end - start)
+                .label(*label),
+        );
+    }
+    snippet
 }
 
 /// Keeps a span within the text, on character boundaries, and on its first line: a table of fifty lines

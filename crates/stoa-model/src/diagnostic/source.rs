@@ -39,6 +39,17 @@ impl SourceFile {
         &self.text
     }
 
+    /// The bytes of some lines, both counted from 1.
+    pub(crate) fn lines(&self, first: usize, last: usize) -> Range<usize> {
+        let start = self.line_starts.get(first - 1).copied().unwrap_or_default();
+        let end = self
+            .line_starts
+            .get(last)
+            .copied()
+            .unwrap_or(self.text.len());
+        start..end
+    }
+
     /// Line and column of a byte offset.
     #[must_use]
     pub fn position(&self, offset: usize) -> Position {

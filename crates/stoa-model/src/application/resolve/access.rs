@@ -3,7 +3,6 @@
 use super::Resolver;
 use crate::application::draft::{MemberSetDraft, PermissionDraft};
 use crate::application::faults::{At, Faults};
-use crate::application::names::nearest;
 use crate::application::quoted;
 use crate::diagnostic::{Code, Diagnostic, SourceFile, Span};
 use crate::expression::bind::Binder;
@@ -54,7 +53,9 @@ impl<'d> Resolver<'d, '_> {
             name.span,
             format!("the model has no role `{shown}`"),
         );
-        let near = nearest(&name.value, self.role_ids.keys().copied());
+        let near = self
+            .faults
+            .nearest(&name.value, self.role_ids.keys().copied());
         self.faults.push(match near {
             Some(near) => diagnostic.help(format!("did you mean `{near}`?")),
             None => diagnostic.help(format!("declare it: [role.{shown}]")),

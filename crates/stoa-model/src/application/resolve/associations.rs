@@ -45,13 +45,13 @@ impl<'d> Resolver<'d, '_> {
             let draft = self.drafts[from.index()];
             for association in &draft.associations {
                 let name = association.about.name.value.as_str();
-                if self.broken_members.contains(&(from, name)) {
+                if self.is_own_broken(from, name) {
                     continue;
                 }
                 match self.bind(from, association) {
                     Some(association) => bound.push(association),
                     None => {
-                        self.broken_members.insert((from, name));
+                        self.mark_broken(from, name);
                     }
                 }
             }

@@ -10,7 +10,7 @@ use super::members::{CHANGED_AT, CREATED_AT, ID};
 use super::{Resolver, position};
 use crate::application::draft::AttributeDraft;
 use crate::application::faults::At;
-use crate::application::names::{BUILT_IN_TYPES, nearest};
+use crate::application::names::BUILT_IN_TYPES;
 use crate::diagnostic::{Code, Diagnostic};
 use crate::model::{Attribute, AttributeId, ColumnType, EntityId, Purpose};
 use crate::physical::{CHANGED_AT_COLUMN, CREATED_AT_COLUMN, VERSION_COLUMN};
@@ -62,7 +62,7 @@ impl Resolver<'_, '_> {
             }
             for attribute in &draft.attributes {
                 let name = attribute.about.name.value.as_str();
-                if self.broken_members.contains(&(id, name)) {
+                if self.is_own_broken(id, name) {
                     continue;
                 }
                 match self.attribute(id, attribute, &mut patterns) {
@@ -71,7 +71,7 @@ impl Resolver<'_, '_> {
                         attributes.push(attribute);
                     }
                     None => {
-                        self.broken_members.insert((id, name));
+                        self.mark_broken(id, name);
                     }
                 }
             }
@@ -232,7 +232,7 @@ impl Resolver<'_, '_> {
         } else if let Some((_, right)) = synonym {
             diagnostic.help(format!("the type is called `{right}`"))
         } else {
-            match nearest(&name.value, types) {
+            match self.faults.nearest(&name.value, types) {
                 Some(near) => diagnostic.help(format!("did you mean `{near}`?")),
                 None => diagnostic.help(format!(
                     "built-in types: {}; or an enumeration",

@@ -9,6 +9,8 @@ use crate::value::ScalarType;
 
 /// Most members of one constraint or index (PostgreSQL's limit of columns).
 const MEMBERS: usize = 32;
+/// Most constraints, and most indexes, of one entity.
+const LISTS: usize = 100;
 /// Ending of a descending member of an index.
 const DESCENDING: &str = " desc";
 /// Ending of an ascending member, which is the default.
@@ -55,7 +57,8 @@ impl<'d> Resolver<'d, '_> {
 
     fn uniques(&mut self, id: EntityId, draft: &'d EntityDraft) {
         let mut seen: Vec<(Vec<Member>, Span)> = Vec::new();
-        for list in &draft.unique {
+        self.check_number(&draft.unique);
+        for list in draft.unique.iter().take(LISTS) {
             let members = self.member_list(id, list, false);
             let Some(members) = members else { continue };
             let members: Vec<Member> = members.into_iter().map(|(member, _)| member).collect();
@@ -87,7 +90,8 @@ impl<'d> Resolver<'d, '_> {
 
     fn indexes(&mut self, id: EntityId, draft: &'d EntityDraft) {
         let mut seen: Vec<(Vec<(Member, bool)>, Span)> = Vec::new();
-        for list in &draft.index {
+        self.check_number(&draft.index);
+        for list in draft.index.iter().take(LISTS) {
             if self.entity(id).table.external {
                 self.faults.push(
                     Diagnostic::error(
@@ -125,6 +129,17 @@ impl<'d> Resolver<'d, '_> {
             self.entities[id.index()]
                 .indexes
                 .push(IndexDefinition { members });
+        }
+    }
+
+    fn check_number(&mut self, lists: &[At<Vec<At<String>>>]) {
+        if let Some(first) = lists.get(LISTS) {
+            self.faults.push(
+                Diagnostic::error(Code::TooMany, first.span, "too many constraints or indexes")
+                    .help(format!(
+                        "at most {LISTS} of each are possible for one entity"
+                    )),
+            );
         }
     }
 

@@ -7,7 +7,6 @@ use super::database::{ColumnUse, check_join_columns};
 use super::members::unknown_member;
 use crate::application::draft::AssociationDraft;
 use crate::application::faults::At;
-use crate::application::names::nearest;
 use crate::diagnostic::{Code, Diagnostic, Span};
 use crate::model::{AttributeId, EntityId, ForeignColumn, Purpose, Storage};
 
@@ -118,10 +117,11 @@ impl Resolver<'_, '_> {
             else {
                 if !self.is_broken(holder, &name.value) {
                     let entity = self.entity(holder);
-                    let diagnostic = unknown_member(name, &entity.name).nearest(nearest(
-                        &name.value,
-                        entity.attributes_by_name.keys().map(String::as_str),
-                    ));
+                    let diagnostic =
+                        unknown_member(name, &entity.name).nearest(self.faults.nearest(
+                            &name.value,
+                            entity.attributes_by_name.keys().map(String::as_str),
+                        ));
                     self.faults.push(diagnostic);
                 }
                 continue;

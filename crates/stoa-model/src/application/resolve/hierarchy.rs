@@ -7,7 +7,7 @@ use heck::ToSnakeCase;
 use super::{Resolver, check_renames, duplicate, entity_id};
 use crate::application::draft::EntityDraft;
 use crate::application::faults::At;
-use crate::application::names::{NameOf, check_identifier, nearest};
+use crate::application::names::{NameOf, check_identifier};
 use crate::application::plural::plural;
 use crate::diagnostic::{Code, Diagnostic, Span};
 use crate::model::{Entity, EntityId, Table};
@@ -92,7 +92,10 @@ impl<'d> Resolver<'d, '_> {
                             extends.span,
                             format!("the model has no entity `{}`", extends.value),
                         )
-                        .nearest(nearest(&extends.value, positions.keys().copied())),
+                        .nearest(
+                            self.faults
+                                .nearest(&extends.value, positions.keys().copied()),
+                        ),
                     );
                 }
             }

@@ -1,5 +1,7 @@
 //! Whether rows can be inserted at all: required references must not run in circles.
 
+use std::collections::HashMap;
+
 use super::Resolver;
 use crate::diagnostic::{Code, Diagnostic};
 use crate::model::{Entity, EntityId, Navigation, Storage};
@@ -7,36 +9,28 @@ use crate::model::{Entity, EntityId, Navigation, Storage};
 impl Resolver<'_, '_> {
     pub(super) fn insertion(&mut self) {
         let insertable = self.insertable();
-        let mut reported = vec![false; insertable.len()];
-        for start in self.ids() {
-            if insertable[start.index()] || reported[start.index()] {
-                continue;
-            }
-            // Every entity that is not insertable requires another one that is not: the way must end in a circle.
+        let mut is_seen = vec![false; insertable.len()];
+        for start in self.ids().filter(|id| !insertable[id.index()]) {
+            // Every entity that is not insertable requires another one that is not: the way must end in a
+            // circle, its own or one that is reported already.
             let mut way: Vec<(EntityId, &Navigation)> = Vec::new();
+            let mut places: HashMap<EntityId, usize> = HashMap::new();
             let mut at = start;
-            while !way.iter().any(|(entity, _)| *entity == at) {
-                let Some(navigation) = required(self.entity(at))
-                    .find(|navigation| !self.is_satisfiable(navigation, &insertable))
-                else {
+            while !is_seen[at.index()] {
+                let unsatisfied =
+                    |navigation: &&Navigation| !self.is_satisfiable(navigation, &insertable);
+                let Some(navigation) = required(self.entity(at)).find(unsatisfied) else {
                     return; // Cannot be: it would be insertable.
                 };
+                is_seen[at.index()] = true;
+                places.insert(at, way.len());
                 way.push((at, navigation));
                 at = navigation.target;
             }
-            let from = way
-                .iter()
-                .position(|(entity, _)| *entity == at)
-                .unwrap_or_default();
-            let circle = &way[from..];
-            if !circle.iter().any(|(entity, _)| reported[entity.index()]) {
-                let diagnostic = self.describe(circle);
-                for (entity, _) in circle {
-                    reported[entity.index()] = true;
-                }
+            if let Some(from) = places.get(&at) {
+                let diagnostic = self.describe(&way[*from..]);
                 self.faults.push(diagnostic);
             }
-            reported[start.index()] = true;
         }
     }
 
@@ -79,22 +73,27 @@ impl Resolver<'_, '_> {
 
     /// The entities of which rows can be inserted into an empty database: the least fixed point.
     fn insertable(&self) -> Vec<bool> {
-        let mut insertable = vec![false; self.entities.len()];
-        loop {
-            let mut has_grown = false;
-            for entity in &self.entities {
-                if !insertable[entity.id.index()]
-                    && required(entity)
-                        .all(|navigation| self.is_satisfiable(navigation, &insertable))
-                {
-                    insertable[entity.id.index()] = true;
-                    has_grown = true;
-                }
-            }
-            if !has_grown {
-                return insertable;
+        let mut requiring: Vec<Vec<EntityId>> = vec![Vec::new(); self.entities.len()];
+        for entity in &self.entities {
+            for navigation in required(entity) {
+                requiring[navigation.target.index()].push(entity.id);
             }
         }
+        let mut insertable = vec![false; self.entities.len()];
+        let mut waiting: Vec<EntityId> = self.ids().collect();
+        while let Some(id) = waiting.pop() {
+            let is_ready = || {
+                required(self.entity(id))
+                    .all(|navigation| self.is_satisfiable(navigation, &insertable))
+            };
+            if !insertable[id.index()] && is_ready() {
+                insertable[id.index()] = true;
+                for target in std::iter::once(id).chain(self.ancestors(id)) {
+                    waiting.extend_from_slice(&requiring[target.index()]);
+                }
+            }
+        }
+        insertable
     }
 
     /// Whether there can be a row to refer to, be it of a specialisation.

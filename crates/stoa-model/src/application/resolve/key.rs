@@ -5,7 +5,6 @@ use std::collections::HashMap;
 use super::Resolver;
 use super::members::unknown_member;
 use crate::application::faults::At;
-use crate::application::names::nearest;
 use crate::diagnostic::{Code, Diagnostic, Span};
 use crate::model::{AttributeId, EntityId, Purpose};
 use crate::value::ScalarType;
@@ -81,8 +80,8 @@ impl Resolver<'_, '_> {
                 .attributes
                 .iter()
                 .map(|attribute| attribute.about.name.value.as_str());
-            let diagnostic =
-                unknown_member(name, &draft.about.name.value).nearest(nearest(&name.value, own));
+            let diagnostic = unknown_member(name, &draft.about.name.value)
+                .nearest(self.faults.nearest(&name.value, own));
             self.faults.push(diagnostic);
         }
     }

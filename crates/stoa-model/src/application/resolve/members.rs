@@ -2,7 +2,7 @@
 
 use super::{Resolver, check_renames};
 use crate::application::faults::At;
-use crate::application::names::{NameOf, check_identifier, nearest};
+use crate::application::names::{NameOf, check_identifier};
 use crate::diagnostic::{Code, Diagnostic, Span};
 use crate::model::{EntityId, Member};
 
@@ -70,7 +70,7 @@ impl<'d> Resolver<'d, '_> {
     fn declare_own(&mut self, id: EntityId, name: &'d At<String>, of: NameOf) {
         check_identifier(name, of, self.faults);
         if !self.declare(id, name) {
-            self.broken_members.insert((id, &name.value));
+            self.mark_broken(id, &name.value);
         }
     }
 
@@ -97,17 +97,23 @@ impl<'d> Resolver<'d, '_> {
         std::iter::successors(self.entity(id).base, |base| self.entity(*base).base)
     }
 
+    pub(super) fn mark_broken(&mut self, id: EntityId, name: &'d str) {
+        self.broken_members.entry(id).or_default().insert(name);
+    }
+
+    /// Whether a member is declared in the entity itself, but cannot be used.
+    pub(super) fn is_own_broken(&self, id: EntityId, name: &str) -> bool {
+        self.broken_members
+            .get(&id)
+            .is_some_and(|names| names.contains(name))
+    }
+
     /// Whether a member is declared in the entity or above, but cannot be used.
     pub(super) fn is_broken(&self, id: EntityId, name: &str) -> bool {
-        let declared_broken = |owner: EntityId| {
-            self.broken_members
-                .iter()
-                .any(|(broken, member)| *broken == owner && *member == name)
-        };
         self.rootless[id.index()]
             || std::iter::once(id)
                 .chain(self.ancestors(id))
-                .any(declared_broken)
+                .any(|owner| self.is_own_broken(owner, name))
     }
 
     /// The attribute or navigation of a name, or a fault.
@@ -125,8 +131,8 @@ impl<'d> Resolver<'d, '_> {
                 .keys()
                 .chain(entity.navigations_by_name.keys())
                 .map(String::as_str);
-            let diagnostic =
-                unknown_member(name, &entity.name).nearest(nearest(&name.value, candidates));
+            let diagnostic = unknown_member(name, &entity.name)
+                .nearest(self.faults.nearest(&name.value, candidates));
             self.faults.push(diagnostic);
         }
         None

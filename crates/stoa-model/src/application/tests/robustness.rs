@@ -59,6 +59,40 @@ fn long_chains_of_extends_are_refused() {
     judge(&text);
 }
 
+/// Large files in which everything is wrong, or everything depends on everything.
+#[test]
+fn large_files_take_bounded_time() {
+    const SIZE: usize = 3000;
+    let repeat = |line: &dyn Fn(usize) -> String| (0..SIZE).map(line).collect::<String>();
+    let texts = [
+        repeat(&|index| format!("[entity.E{index}.attributes]\nA = \"Strin{index}\"\n")),
+        repeat(&|index| format!("[entity.E{index}.associations]\nA = {{ to = \"X{index}\" }}\n")),
+        repeat(&|index| {
+            let next = index + 1;
+            format!("[entity.E{index}.associations]\nA = {{ to = \"E{next}\", required = true }}\n")
+        }) + &format!("[entity.E{SIZE}]\n"),
+        repeat(&|index| {
+            let next = (index + 1) % SIZE;
+            format!("[entity.E{index}.associations]\nA = {{ to = \"E{next}\", required = true }}\n")
+        }),
+        format!("[entity.E]\nunique = [{}]\n", "[\"x\"],".repeat(SIZE)),
+        format!("[enumeration.E]\nvalues = [{}]\n", "\"x\",".repeat(SIZE)),
+        "[entity.E]\n".repeat(SIZE),
+        "[".repeat(SIZE) + &"\n=".repeat(SIZE),
+    ];
+    for text in texts {
+        let start = std::time::Instant::now();
+        judge(&text);
+        let elapsed = start.elapsed();
+        println!(
+            "{} bytes: {elapsed:?}: {:.40}",
+            text.len(),
+            text.replace('\n', " ")
+        );
+        assert!(elapsed.as_secs() < 20, "{elapsed:?}: {:.80}", text);
+    }
+}
+
 fn words() -> impl Strategy<Value = String> {
     let lines: Vec<&'static str> = SEED.lines().filter(|line| !line.is_empty()).collect();
     let tokens: Vec<&'static str> = SEED.split_whitespace().collect();
