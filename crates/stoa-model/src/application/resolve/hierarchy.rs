@@ -15,6 +15,8 @@ use crate::physical::DISCRIMINATOR_COLUMN;
 
 /// Most levels of `extends`.
 const HIERARCHY_DEPTH: usize = 16;
+/// Steps of a circle that are shown.
+const SHOWN_STEPS: usize = 12;
 
 impl<'d> Resolver<'d, '_> {
     pub(super) fn hierarchy(&mut self, drafts: &'d [EntityDraft]) {
@@ -154,8 +156,12 @@ impl<'d> Resolver<'d, '_> {
     fn report_cycle(&mut self, drafts: &[&'d EntityDraft], cycle: &[usize]) {
         let mut names: Vec<&str> = cycle
             .iter()
+            .take(SHOWN_STEPS)
             .map(|index| drafts[*index].about.name.value.as_str())
             .collect();
+        if cycle.len() > SHOWN_STEPS {
+            names.push("…");
+        }
         names.push(names[0]);
         let extends = |index: &usize| drafts[*index].extends.as_ref().map(|extends| extends.span);
         let mut diagnostic = Diagnostic::error(
@@ -165,7 +171,7 @@ impl<'d> Resolver<'d, '_> {
         )
         .label(names.join(" → "))
         .help("a base cannot be its own specialisation: remove one `extends`");
-        for index in &cycle[1..] {
+        for index in cycle.iter().take(SHOWN_STEPS).skip(1) {
             diagnostic = diagnostic.related(extends(index), "part of the circle");
         }
         self.faults.push(diagnostic);

@@ -6,6 +6,9 @@ use super::Resolver;
 use crate::diagnostic::{Code, Diagnostic};
 use crate::model::{Entity, EntityId, Navigation, Storage};
 
+/// Steps of a circle that are shown.
+const SHOWN_STEPS: usize = 12;
+
 impl Resolver<'_, '_> {
     pub(super) fn insertion(&mut self) {
         let insertable = self.insertable();
@@ -43,10 +46,14 @@ impl Resolver<'_, '_> {
         };
         let mut steps: Vec<String> = circle
             .iter()
+            .take(SHOWN_STEPS)
             .map(|(entity, navigation)| {
                 format!("{}.{}", self.entity(*entity).name, name(navigation))
             })
             .collect();
+        if circle.len() > SHOWN_STEPS {
+            steps.push("…".to_owned());
+        }
         steps.push(self.entity(circle[0].0).name.clone());
         let place = |(entity, navigation): &(EntityId, &Navigation)| {
             let declared = navigation
@@ -65,7 +72,7 @@ impl Resolver<'_, '_> {
         )
         .label(steps.join(" → "))
         .help("required references run in a circle: make one of them optional");
-        for step in &circle[1..] {
+        for step in circle.iter().take(SHOWN_STEPS).skip(1) {
             diagnostic = diagnostic.related(Some(place(step)), "part of the circle");
         }
         diagnostic

@@ -75,6 +75,7 @@ fn large_files_take_bounded_time() {
             let next = (index + 1) % SIZE;
             format!("[entity.E{index}.associations]\nA = {{ to = \"E{next}\", required = true }}\n")
         }),
+        repeat(&|index| format!("[entity.E{index}]\nextends = \"E{}\"\n", (index + 1) % SIZE)),
         format!("[entity.E]\nunique = [{}]\n", "[\"x\"],".repeat(SIZE)),
         format!("[enumeration.E]\nvalues = [{}]\n", "\"x\",".repeat(SIZE)),
         "[entity.E]\n".repeat(SIZE),
