@@ -19,7 +19,10 @@ fn key(text: &str) -> Result<Vec<u8>> {
 }
 
 /// Runs a query and reads every column, as somebody who renders them must.
-fn read(statement: &mut Statement, parameters: impl rusqlite::Params) -> Result<(u64, Vec<Vec<u8>>)> {
+fn read(
+    statement: &mut Statement,
+    parameters: impl rusqlite::Params,
+) -> Result<(u64, Vec<Vec<u8>>)> {
     let columns = statement.column_count();
     let mut rows = statement.query(parameters)?;
     let mut sum = 0;
@@ -53,9 +56,12 @@ fn main() -> Result<()> {
     let keys: serde_json::Value = serde_json::from_slice(&std::fs::read(keys)?)?;
     let list = |name: &str| -> Result<Vec<String>> {
         let texts = keys[name].as_array().context("keys")?.iter();
-        Ok(texts.filter_map(|text| text.as_str().map(str::to_owned)).collect())
+        Ok(texts
+            .filter_map(|text| text.as_str().map(str::to_owned))
+            .collect())
     };
-    let binary = |name: &str| -> Result<Vec<Vec<u8>>> { list(name)?.iter().map(|text| key(text)).collect() };
+    let binary =
+        |name: &str| -> Result<Vec<Vec<u8>>> { list(name)?.iter().map(|text| key(text)).collect() };
 
     let connection = Connection::open(database)?;
     connection.execute_batch(
@@ -88,13 +94,17 @@ fn main() -> Result<()> {
         }
         "W3" => {
             // Instants spread over the orders, straight from the column: microseconds.
-            let mut instants = connection.prepare("SELECT placed_at FROM \"order\" WHERE number % 50 = 0")?;
-            let instants: Vec<i64> = instants.query_map([], |row| row.get(0))?.collect::<Result<_, _>>()?;
+            let mut instants =
+                connection.prepare("SELECT placed_at FROM \"order\" WHERE number % 50 = 0")?;
+            let instants: Vec<i64> = instants
+                .query_map([], |row| row.get(0))?
+                .collect::<Result<_, _>>()?;
             let mut orders = connection.prepare(
                 "SELECT o.*, c.* FROM \"order\" o LEFT JOIN customer c ON c.id = o.customer_id \
                  WHERE o.placed_at >= ?1 ORDER BY o.placed_at, o.id LIMIT 20",
             )?;
-            let mut lines = connection.prepare("SELECT * FROM order_line WHERE order_id = ?1 ORDER BY id")?;
+            let mut lines =
+                connection.prepare("SELECT * FROM order_line WHERE order_id = ?1 ORDER BY id")?;
             step(&mut |i| {
                 let (mut sum, keys) = read(&mut orders, [instants[i % instants.len()]])?;
                 for key in keys {
@@ -105,8 +115,11 @@ fn main() -> Result<()> {
         }
         "W4" => {
             let customers = binary("customers")?;
-            let mut number: i64 =
-                connection.query_row("SELECT coalesce(max(number), 0) FROM \"order\"", [], |row| row.get(0))?;
+            let mut number: i64 = connection.query_row(
+                "SELECT coalesce(max(number), 0) FROM \"order\"",
+                [],
+                |row| row.get(0),
+            )?;
             let mut statement = connection.prepare(
                 "INSERT INTO \"order\" (id, _version, _created_at, _changed_at, number, placed_at, required_on, \
                  status, reference, total, remarks, customer_id) VALUES \
@@ -124,7 +137,9 @@ fn main() -> Result<()> {
     latencies.sort();
     let milliseconds = |share: f64| -> f64 {
         let at = ((latencies.len() as f64 * share) as usize).min(latencies.len().saturating_sub(1));
-        latencies.get(at).map_or(0.0, |latency| latency.as_secs_f64() * 1000.0)
+        latencies
+            .get(at)
+            .map_or(0.0, |latency| latency.as_secs_f64() * 1000.0)
     };
     std::hint::black_box(sum);
     println!(

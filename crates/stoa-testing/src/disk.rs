@@ -80,3 +80,23 @@ impl Drop for SmallDisk {
         }
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_small_disk_is_full_and_has_room_again() {
+        let Some(disk) = SmallDisk::mount(1 << 20).unwrap() else {
+            return;
+        };
+        let ballast = disk.fill().unwrap();
+        let file = disk.path().join("file");
+        assert!(std::fs::write(&file, [1; 8192]).is_err());
+        std::fs::remove_file(ballast).unwrap();
+        std::fs::write(&file, [1; 8192]).unwrap();
+        let path = disk.path().to_owned();
+        drop(disk);
+        assert!(!path.exists());
+    }
+}
