@@ -98,8 +98,18 @@ impl Plans {
 
 impl Store {
     /// The plan and values of a query that is read as part of a write.
-    pub(crate) fn plan_read(&self, model: &Arc<Model>, query: &Query) -> Result<(Arc<Plan>, Arguments), StoreError> {
-        self.plans().plan(self.dialect(), model, query, Purpose::Rows, self.statistics())
+    pub(crate) fn plan_read(
+        &self,
+        model: &Arc<Model>,
+        query: &Query,
+    ) -> Result<(Arc<Plan>, Arguments), StoreError> {
+        self.plans().plan(
+            self.dialect(),
+            model,
+            query,
+            Purpose::Rows,
+            self.statistics(),
+        )
     }
 
     /// Reads what a query asks for into a writer. Dropping the future cancels the database's work.

@@ -47,7 +47,9 @@ impl Store {
     {
         let start = Instant::now();
         let outcome = match self.backend() {
-            Backend::Postgres(postgres) => self.write_postgres(postgres, model, change, reread).await,
+            Backend::Postgres(postgres) => {
+                self.write_postgres(postgres, model, change, reread).await
+            }
             Backend::Sqlite(sqlite) => {
                 let reading = match reread {
                     None => None,
@@ -60,9 +62,12 @@ impl Store {
                         let applied = write_sqlite(&model, connection, &change)?;
                         let writer = match reading {
                             None => None,
-                            Some(((plan, arguments), writer)) => {
-                                Some(crate::read::sqlite::read(connection, &plan, &arguments, limit, writer)?.writer)
-                            }
+                            Some(((plan, arguments), writer)) => Some(
+                                crate::read::sqlite::read(
+                                    connection, &plan, &arguments, limit, writer,
+                                )?
+                                .writer,
+                            ),
                         };
                         Ok((applied, writer))
                     })
@@ -111,8 +116,15 @@ impl Store {
             None => None,
             Some(((plan, arguments), writer)) => {
                 let limit = self.config().response_bytes;
-                let found =
-                    crate::read::postgres::read_in(postgres, &connection, &plan, &arguments, limit, writer).await;
+                let found = crate::read::postgres::read_in(
+                    postgres,
+                    &connection,
+                    &plan,
+                    &arguments,
+                    limit,
+                    writer,
+                )
+                .await;
                 match found {
                     Ok(found) => Some(found.writer),
                     Err(error) => return Err(give_back(connection, error).await),
@@ -143,21 +155,31 @@ fn refusal(violations: Vec<stoa_model::change::Violation>) -> StoreError {
 }
 
 /// On the writer's thread: futures over SQLite never wait.
-fn write_sqlite(model: &Model, connection: &rusqlite::Connection, change: &Change) -> Result<Vec<Applied>, StoreError> {
+fn write_sqlite(
+    model: &Model,
+    connection: &rusqlite::Connection,
+    change: &Change,
+) -> Result<Vec<Applied>, StoreError> {
     let mut session = sqlite::Session::new(connection);
     let work = async {
         // The diagnosis starts from where the change did.
-        statement::Connection::mark(&mut session).await.map_err(|failure| match failure {
-            Failure::Error(error) => error,
-            Failure::Refused(_) => StoreError::internal("a savepoint was refused"),
-        })?;
+        statement::Connection::mark(&mut session)
+            .await
+            .map_err(|failure| match failure {
+                Failure::Error(error) => error,
+                Failure::Refused(_) => StoreError::internal("a savepoint was refused"),
+            })?;
         let mut engine = Engine::new(model, &mut session);
         match engine.run(change).await {
             Ok(()) => Ok(engine.finish()),
             Err(Failure::Error(error)) => Err(error),
             Err(Failure::Refused(_)) => {
-                statement::Connection::back(&mut session).await.map_err(|_| StoreError::internal("a savepoint was lost"))?;
-                Err(refusal(diagnosis::diagnose(model, &mut session, change).await?))
+                statement::Connection::back(&mut session)
+                    .await
+                    .map_err(|_| StoreError::internal("a savepoint was lost"))?;
+                Err(refusal(
+                    diagnosis::diagnose(model, &mut session, change).await?,
+                ))
             }
         }
     };

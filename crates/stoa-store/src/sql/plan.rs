@@ -182,10 +182,9 @@ impl Planner<'_> {
             None
         };
         let mut builder = self.builder();
-        let source_row = match builder.source_row(&query.source)? {
-            Some(sql) => Some(self.statement(sql, builder)),
-            None => None,
-        };
+        let source_row = builder
+            .source_row(&query.source)?
+            .map(|sql| self.statement(sql, builder));
         Ok(Plan {
             model: Arc::clone(self.model),
             rows,

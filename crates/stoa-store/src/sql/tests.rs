@@ -6,7 +6,7 @@ use std::sync::Arc;
 use stoa_model::expression::bind::Binder;
 use stoa_model::expression::{Expression, syntax};
 use stoa_model::model::{AttributeId, Model};
-use stoa_model::query::{Expand, OrderTerm, Query, ROW, Selection, Source};
+use stoa_model::query::{Expand, OrderTerm, Query, Selection, Source};
 use stoa_model::value::Value;
 
 use super::plan::{Plan, Planner, Rows};

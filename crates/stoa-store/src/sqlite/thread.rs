@@ -108,9 +108,11 @@ impl Drop for Counted<'_> {
     }
 }
 
+type ReadWork = Box<dyn FnOnce(&Connection, &Control) + Send>;
+
 /// A job for a reader.
 pub(super) struct ReadJob {
-    work: Box<dyn FnOnce(&Connection, &Control) + Send>,
+    work: ReadWork,
 }
 
 impl ReadJob {

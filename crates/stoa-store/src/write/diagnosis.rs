@@ -35,7 +35,9 @@ pub(super) async fn diagnose<C: Connection>(
             Err(Failure::Error(error)) => return Err(error),
             Err(Failure::Refused(refusal)) => {
                 engine.connection.back().await.map_err(unrefused)?;
-                let rules = explain(&mut engine, change, position, &refusal).await.map_err(unrefused)?;
+                let rules = explain(&mut engine, change, position, &refusal)
+                    .await
+                    .map_err(unrefused)?;
                 violations.extend(rules.into_iter().map(|rule| Violation {
                     operation: position,
                     rule,
@@ -51,24 +53,36 @@ pub(super) async fn diagnose<C: Connection>(
 fn unrefused(failure: Failure) -> StoreError {
     match failure {
         Failure::Error(error) => error,
-        Failure::Refused(refusal) => StoreError::internal(format!("refused while looking: {refusal:?}")),
+        Failure::Refused(refusal) => {
+            StoreError::internal(format!("refused while looking: {refusal:?}"))
+        }
     }
 }
 
 /// Whether the operation is about a row that a refused operation would have made.
-fn depends_on_failed<C: Connection>(engine: &Engine<'_, C>, change: &Change, position: usize) -> bool {
-    let failed = |target: &Target| {
-        matches!(target, Target::Inserted(other) if engine.applied.get(*other).is_some_and(Option::is_none))
+fn depends_on_failed<C: Connection>(
+    engine: &Engine<'_, C>,
+    change: &Change,
+    position: usize,
+) -> bool {
+    let failed = |target: &Target| matches!(target, Target::Inserted(other) if engine.applied.get(*other).is_some_and(Option::is_none));
+    let any = |references: &[Reference]| {
+        references
+            .iter()
+            .filter_map(|reference| reference.to.as_ref())
+            .any(failed)
     };
-    let any = |references: &[Reference]| references.iter().filter_map(|reference| reference.to.as_ref()).any(failed);
     let Some(operation) = change.operations.get(position) else {
         return false;
     };
     match &operation.action {
         Action::Insert { references, .. } => any(references),
-        Action::Update { target, references, .. } | Action::Upsert { target, references, .. } => {
-            failed(target) || any(references)
+        Action::Update {
+            target, references, ..
         }
+        | Action::Upsert {
+            target, references, ..
+        } => failed(target) || any(references),
         Action::Delete { target, .. } => failed(target),
         Action::Retain { from, .. } => failed(from),
         Action::Link { from, to, .. } => failed(from) || failed(to),
@@ -99,7 +113,9 @@ async fn explain<C: Connection>(
         Refusal::Check { constraint } => Ok(vec![Rule::Check {
             member: constraint.clone(),
         }]),
-        Refusal::TooLarge => Ok(vec![Rule::Check { member: String::new() }]),
+        Refusal::TooLarge => Ok(vec![Rule::Check {
+            member: String::new(),
+        }]),
         Refusal::Reference { table, constraint } => {
             let rules = references(engine, entity.id, &operation.action).await?;
             if !rules.is_empty() {
@@ -130,14 +146,22 @@ fn family<'a>(model: &'a Model, entity: &'a Entity) -> impl Iterator<Item = &'a 
 /// Property that a column shows: an attribute, or the navigation whose key it holds.
 fn property(model: &Model, entity: &Entity, column: &str) -> Option<String> {
     for entity in family(model, entity) {
-        if let Some(attribute) = entity.attributes.iter().find(|attribute| attribute.column == column) {
+        if let Some(attribute) = entity
+            .attributes
+            .iter()
+            .find(|attribute| attribute.column == column)
+        {
             return Some(attribute.name.clone());
         }
         for navigation in &entity.navigations {
             if let Storage::Own(columns) = &navigation.storage
                 && columns.iter().any(|own| own.column == column)
             {
-                return Some(navigation_name(model, navigation.name.as_deref(), navigation.target));
+                return Some(navigation_name(
+                    model,
+                    navigation.name.as_deref(),
+                    navigation.target,
+                ));
             }
         }
     }
@@ -148,7 +172,13 @@ fn navigation_name(model: &Model, name: Option<&str>, target: EntityId) -> Strin
     name.map_or_else(|| model[target].name.clone(), str::to_owned)
 }
 
-fn unique(model: &Model, entity: &Entity, table: &str, columns: &[String], constraint: &str) -> Rule {
+fn unique(
+    model: &Model,
+    entity: &Entity,
+    table: &str,
+    columns: &[String],
+    constraint: &str,
+) -> Rule {
     let root = &model[entity.root];
     let known = if columns.is_empty() {
         columns_of(model, root, table, constraint)
@@ -192,7 +222,10 @@ fn columns_of(model: &Model, root: &Entity, table: &str, constraint: &str) -> Ve
             }
         }
         for (position, _) in entity.navigations.iter().enumerate() {
-            let columns = own_columns(entity, NavigationId(u32::try_from(position).unwrap_or_default()));
+            let columns = own_columns(
+                entity,
+                NavigationId(u32::try_from(position).unwrap_or_default()),
+            );
             if !columns.is_empty() && physical::unique_name(table, &columns) == constraint {
                 return columns.into_iter().map(str::to_owned).collect();
             }
@@ -204,7 +237,10 @@ fn columns_of(model: &Model, root: &Entity, table: &str, constraint: &str) -> Ve
 
 fn own_columns(entity: &Entity, navigation: NavigationId) -> Vec<&str> {
     match &entity[navigation].storage {
-        Storage::Own(columns) => columns.iter().map(|column| column.column.as_str()).collect(),
+        Storage::Own(columns) => columns
+            .iter()
+            .map(|column| column.column.as_str())
+            .collect(),
         Storage::Target(_) | Storage::Join { .. } => Vec::new(),
     }
 }
@@ -212,7 +248,9 @@ fn own_columns(entity: &Entity, navigation: NavigationId) -> Vec<&str> {
 /// What may not be null. Unlinking touches the rows at the other end.
 fn member_of(model: &Model, entity: &Entity, action: &Action, column: &str) -> String {
     let holder = match action {
-        Action::Unlink { navigation, .. } | Action::Link { navigation, .. } => &model[entity[*navigation].target],
+        Action::Unlink { navigation, .. } | Action::Link { navigation, .. } => {
+            &model[entity[*navigation].target]
+        }
         _ => entity,
     };
     property(model, holder, column)
@@ -237,7 +275,10 @@ async fn references<C: Connection>(
             insert, references, ..
         } => missing(engine, entity, insert, references).await,
         Action::Link { navigation, .. } => {
-            let name = engine.model[entity][*navigation].name.clone().unwrap_or_default();
+            let name = engine.model[entity][*navigation]
+                .name
+                .clone()
+                .unwrap_or_default();
             Ok(vec![Rule::ReferenceMissing { navigation: name }])
         }
         Action::Delete { target, .. } => {
@@ -275,7 +316,9 @@ async fn missing<C: Connection>(
                 let shown: Option<Vec<Value>> = columns
                     .iter()
                     .map(|column| {
-                        let (_, value) = values.iter().find(|(id, _)| Some(*id) == column.attribute)?;
+                        let (_, value) = values
+                            .iter()
+                            .find(|(id, _)| Some(*id) == column.attribute)?;
                         (!value.is_null()).then(|| value.clone())
                     })
                     .collect();
@@ -353,7 +396,10 @@ fn holders(model: &Model, entity: EntityId) -> Vec<(EntityId, Vec<String>, bool,
                 holder.id,
                 columns.iter().map(|column| column.column.clone()).collect(),
                 contained || navigation.on_delete == OnDelete::Cascade,
-                navigation.name.clone().unwrap_or_else(|| holder.name.clone()),
+                navigation
+                    .name
+                    .clone()
+                    .unwrap_or_else(|| holder.name.clone()),
             ));
         }
     }
@@ -372,7 +418,9 @@ async fn any_row<C: Connection>(
     writer.text("SELECT 1 FROM ");
     for (level, (holder, _, _)) in path.iter().enumerate() {
         writer.text(if level > 0 { ", " } else { "" });
-        writer.name(&model[*holder].table.name).text(&format!(" AS h{level}"));
+        writer
+            .name(&model[*holder].table.name)
+            .text(&format!(" AS h{level}"));
     }
     writer.text(" WHERE ");
     for (level, (_, columns, target)) in path.iter().enumerate() {
@@ -387,7 +435,12 @@ async fn any_row<C: Connection>(
             }
         }
     }
-    of_type(&mut writer, model, &format!("h{last}."), &model[path[last].0]);
+    of_type(
+        &mut writer,
+        model,
+        &format!("h{last}."),
+        &model[path[last].0],
+    );
     writer.text(" LIMIT 1");
     let rows = engine.connection.query(writer.finish(Vec::new())).await?;
     Ok(!rows.is_empty())
@@ -398,9 +451,15 @@ fn by_constraint(model: &Model, entity: &Entity, table: &str, constraint: &str) 
     for holder in &model.entities {
         for navigation in &holder.navigations {
             if let Storage::Own(columns) = &navigation.storage {
-                let columns: Vec<&str> = columns.iter().map(|column| column.column.as_str()).collect();
+                let columns: Vec<&str> = columns
+                    .iter()
+                    .map(|column| column.column.as_str())
+                    .collect();
                 if physical::foreign_key_name(&holder.table.name, &columns) == constraint {
-                    let name = navigation.name.clone().unwrap_or_else(|| holder.name.clone());
+                    let name = navigation
+                        .name
+                        .clone()
+                        .unwrap_or_else(|| holder.name.clone());
                     return if holder.root == entity.root && table == entity.table.name {
                         Rule::ReferenceMissing { navigation: name }
                     } else {
@@ -413,7 +472,10 @@ fn by_constraint(model: &Model, entity: &Entity, table: &str, constraint: &str) 
             }
         }
     }
-    let holder = model.entities.iter().find(|other| other.table.name == table);
+    let holder = model
+        .entities
+        .iter()
+        .find(|other| other.table.name == table);
     Rule::ReferencedBy {
         entity: holder.map_or_else(|| table.to_owned(), |holder| holder.name.clone()),
         navigation: holder.map_or_else(|| table.to_owned(), |holder| holder.name.clone()),

@@ -54,7 +54,11 @@ impl<'m> NewRow<'m> {
     }
 
     fn put(&mut self, cell: Cell<'m>) {
-        match self.cells.iter_mut().find(|other| other.column == cell.column) {
+        match self
+            .cells
+            .iter_mut()
+            .find(|other| other.column == cell.column)
+        {
             Some(other) => *other = cell,
             None => self.cells.push(cell),
         }
@@ -100,7 +104,11 @@ impl<'a, C: Connection> Engine<'a, C> {
     }
 
     /// Applies one operation.
-    pub(super) async fn one(&mut self, change: &Change, position: usize) -> Result<Applied, Failure> {
+    pub(super) async fn one(
+        &mut self,
+        change: &Change,
+        position: usize,
+    ) -> Result<Applied, Failure> {
         let Some(operation) = change.operations.get(position) else {
             return Err(StoreError::internal("no such operation").into());
         };
@@ -118,7 +126,9 @@ impl<'a, C: Connection> Engine<'a, C> {
                 references,
             } => {
                 let key = self.key_of(position, *entity, target).await?;
-                let updated = self.update(*entity, &key, expected, values, references).await?;
+                let updated = self
+                    .update(*entity, &key, expected, values, references)
+                    .await?;
                 match updated {
                     Some(applied) => Ok(applied),
                     None => Err(self.why_not(position, *entity, &key).await?),
@@ -137,7 +147,9 @@ impl<'a, C: Connection> Engine<'a, C> {
                 references,
             } => {
                 if let Some(key) = self.find(*entity, target).await?
-                    && let Some(applied) = self.update(*entity, &key, &Expected::Any, update, references).await?
+                    && let Some(applied) = self
+                        .update(*entity, &key, &Expected::Any, update, references)
+                        .await?
                 {
                     return Ok(applied);
                 }
@@ -148,7 +160,10 @@ impl<'a, C: Connection> Engine<'a, C> {
                 from,
                 navigation,
                 keep,
-            } => self.retain(position, *entity, from, *navigation, keep).await,
+            } => {
+                self.retain(position, *entity, from, *navigation, keep)
+                    .await
+            }
             Action::Link {
                 entity,
                 from,
@@ -160,13 +175,20 @@ impl<'a, C: Connection> Engine<'a, C> {
                 from,
                 navigation,
                 to,
-            } => self.unlink(position, *entity, from, *navigation, to.as_ref()).await,
+            } => {
+                self.unlink(position, *entity, from, *navigation, to.as_ref())
+                    .await
+            }
         }
     }
 
     /// Key of the row that a target names; none if a path leads nowhere. A row named by its key is not
     /// looked for.
-    pub(super) async fn find(&mut self, entity: EntityId, target: &Target) -> Result<Option<Vec<Value>>, Failure> {
+    pub(super) async fn find(
+        &mut self,
+        entity: EntityId,
+        target: &Target,
+    ) -> Result<Option<Vec<Value>>, Failure> {
         match target {
             Target::Key(key) | Target::Source(Source::Key(key)) => Ok(Some(key.clone())),
             Target::Inserted(position) => Ok(self
@@ -178,14 +200,22 @@ impl<'a, C: Connection> Engine<'a, C> {
                 let statement = key_query(self.connection.dialect(), self.model, entity, source)?;
                 let mut rows = self.connection.query(statement).await?;
                 if rows.len() > 1 {
-                    return Err(StoreError::internal("a path that should lead to one row leads to several").into());
+                    return Err(StoreError::internal(
+                        "a path that should lead to one row leads to several",
+                    )
+                    .into());
                 }
                 Ok(rows.pop())
             }
         }
     }
 
-    async fn key_of(&mut self, operation: usize, entity: EntityId, target: &Target) -> Result<Vec<Value>, Failure> {
+    async fn key_of(
+        &mut self,
+        operation: usize,
+        entity: EntityId,
+        target: &Target,
+    ) -> Result<Vec<Value>, Failure> {
         self.find(entity, target)
             .await?
             .ok_or(Failure::Error(StoreError::NotFound { operation }))
@@ -219,14 +249,12 @@ impl<'a, C: Connection> Engine<'a, C> {
             let target = &self.model[navigation.target];
             let key = match &reference.to {
                 None => None,
-                Some(to) => Some(
-                    self.find(navigation.target, to)
-                        .await?
-                        .ok_or_else(|| Failure::Refused(super::statement::Refusal::Reference {
-                            table: String::new(),
-                            constraint: String::new(),
-                        }))?,
-                ),
+                Some(to) => Some(self.find(navigation.target, to).await?.ok_or_else(|| {
+                    Failure::Refused(super::statement::Refusal::Reference {
+                        table: String::new(),
+                        constraint: String::new(),
+                    })
+                })?),
             };
             for (position, (column, form)) in columns.iter().zip(key_forms(target)).enumerate() {
                 let value = key
@@ -263,7 +291,10 @@ impl<'a, C: Connection> Engine<'a, C> {
     /// Whether there is a row of this entity with this key.
     pub(super) async fn exists(&mut self, entity: &Entity, key: &[Value]) -> Result<bool, Failure> {
         let mut writer = Writer::new(self.connection.dialect());
-        writer.text("SELECT 1 FROM ").name(&entity.table.name).text(" WHERE ");
+        writer
+            .text("SELECT 1 FROM ")
+            .name(&entity.table.name)
+            .text(" WHERE ");
         equal_columns(&mut writer, "", key_columns(entity), key_forms(entity), key);
         of_type(&mut writer, self.model, "", entity);
         let rows = self.connection.query(writer.finish(Vec::new())).await?;
@@ -279,7 +310,9 @@ impl<'a, C: Connection> Engine<'a, C> {
     ) -> Result<NewRow<'a>, Failure> {
         let entity = &self.model[entity];
         let mut row = self.cells(entity, values, references).await?;
-        if let (Some(column), Some(name)) = (&entity.table.discriminator_column, &entity.discriminator) {
+        if let (Some(column), Some(name)) =
+            (&entity.table.discriminator_column, &entity.discriminator)
+        {
             row.put(Cell {
                 column,
                 value: Value::Text(name.clone()),
@@ -294,7 +327,8 @@ impl<'a, C: Connection> Engine<'a, C> {
                     if row.cells.iter().any(|cell| cell.column == attribute.column) {
                         continue;
                     }
-                    self.next_number(&entity.table.name, &attribute.column).await?
+                    self.next_number(&entity.table.name, &attribute.column)
+                        .await?
                 }
                 Purpose::AutoNumber | Purpose::Data | Purpose::GeneratedKey => continue,
             };
@@ -315,10 +349,15 @@ impl<'a, C: Connection> Engine<'a, C> {
             .text(" SET value = value + 1 WHERE name = ")
             .bind(Value::Text(format!("{table}.{column}")), Form::Text)
             .text(" RETURNING value");
-        let rows = self.connection.query(writer.finish(vec![Form::Long])).await?;
+        let rows = self
+            .connection
+            .query(writer.finish(vec![Form::Long]))
+            .await?;
         match rows.first().and_then(|row| row.first()) {
             Some(value @ Value::Integer(_)) => Ok(value.clone()),
-            _ => Err(StoreError::internal(format!("there is no sequence for {table}.{column}")).into()),
+            _ => Err(
+                StoreError::internal(format!("there is no sequence for {table}.{column}")).into(),
+            ),
         }
     }
 
@@ -400,14 +439,20 @@ impl<'a, C: Connection> Engine<'a, C> {
         let described = &self.model[entity];
         let row = self.cells(described, values, references).await?;
         let mut writer = Writer::new(self.connection.dialect());
-        writer.text("UPDATE ").name(&described.table.name).text(" SET ");
+        writer
+            .text("UPDATE ")
+            .name(&described.table.name)
+            .text(" SET ");
         let mut first = true;
         for cell in &row.cells {
             if !first {
                 writer.text(", ");
             }
             first = false;
-            writer.name(cell.column).text(" = ").bind(cell.value.clone(), cell.form);
+            writer
+                .name(cell.column)
+                .text(" = ")
+                .bind(cell.value.clone(), cell.form);
         }
         touch(&mut writer, described, self.now, &mut first);
         if first {
@@ -416,12 +461,20 @@ impl<'a, C: Connection> Engine<'a, C> {
             writer.name(column).text(" = ").name(column);
         }
         writer.text(" WHERE ");
-        equal_columns(&mut writer, "", key_columns(described), key_forms(described), key);
+        equal_columns(
+            &mut writer,
+            "",
+            key_columns(described),
+            key_forms(described),
+            key,
+        );
         of_type(&mut writer, self.model, "", described);
         expect(&mut writer, described, expected);
         let returns = returning(&mut writer, described);
         let rows = self.connection.query(writer.finish(returns)).await?;
-        Ok(rows.first().map(|row| self.applied_row(described, key, row)))
+        Ok(rows
+            .first()
+            .map(|row| self.applied_row(described, key, row)))
     }
 
     fn applied_row(&self, entity: &Entity, key: &[Value], row: &[Value]) -> Applied {
@@ -438,7 +491,12 @@ impl<'a, C: Connection> Engine<'a, C> {
     }
 
     /// Why no row fitted.
-    async fn why_not(&mut self, operation: usize, entity: EntityId, key: &[Value]) -> Result<Failure, Failure> {
+    async fn why_not(
+        &mut self,
+        operation: usize,
+        entity: EntityId,
+        key: &[Value],
+    ) -> Result<Failure, Failure> {
         let entity = &self.model[entity];
         let mut writer = Writer::new(self.connection.dialect());
         writer.text("SELECT ");
@@ -446,10 +504,17 @@ impl<'a, C: Connection> Engine<'a, C> {
             Some(version) => writer.name(&entity[version].column),
             None => writer.text("NULL"),
         };
-        writer.text(" FROM ").name(&entity.table.name).text(" WHERE ");
+        writer
+            .text(" FROM ")
+            .name(&entity.table.name)
+            .text(" WHERE ");
         equal_columns(&mut writer, "", key_columns(entity), key_forms(entity), key);
         of_type(&mut writer, self.model, "", entity);
-        let returns = if entity.version.is_some() { vec![Form::Long] } else { Vec::new() };
+        let returns = if entity.version.is_some() {
+            vec![Form::Long]
+        } else {
+            Vec::new()
+        };
         let rows = self.connection.query(writer.finish(returns)).await?;
         Ok(Failure::Error(match rows.first() {
             None => StoreError::NotFound { operation },
@@ -471,8 +536,17 @@ impl<'a, C: Connection> Engine<'a, C> {
         let described = &self.model[entity];
         self.release_external(described, &key).await?;
         let mut writer = Writer::new(self.connection.dialect());
-        writer.text("DELETE FROM ").name(&described.table.name).text(" WHERE ");
-        equal_columns(&mut writer, "", key_columns(described), key_forms(described), &key);
+        writer
+            .text("DELETE FROM ")
+            .name(&described.table.name)
+            .text(" WHERE ");
+        equal_columns(
+            &mut writer,
+            "",
+            key_columns(described),
+            key_forms(described),
+            &key,
+        );
         of_type(&mut writer, self.model, "", described);
         expect(&mut writer, described, expected);
         let returns = returning(&mut writer, described);
@@ -496,28 +570,45 @@ impl<'a, C: Connection> Engine<'a, C> {
             for navigation in &entity.navigations {
                 let target = &self.model[navigation.target];
                 match &navigation.storage {
-                    Storage::Join { table, own, .. } if entity.table.external && target.table.external => {
+                    Storage::Join { table, own, .. }
+                        if entity.table.external && target.table.external =>
+                    {
                         let mut writer = Writer::new(self.connection.dialect());
                         writer.text("DELETE FROM ").name(table).text(" WHERE ");
-                        equal_columns(&mut writer, "", own.iter().map(String::as_str), key_forms(entity), &key);
+                        equal_columns(
+                            &mut writer,
+                            "",
+                            own.iter().map(String::as_str),
+                            key_forms(entity),
+                            &key,
+                        );
                         deletes.push(writer.finish(Vec::new()));
                     }
                     Storage::Target(columns) if target.table.external || entity.table.external => {
                         let columns = columns.iter().map(|column| column.column.as_str());
                         let clear = navigation.on_delete == stoa_model::model::OnDelete::Clear;
-                        let cascade =
-                            navigation.contained || navigation.on_delete == stoa_model::model::OnDelete::Cascade;
+                        let cascade = navigation.contained
+                            || navigation.on_delete == stoa_model::model::OnDelete::Cascade;
                         if !clear && !cascade {
                             continue;
                         }
                         let mut writer = Writer::new(self.connection.dialect());
                         if clear {
-                            writer.text("UPDATE ").name(&target.table.name).text(" SET ");
+                            writer
+                                .text("UPDATE ")
+                                .name(&target.table.name)
+                                .text(" SET ");
                             for (position, column) in columns.clone().enumerate() {
-                                writer.text(if position > 0 { ", " } else { "" }).name(column).text(" = NULL");
+                                writer
+                                    .text(if position > 0 { ", " } else { "" })
+                                    .name(column)
+                                    .text(" = NULL");
                             }
                         } else {
-                            for child in self.keys_where(target, columns.clone(), entity, &key).await? {
+                            for child in self
+                                .keys_where(target, columns.clone(), entity, &key)
+                                .await?
+                            {
                                 // A row that refers to itself, or rows in a circle, are met once.
                                 if seen.insert(format!("{}{child:?}", target.name)) {
                                     todo.push((target, child));
@@ -549,9 +640,16 @@ impl<'a, C: Connection> Engine<'a, C> {
         key: &[Value],
     ) -> Result<Vec<Vec<Value>>, Failure> {
         let mut writer = Writer::new(self.connection.dialect());
-        writer.text("SELECT ").names(key_columns(target)).text(" FROM ").name(&target.table.name).text(" WHERE ");
+        writer
+            .text("SELECT ")
+            .names(key_columns(target))
+            .text(" FROM ")
+            .name(&target.table.name)
+            .text(" WHERE ");
         equal_columns(&mut writer, "", columns, key_forms(entity), key);
-        self.connection.query(writer.finish(key_forms(target).collect())).await
+        self.connection
+            .query(writer.finish(key_forms(target).collect()))
+            .await
     }
 
     async fn retain(
@@ -568,20 +666,41 @@ impl<'a, C: Connection> Engine<'a, C> {
         let Storage::Target(columns) = &described[navigation].storage else {
             return Err(StoreError::internal("contained rows that are kept elsewhere").into());
         };
-        let columns: Vec<&str> = columns.iter().map(|column| column.column.as_str()).collect();
+        let columns: Vec<&str> = columns
+            .iter()
+            .map(|column| column.column.as_str())
+            .collect();
         if target.table.external {
-            for child in self.keys_where(target, columns.iter().copied(), described, &key).await? {
+            for child in self
+                .keys_where(target, columns.iter().copied(), described, &key)
+                .await?
+            {
                 if !keep.contains(&child) {
                     self.release_external(target, &child).await?;
                 }
             }
         }
         let mut writer = Writer::new(self.connection.dialect());
-        writer.text("DELETE FROM ").name(&target.table.name).text(" WHERE ");
-        equal_columns(&mut writer, "", columns.iter().copied(), key_forms(described), &key);
+        writer
+            .text("DELETE FROM ")
+            .name(&target.table.name)
+            .text(" WHERE ");
+        equal_columns(
+            &mut writer,
+            "",
+            columns.iter().copied(),
+            key_forms(described),
+            &key,
+        );
         for kept in keep {
             writer.text(" AND NOT (");
-            equal_columns(&mut writer, "", key_columns(target), key_forms(target), kept);
+            equal_columns(
+                &mut writer,
+                "",
+                key_columns(target),
+                key_forms(target),
+                kept,
+            );
             writer.text(")");
         }
         self.connection.query(writer.finish(Vec::new())).await?;
@@ -603,7 +722,10 @@ impl<'a, C: Connection> Engine<'a, C> {
         let key = self.key_of(position, entity, from).await?;
         let described = &self.model[entity];
         if !self.exists(described, &key).await? {
-            return Err(StoreError::NotFound { operation: position }.into());
+            return Err(StoreError::NotFound {
+                operation: position,
+            }
+            .into());
         }
         let end = &described[navigation];
         let target = &self.model[end.target];
@@ -619,24 +741,49 @@ impl<'a, C: Connection> Engine<'a, C> {
         }
         let mut writer = Writer::new(self.connection.dialect());
         match &end.storage {
-            Storage::Own(_) => return Err(StoreError::internal("a link that is kept in the row itself").into()),
+            Storage::Own(_) => {
+                return Err(StoreError::internal("a link that is kept in the row itself").into());
+            }
             Storage::Target(columns) => {
-                writer.text("UPDATE ").name(&target.table.name).text(" SET ");
+                writer
+                    .text("UPDATE ")
+                    .name(&target.table.name)
+                    .text(" SET ");
                 let mut first = true;
                 for ((column, form), value) in columns.iter().zip(key_forms(described)).zip(&key) {
                     writer.text(if first { "" } else { ", " });
-                    writer.name(&column.column).text(" = ").bind(value.clone(), form);
+                    writer
+                        .name(&column.column)
+                        .text(" = ")
+                        .bind(value.clone(), form);
                     first = false;
                 }
                 touch(&mut writer, target, self.now, &mut first);
                 writer.text(" WHERE ");
-                equal_columns(&mut writer, "", key_columns(target), key_forms(target), &other);
+                equal_columns(
+                    &mut writer,
+                    "",
+                    key_columns(target),
+                    key_forms(target),
+                    &other,
+                );
                 writer.text(" AND NOT (");
-                for (position, ((column, form), value)) in columns.iter().zip(key_forms(described)).zip(&key).enumerate()
+                for (position, ((column, form), value)) in columns
+                    .iter()
+                    .zip(key_forms(described))
+                    .zip(&key)
+                    .enumerate()
                 {
                     writer.text(if position > 0 { " AND " } else { "" });
-                    let same = if writer.is_postgres() { " IS NOT DISTINCT FROM " } else { " IS " };
-                    writer.name(&column.column).text(same).bind(value.clone(), form);
+                    let same = if writer.is_postgres() {
+                        " IS NOT DISTINCT FROM "
+                    } else {
+                        " IS "
+                    };
+                    writer
+                        .name(&column.column)
+                        .text(same)
+                        .bind(value.clone(), form);
                 }
                 writer.text(")");
             }
@@ -653,7 +800,9 @@ impl<'a, C: Connection> Engine<'a, C> {
                     .map(|((column, form), value)| (column.as_str(), form, value))
                     .collect();
                 writer.text("INSERT INTO ").name(table).text(" (");
-                writer.names(cells.iter().map(|(column, _, _)| *column)).text(") VALUES (");
+                writer
+                    .names(cells.iter().map(|(column, _, _)| *column))
+                    .text(") VALUES (");
                 for (position, (_, form, value)) in cells.iter().enumerate() {
                     writer.text(if position > 0 { ", " } else { "" });
                     writer.bind((*value).clone(), *form);
@@ -680,7 +829,10 @@ impl<'a, C: Connection> Engine<'a, C> {
         let key = self.key_of(position, entity, from).await?;
         let described = &self.model[entity];
         if !self.exists(described, &key).await? {
-            return Err(StoreError::NotFound { operation: position }.into());
+            return Err(StoreError::NotFound {
+                operation: position,
+            }
+            .into());
         }
         let end = &described[navigation];
         let target = &self.model[end.target];
@@ -690,12 +842,20 @@ impl<'a, C: Connection> Engine<'a, C> {
         };
         let mut writer = Writer::new(self.connection.dialect());
         match &end.storage {
-            Storage::Own(_) => return Err(StoreError::internal("a link that is kept in the row itself").into()),
+            Storage::Own(_) => {
+                return Err(StoreError::internal("a link that is kept in the row itself").into());
+            }
             Storage::Target(columns) => {
-                writer.text("UPDATE ").name(&target.table.name).text(" SET ");
+                writer
+                    .text("UPDATE ")
+                    .name(&target.table.name)
+                    .text(" SET ");
                 let mut first = true;
                 for column in columns {
-                    writer.text(if first { "" } else { ", " }).name(&column.column).text(" = NULL");
+                    writer
+                        .text(if first { "" } else { ", " })
+                        .name(&column.column)
+                        .text(" = NULL");
                     first = false;
                 }
                 touch(&mut writer, target, self.now, &mut first);
@@ -704,7 +864,13 @@ impl<'a, C: Connection> Engine<'a, C> {
                 equal_columns(&mut writer, "", names, key_forms(described), &key);
                 if let Some(other) = &other {
                     writer.text(" AND ");
-                    equal_columns(&mut writer, "", key_columns(target), key_forms(target), other);
+                    equal_columns(
+                        &mut writer,
+                        "",
+                        key_columns(target),
+                        key_forms(target),
+                        other,
+                    );
                 }
             }
             Storage::Join {
@@ -713,7 +879,13 @@ impl<'a, C: Connection> Engine<'a, C> {
                 target: others,
             } => {
                 writer.text("DELETE FROM ").name(table).text(" WHERE ");
-                equal_columns(&mut writer, "", own.iter().map(String::as_str), key_forms(described), &key);
+                equal_columns(
+                    &mut writer,
+                    "",
+                    own.iter().map(String::as_str),
+                    key_forms(described),
+                    &key,
+                );
                 if let Some(other) = &other {
                     writer.text(" AND ");
                     let names = others.iter().map(String::as_str);
@@ -732,14 +904,22 @@ impl<'a, C: Connection> Engine<'a, C> {
 
 /// The database makes no part of the key.
 fn has_known_key(entity: &Entity) -> bool {
-    !entity.key.iter().any(|id| entity[*id].purpose == Purpose::AutoNumber)
+    !entity
+        .key
+        .iter()
+        .any(|id| entity[*id].purpose == Purpose::AutoNumber)
 }
 
 /// Finding the referred rows takes no query.
 fn is_plain(model: &Model, entity: EntityId, references: &[Reference]) -> bool {
     references.iter().all(|reference| {
-        model[model[entity][reference.navigation].target].base.is_none()
-            && !matches!(&reference.to, Some(Target::Source(Source::All | Source::Related { .. })))
+        model[model[entity][reference.navigation].target]
+            .base
+            .is_none()
+            && !matches!(
+                &reference.to,
+                Some(Target::Source(Source::All | Source::Related { .. }))
+            )
     })
 }
 
@@ -759,11 +939,18 @@ fn touch(writer: &mut Writer, entity: &Entity, now: i64, first: &mut bool) {
         match attribute.purpose {
             Purpose::Version => {
                 writer.text(if *first { "" } else { ", " });
-                writer.name(&attribute.column).text(" = ").name(&attribute.column).text(" + 1");
+                writer
+                    .name(&attribute.column)
+                    .text(" = ")
+                    .name(&attribute.column)
+                    .text(" + 1");
             }
             Purpose::ChangedAt => {
                 writer.text(if *first { "" } else { ", " });
-                writer.name(&attribute.column).text(" = ").bind(Value::DateTime(now), Form::DateTime);
+                writer
+                    .name(&attribute.column)
+                    .text(" = ")
+                    .bind(Value::DateTime(now), Form::DateTime);
             }
             _ => continue,
         }
@@ -775,7 +962,10 @@ fn expect(writer: &mut Writer, entity: &Entity, expected: &Expected) {
     let (Expected::OneOf(versions), Some(version)) = (expected, entity.version) else {
         return;
     };
-    writer.text(" AND ").name(&entity[version].column).text(" IN (");
+    writer
+        .text(" AND ")
+        .name(&entity[version].column)
+        .text(" IN (");
     for (position, version) in versions.iter().enumerate() {
         writer.text(if position > 0 { ", " } else { "" });
         writer.bind(Value::Integer(*version), Form::Long);
@@ -803,8 +993,13 @@ fn returning(writer: &mut Writer, entity: &Entity) -> Vec<Form> {
 
 pub(super) fn insert_statement(dialect: Dialect, row: &NewRow<'_>) -> Statement {
     let mut writer = Writer::new(dialect);
-    writer.text("INSERT INTO ").name(&row.entity.table.name).text(" (");
-    writer.names(row.cells.iter().map(|cell| cell.column)).text(") VALUES (");
+    writer
+        .text("INSERT INTO ")
+        .name(&row.entity.table.name)
+        .text(" (");
+    writer
+        .names(row.cells.iter().map(|cell| cell.column))
+        .text(") VALUES (");
     for (position, cell) in row.cells.iter().enumerate() {
         writer.text(if position > 0 { ", " } else { "" });
         writer.bind(cell.value.clone(), cell.form);
@@ -828,8 +1023,13 @@ fn flush(group: &mut Vec<NewRow<'_>>, statements: &mut Vec<Statement>) {
         return;
     }
     let mut writer = Writer::new(Dialect::Postgres);
-    writer.text("INSERT INTO ").name(&first.entity.table.name).text(" (");
-    writer.names(first.cells.iter().map(|cell| cell.column)).text(") SELECT * FROM unnest(");
+    writer
+        .text("INSERT INTO ")
+        .name(&first.entity.table.name)
+        .text(" (");
+    writer
+        .names(first.cells.iter().map(|cell| cell.column))
+        .text(") SELECT * FROM unnest(");
     for (position, cell) in first.cells.iter().enumerate() {
         let values = rows
             .iter()
@@ -837,7 +1037,10 @@ fn flush(group: &mut Vec<NewRow<'_>>, statements: &mut Vec<Statement>) {
             .map(|cell| cell.value.clone())
             .collect();
         writer.text(if position > 0 { ", " } else { "" });
-        writer.parameter(Parameter::Many(values)).text("::").text(cell.form.array_type());
+        writer
+            .parameter(Parameter::Many(values))
+            .text("::")
+            .text(cell.form.array_type());
     }
     writer.text(")");
     statements.push(writer.finish(Vec::new()));

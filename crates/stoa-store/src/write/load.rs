@@ -86,7 +86,9 @@ impl Store {
         let described = &model[entity];
         let end = &described[navigation];
         let Storage::Join { table, own, target } = &end.storage else {
-            return Err(StoreError::internal("only many-to-many navigations have a table of their own"));
+            return Err(StoreError::internal(
+                "only many-to-many navigations have a table of their own",
+            ));
         };
         let columns = own.iter().chain(target);
         let forms = key_forms(described).chain(key_forms(&model[end.target]));
@@ -122,7 +124,12 @@ impl Store {
 }
 
 impl Layout {
-    fn of(model: &Model, entity: &Entity, columns: &[Column], dialect: Dialect) -> Result<Self, StoreError> {
+    fn of(
+        model: &Model,
+        entity: &Entity,
+        columns: &[Column],
+        dialect: Dialect,
+    ) -> Result<Self, StoreError> {
         let mut layout = Self {
             table: entity.table.name.clone(),
             places: Vec::with_capacity(columns.len() + 4),
@@ -134,7 +141,9 @@ impl Layout {
                 Column::Attribute(id) => {
                     let attribute = &entity[*id];
                     if attribute.purpose == Purpose::AutoNumber {
-                        layout.numbers.push((layout.places.len(), attribute.column.clone()));
+                        layout
+                            .numbers
+                            .push((layout.places.len(), attribute.column.clone()));
                     }
                     Place {
                         column: attribute.column.clone(),
@@ -149,13 +158,19 @@ impl Layout {
                             column: own[*position].column.clone(),
                             form,
                         },
-                        _ => return Err(StoreError::internal("a reference that is not kept in the row")),
+                        _ => {
+                            return Err(StoreError::internal(
+                                "a reference that is not kept in the row",
+                            ));
+                        }
                     }
                 }
             };
             layout.places.push(place);
         }
-        if let (Some(column), Some(name)) = (&entity.table.discriminator_column, &entity.discriminator) {
+        if let (Some(column), Some(name)) =
+            (&entity.table.discriminator_column, &entity.discriminator)
+        {
             layout.add(column, Form::Text, Value::Text(name.clone()));
         }
         let now = now();
@@ -163,7 +178,9 @@ impl Layout {
             let value = match attribute.purpose {
                 Purpose::Version => Value::Integer(1),
                 Purpose::CreatedAt | Purpose::ChangedAt => Value::DateTime(now),
-                Purpose::AutoNumber if dialect == Dialect::Sqlite && !layout.has(&attribute.column) => {
+                Purpose::AutoNumber
+                    if dialect == Dialect::Sqlite && !layout.has(&attribute.column) =>
+                {
                     return Err(StoreError::internal(format!(
                         "{} must be given when rows are loaded",
                         attribute.name
@@ -230,7 +247,9 @@ async fn load_postgres(
 ) -> Result<u64, StoreError> {
     let connection = postgres.connection().await?;
     // Dropped without release, the connection is rolled back.
-    connection.batch_execute("BEGIN; SET LOCAL statement_timeout = 0").await?;
+    connection
+        .batch_execute("BEGIN; SET LOCAL statement_timeout = 0")
+        .await?;
     let mut names = Writer::new(Dialect::Postgres);
     names.names(layout.places.iter().map(|place| place.column.as_str()));
     let mut table = Writer::new(Dialect::Postgres);
@@ -238,16 +257,24 @@ async fn load_postgres(
     let described = connection
         .prepare(&format!("SELECT {} FROM {}", names.sql, table.sql))
         .await?;
-    let types: Vec<Type> = described.columns().iter().map(|column| column.type_().clone()).collect();
+    let types: Vec<Type> = described
+        .columns()
+        .iter()
+        .map(|column| column.type_().clone())
+        .collect();
     let sink = connection
-        .copy_in(&format!("COPY {} ({}) FROM STDIN (FORMAT binary)", table.sql, names.sql))
+        .copy_in(&format!(
+            "COPY {} ({}) FROM STDIN (FORMAT binary)",
+            table.sql, names.sql
+        ))
         .await?;
     let mut sink = std::pin::pin!(sink);
     let mut out = BytesMut::with_capacity(CHUNK * 2);
     out.put_slice(b"PGCOPY\n\xff\r\n\0");
     out.put_i32(0);
     out.put_i32(0);
-    let width = i16::try_from(layout.places.len()).map_err(|_| StoreError::internal("too many columns"))?;
+    let width =
+        i16::try_from(layout.places.len()).map_err(|_| StoreError::internal("too many columns"))?;
     let mut highest = Highest::default();
     for row in rows {
         layout.check(&row)?;
@@ -256,8 +283,11 @@ async fn load_postgres(
         for (value, kind) in row.iter().chain(&layout.constants).zip(&types) {
             let length_at = out.len();
             out.put_i32(-1);
-            if let IsNull::No = super::postgres::write_value(value, kind, &mut out).map_err(StoreError::Internal)? {
-                let length = i32::try_from(out.len() - length_at - 4).map_err(|_| StoreError::InvalidText)?;
+            if let IsNull::No =
+                super::postgres::write_value(value, kind, &mut out).map_err(StoreError::Internal)?
+            {
+                let length = i32::try_from(out.len() - length_at - 4)
+                    .map_err(|_| StoreError::InvalidText)?;
                 out[length_at..length_at + 4].copy_from_slice(&length.to_be_bytes());
             }
         }
@@ -290,10 +320,13 @@ fn load_sqlite(
     rows: impl Iterator<Item = Vec<Value>>,
 ) -> Result<u64, StoreError> {
     // Rolled back when dropped.
-    let transaction = connection.transaction_with_behavior(rusqlite::TransactionBehavior::Immediate)?;
+    let transaction =
+        connection.transaction_with_behavior(rusqlite::TransactionBehavior::Immediate)?;
     let mut writer = Writer::new(Dialect::Sqlite);
     writer.text("INSERT INTO ").name(&layout.table).text(" (");
-    writer.names(layout.places.iter().map(|place| place.column.as_str())).text(") VALUES (");
+    writer
+        .names(layout.places.iter().map(|place| place.column.as_str()))
+        .text(") VALUES (");
     for (position, place) in layout.places.iter().enumerate() {
         writer.text(if position > 0 { ", " } else { "" });
         writer.bind(Value::Null, place.form);
@@ -323,7 +356,10 @@ fn load_sqlite(
         ))?;
         for (position, column) in &layout.numbers {
             if let Some(value) = highest.0.get(position) {
-                number.execute(rusqlite::params![format!("{}.{column}", layout.table), value])?;
+                number.execute(rusqlite::params![
+                    format!("{}.{column}", layout.table),
+                    value
+                ])?;
             }
         }
     }

@@ -83,7 +83,8 @@ impl Connection for Session<'_> {
             self.connection.prepare_cached(&text_of(&statement)).await?;
             self.state = State::Open;
             let connection = self.connection;
-            let (begun, rows) = tokio::join!(biased; connection.batch_execute("BEGIN"), run(connection, statement));
+            let (begun, rows) =
+                tokio::join!(biased; connection.batch_execute("BEGIN"), run(connection, statement));
             begun?;
             return rows;
         }
@@ -103,7 +104,11 @@ impl Connection for Session<'_> {
         self.state = State::Open;
         let connection = self.connection;
         // Polled in this order, so sent in this order.
-        let all = try_join_all(statements.into_iter().map(|statement| run(connection, statement)));
+        let all = try_join_all(
+            statements
+                .into_iter()
+                .map(|statement| run(connection, statement)),
+        );
         if begin {
             let (begun, done) = tokio::join!(biased; connection.batch_execute("BEGIN"), all);
             begun?;
@@ -135,7 +140,10 @@ async fn run(connection: &PostgresConnection, statement: Statement) -> Result<Ve
         .iter()
         .map(|parameter| parameter as &(dyn ToSql + Sync))
         .collect();
-    let rows = connection.query(&prepared, &parameters).await.map_err(failure)?;
+    let rows = connection
+        .query(&prepared, &parameters)
+        .await
+        .map_err(failure)?;
     rows.iter()
         .map(|row| {
             statement
@@ -164,7 +172,9 @@ fn failure(error: tokio_postgres::Error) -> Failure {
             columns: Vec::new(),
             constraint,
         },
-        SqlState::FOREIGN_KEY_VIOLATION | SqlState::RESTRICT_VIOLATION => Refusal::Reference { table, constraint },
+        SqlState::FOREIGN_KEY_VIOLATION | SqlState::RESTRICT_VIOLATION => {
+            Refusal::Reference { table, constraint }
+        }
         SqlState::NOT_NULL_VIOLATION => Refusal::NotNull {
             column: owned(database.column()),
         },
@@ -175,7 +185,11 @@ fn failure(error: tokio_postgres::Error) -> Failure {
 }
 
 impl ToSql for Parameter {
-    fn to_sql(&self, kind: &Type, out: &mut BytesMut) -> Result<IsNull, Box<dyn Error + Sync + Send>> {
+    fn to_sql(
+        &self,
+        kind: &Type,
+        out: &mut BytesMut,
+    ) -> Result<IsNull, Box<dyn Error + Sync + Send>> {
         match self {
             Self::One(value, _) => write_value(value, kind, out),
             Self::Many(values) => {
@@ -239,7 +253,11 @@ pub(super) fn write_value(
     Ok(IsNull::No)
 }
 
-fn write_decimal(value: Decimal, kind: &Type, out: &mut BytesMut) -> Result<(), Box<dyn Error + Sync + Send>> {
+fn write_decimal(
+    value: Decimal,
+    kind: &Type,
+    out: &mut BytesMut,
+) -> Result<(), Box<dyn Error + Sync + Send>> {
     match *kind {
         Type::FLOAT4 => out.put_f32(value.to_f32().ok_or("out of range")?),
         Type::FLOAT8 => out.put_f64(value.to_f64().ok_or("out of range")?),
@@ -263,10 +281,16 @@ fn write_numeric(value: Decimal, out: &mut BytesMut) {
         groups.push(i16::try_from(rest % 10_000).unwrap_or_default());
         rest /= 10_000;
     }
-    let weight = i16::try_from(groups.len()).unwrap_or_default() - i16::try_from(groups_after).unwrap_or_default() - 1;
+    let weight = i16::try_from(groups.len()).unwrap_or_default()
+        - i16::try_from(groups_after).unwrap_or_default()
+        - 1;
     out.put_i16(i16::try_from(groups.len()).unwrap_or_default());
     out.put_i16(if groups.is_empty() { 0 } else { weight });
-    out.put_u16(if value.is_sign_negative() && !value.is_zero() { 0x4000 } else { 0 });
+    out.put_u16(if value.is_sign_negative() && !value.is_zero() {
+        0x4000
+    } else {
+        0
+    });
     out.put_u16(u16::try_from(scale).unwrap_or_default());
     for group in groups.iter().rev() {
         out.put_i16(*group);
@@ -304,7 +328,12 @@ impl Raw<'_> {
         let Some(bytes) = self.bytes else {
             return Ok(Value::Null);
         };
-        let wrong = |_| StoreError::internal(format!("a column of type {} is not what the model says", self.kind));
+        let wrong = |_| {
+            StoreError::internal(format!(
+                "a column of type {} is not what the model says",
+                self.kind
+            ))
+        };
         let long = || -> Result<i64, StoreError> {
             Ok(match bytes.len() {
                 2 => i64::from(i16::from_be_bytes(bytes.try_into().map_err(wrong)?)),
@@ -318,33 +347,49 @@ impl Raw<'_> {
             Form::Duration => Value::Duration(long()?),
             Form::Time => Value::Time(long()?),
             Form::DateTime => Value::DateTime(long()?.saturating_add(EPOCH_MICROSECONDS)),
-            Form::Date => Value::Date(i32::from_be_bytes(bytes.try_into().map_err(wrong)?).saturating_add(EPOCH_DAYS)),
+            Form::Date => Value::Date(
+                i32::from_be_bytes(bytes.try_into().map_err(wrong)?).saturating_add(EPOCH_DAYS),
+            ),
             Form::Text => Value::Text(String::from_utf8_lossy(bytes).into_owned()),
             Form::Json => Value::Json(String::from_utf8_lossy(bytes).into_owned()),
             Form::Uuid => super::statement::uuid_of(bytes)?,
             Form::Binary => Value::Binary(bytes.to_owned()),
-            Form::Decimal(_) => Value::Decimal(read_numeric(bytes).ok_or(()).map_err(|()| {
-                StoreError::internal("a number cannot be read")
-            })?),
-            Form::Real | Form::Double => return Err(StoreError::internal("a key cannot be a floating-point number")),
+            Form::Decimal(_) => Value::Decimal(
+                read_numeric(bytes)
+                    .ok_or(())
+                    .map_err(|()| StoreError::internal("a number cannot be read"))?,
+            ),
+            Form::Real | Form::Double => {
+                return Err(StoreError::internal(
+                    "a key cannot be a floating-point number",
+                ));
+            }
         })
     }
 }
 
 fn read_numeric(bytes: &[u8]) -> Option<Decimal> {
     let word = |position: usize| -> Option<u16> {
-        Some(u16::from_be_bytes(bytes.get(position * 2..position * 2 + 2)?.try_into().ok()?))
+        Some(u16::from_be_bytes(
+            bytes.get(position * 2..position * 2 + 2)?.try_into().ok()?,
+        ))
     };
     let (count, weight, sign, scale) = (word(0)?, word(1)?.cast_signed(), word(2)?, word(3)?);
     let mut mantissa: i128 = 0;
     for position in 0..usize::from(count) {
-        mantissa = mantissa.checked_mul(10_000)?.checked_add(i128::from(word(4 + position)?))?;
+        mantissa = mantissa
+            .checked_mul(10_000)?
+            .checked_add(i128::from(word(4 + position)?))?;
     }
     // Digits after the point that the groups have.
     let after = (i32::from(count) - i32::from(weight) - 1) * 4;
     let difference = i32::from(scale) - after;
     let power = 10_i128.checked_pow(difference.unsigned_abs())?;
-    mantissa = if difference >= 0 { mantissa.checked_mul(power)? } else { mantissa / power };
+    mantissa = if difference >= 0 {
+        mantissa.checked_mul(power)?
+    } else {
+        mantissa / power
+    };
     if sign == 0x4000 {
         mantissa = -mantissa;
     }
@@ -357,7 +402,19 @@ mod tests {
 
     #[test]
     fn numbers_survive_their_binary_form() {
-        for text in ["0", "1", "-1", "0.01", "-0.05", "10000", "123456789012345678", "12345678901234.5678", "0.000000000000000001", "10000.5", "99999999.99"] {
+        for text in [
+            "0",
+            "1",
+            "-1",
+            "0.01",
+            "-0.05",
+            "10000",
+            "123456789012345678",
+            "12345678901234.5678",
+            "0.000000000000000001",
+            "10000.5",
+            "99999999.99",
+        ] {
             let value: Decimal = text.parse().unwrap();
             let mut out = BytesMut::new();
             write_numeric(value, &mut out);

@@ -30,7 +30,11 @@ pub(super) fn equal_columns<'a>(
         if position > 0 {
             writer.text(" AND ");
         }
-        writer.text(prefix).name(column).text(" = ").bind(value.clone(), form);
+        writer
+            .text(prefix)
+            .name(column)
+            .text(" = ")
+            .bind(value.clone(), form);
     }
 }
 
@@ -42,7 +46,11 @@ pub(super) fn of_type(writer: &mut Writer, model: &Model, prefix: &str, entity: 
     if entity.base.is_none() {
         return;
     }
-    writer.text(" AND ").text(prefix).name(discriminator).text(" IN (");
+    writer
+        .text(" AND ")
+        .text(prefix)
+        .name(discriminator)
+        .text(" IN (");
     let types = std::iter::once(entity).chain(entity.specialisations.iter().map(|id| &model[*id]));
     for (position, entity) in types.enumerate() {
         if position > 0 {
@@ -69,7 +77,10 @@ pub(super) fn key_query(
         }
         writer.text("t0.").name(column);
     }
-    writer.text(" FROM ").name(&target.table.name).text(" AS t0 WHERE ");
+    writer
+        .text(" FROM ")
+        .name(&target.table.name)
+        .text(" AS t0 WHERE ");
     condition(&mut writer, model, entity, source, 0)?;
     writer.text(" LIMIT 2");
     Ok(writer.finish(key_forms(target).collect()))
@@ -89,7 +100,9 @@ fn condition(
         Source::All => {
             writer.text("1 = 1");
         }
-        Source::Key(key) => equal_columns(writer, &alias, key_columns(target), key_forms(target), key),
+        Source::Key(key) => {
+            equal_columns(writer, &alias, key_columns(target), key_forms(target), key)
+        }
         Source::Related {
             entity: start,
             from,
@@ -122,27 +135,60 @@ fn related(
             if position > 0 {
                 writer.text(" AND ");
             }
-            writer.text(left.0).name(a).text(" = ").text(right.0).name(b);
+            writer
+                .text(left.0)
+                .name(a)
+                .text(" = ")
+                .text(right.0)
+                .name(b);
         }
     };
-    writer.text("EXISTS (SELECT 1 FROM ").name(&start.table.name).text(&format!(" AS t{}", level + 1));
+    writer
+        .text("EXISTS (SELECT 1 FROM ")
+        .name(&start.table.name)
+        .text(&format!(" AS t{}", level + 1));
     match &start[navigation].storage {
         Storage::Own(columns) => {
             writer.text(" WHERE ");
-            let own = columns.iter().map(|column| column.column.as_str()).collect();
-            pairs(writer, (&here, key_columns(target).collect()), (&there, own));
+            let own = columns
+                .iter()
+                .map(|column| column.column.as_str())
+                .collect();
+            pairs(
+                writer,
+                (&here, key_columns(target).collect()),
+                (&there, own),
+            );
         }
         Storage::Target(columns) => {
             writer.text(" WHERE ");
-            let own = columns.iter().map(|column| column.column.as_str()).collect();
+            let own = columns
+                .iter()
+                .map(|column| column.column.as_str())
+                .collect();
             pairs(writer, (&here, own), (&there, key_columns(start).collect()));
         }
-        Storage::Join { table, own, target: others } => {
+        Storage::Join {
+            table,
+            own,
+            target: others,
+        } => {
             let join = format!("j{level}.");
-            writer.text(", ").name(table).text(&format!(" AS j{level} WHERE "));
-            pairs(writer, (&join, own.iter().map(String::as_str).collect()), (&there, key_columns(start).collect()));
+            writer
+                .text(", ")
+                .name(table)
+                .text(&format!(" AS j{level} WHERE "));
+            pairs(
+                writer,
+                (&join, own.iter().map(String::as_str).collect()),
+                (&there, key_columns(start).collect()),
+            );
             writer.text(" AND ");
-            pairs(writer, (&join, others.iter().map(String::as_str).collect()), (&here, key_columns(target).collect()));
+            pairs(
+                writer,
+                (&join, others.iter().map(String::as_str).collect()),
+                (&here, key_columns(target).collect()),
+            );
         }
     }
     writer.text(" AND ");

@@ -6,7 +6,9 @@ use rust_decimal::Decimal;
 use rust_decimal::prelude::ToPrimitive;
 use stoa_model::value::Value;
 
-use super::statement::{Connection, Failure, Form, Parameter, Refusal, Row, Statement, scaled, uuid_of};
+use super::statement::{
+    Connection, Failure, Form, Parameter, Refusal, Row, Statement, scaled, uuid_of,
+};
 use crate::error::StoreError;
 use crate::store::Dialect;
 
@@ -59,13 +61,19 @@ impl Connection for Session<'_> {
     }
 
     async fn mark(&mut self) -> Result<(), Failure> {
-        self.connection.prepare_cached("SAVEPOINT mark")?.execute([])?;
+        self.connection
+            .prepare_cached("SAVEPOINT mark")?
+            .execute([])?;
         Ok(())
     }
 
     async fn back(&mut self) -> Result<(), Failure> {
-        self.connection.prepare_cached("ROLLBACK TO mark")?.execute([])?;
-        self.connection.prepare_cached("RELEASE mark")?.execute([])?;
+        self.connection
+            .prepare_cached("ROLLBACK TO mark")?
+            .execute([])?;
+        self.connection
+            .prepare_cached("RELEASE mark")?
+            .execute([])?;
         Ok(())
     }
 }
@@ -81,7 +89,9 @@ pub(super) fn bound(value: &Value, form: Form) -> Result<ToSqlOutput<'_>, StoreE
             _ => integer(*value),
         },
         Value::Decimal(value) => decimal(*value, form),
-        Value::Text(value) | Value::Json(value) => Ok(ToSqlOutput::Borrowed(ValueRef::Text(value.as_bytes()))),
+        Value::Text(value) | Value::Json(value) => {
+            Ok(ToSqlOutput::Borrowed(ValueRef::Text(value.as_bytes())))
+        }
         Value::DateTime(value) | Value::Time(value) | Value::Duration(value) => integer(*value),
         Value::Date(value) => integer(i64::from(*value)),
         Value::Uuid(value) => Ok(ToSqlOutput::Borrowed(ValueRef::Blob(value.as_bytes()))),
@@ -102,13 +112,19 @@ fn read(raw: ValueRef<'_>, form: Form) -> Result<Value, StoreError> {
     Ok(match (raw, form) {
         (ValueRef::Null, _) => Value::Null,
         (ValueRef::Integer(value), Form::Boolean) => Value::Boolean(value != 0),
-        (ValueRef::Integer(value), Form::Decimal(scale)) => Value::Decimal(Decimal::new(value, u32::from(scale))),
+        (ValueRef::Integer(value), Form::Decimal(scale)) => {
+            Value::Decimal(Decimal::new(value, u32::from(scale)))
+        }
         (ValueRef::Integer(value), Form::DateTime) => Value::DateTime(value),
-        (ValueRef::Integer(value), Form::Date) => Value::Date(i32::try_from(value).map_err(|_| wrong())?),
+        (ValueRef::Integer(value), Form::Date) => {
+            Value::Date(i32::try_from(value).map_err(|_| wrong())?)
+        }
         (ValueRef::Integer(value), Form::Time) => Value::Time(value),
         (ValueRef::Integer(value), Form::Duration) => Value::Duration(value),
         (ValueRef::Integer(value), _) => Value::Integer(value),
-        (ValueRef::Text(value), Form::Json) => Value::Json(String::from_utf8_lossy(value).into_owned()),
+        (ValueRef::Text(value), Form::Json) => {
+            Value::Json(String::from_utf8_lossy(value).into_owned())
+        }
         (ValueRef::Text(value), _) => Value::Text(String::from_utf8_lossy(value).into_owned()),
         (ValueRef::Blob(value), Form::Uuid) => uuid_of(value)?,
         (ValueRef::Blob(value), _) => Value::Binary(value.to_owned()),
@@ -123,32 +139,38 @@ fn failure(error: rusqlite::Error) -> Failure {
     // "UNIQUE constraint failed: customer.email, customer.name"
     let after = |prefix: &str| message.strip_prefix(prefix).map(str::to_owned);
     let refusal = match code.extended_code {
-        ffi::SQLITE_CONSTRAINT_UNIQUE | ffi::SQLITE_CONSTRAINT_PRIMARYKEY | ffi::SQLITE_CONSTRAINT_ROWID => {
-            after("UNIQUE constraint failed: ").map(|places| {
-                let mut table = String::new();
-                let columns = places
-                    .split(", ")
-                    .filter_map(|place| {
-                        let (owner, column) = place.split_once('.')?;
-                        owner.clone_into(&mut table);
-                        Some(column.to_owned())
-                    })
-                    .collect();
-                Refusal::Unique {
-                    table,
-                    columns,
-                    constraint: String::new(),
-                }
-            })
-        }
+        ffi::SQLITE_CONSTRAINT_UNIQUE
+        | ffi::SQLITE_CONSTRAINT_PRIMARYKEY
+        | ffi::SQLITE_CONSTRAINT_ROWID => after("UNIQUE constraint failed: ").map(|places| {
+            let mut table = String::new();
+            let columns = places
+                .split(", ")
+                .filter_map(|place| {
+                    let (owner, column) = place.split_once('.')?;
+                    owner.clone_into(&mut table);
+                    Some(column.to_owned())
+                })
+                .collect();
+            Refusal::Unique {
+                table,
+                columns,
+                constraint: String::new(),
+            }
+        }),
         ffi::SQLITE_CONSTRAINT_FOREIGNKEY => Some(Refusal::Reference {
             table: String::new(),
             constraint: String::new(),
         }),
-        ffi::SQLITE_CONSTRAINT_NOTNULL => after("NOT NULL constraint failed: ").map(|place| Refusal::NotNull {
-            column: place.split_once('.').map_or(place.clone(), |(_, column)| column.to_owned()),
-        }),
-        ffi::SQLITE_CONSTRAINT_CHECK => after("CHECK constraint failed: ").map(|constraint| Refusal::Check { constraint }),
+        ffi::SQLITE_CONSTRAINT_NOTNULL => {
+            after("NOT NULL constraint failed: ").map(|place| Refusal::NotNull {
+                column: place
+                    .split_once('.')
+                    .map_or(place.clone(), |(_, column)| column.to_owned()),
+            })
+        }
+        ffi::SQLITE_CONSTRAINT_CHECK => {
+            after("CHECK constraint failed: ").map(|constraint| Refusal::Check { constraint })
+        }
         _ => None,
     };
     match refusal {

@@ -172,7 +172,8 @@ impl Writer {
 pub(super) fn scaled(value: Decimal, scale: u8) -> Result<i64, StoreError> {
     let mut value = value;
     value.rescale(u32::from(scale));
-    i64::try_from(value.mantissa()).map_err(|_| StoreError::internal("a decimal has too many digits"))
+    i64::try_from(value.mantissa())
+        .map_err(|_| StoreError::internal("a decimal has too many digits"))
 }
 
 /// Why the database refused.
@@ -194,10 +195,21 @@ impl<E: Into<StoreError>> From<E> for Failure {
 #[derive(Debug)]
 pub(super) enum Refusal {
     /// Columns of a unique constraint or key, if the database says which, else the constraint's name.
-    Unique { table: String, columns: Vec<String>, constraint: String },
-    Reference { table: String, constraint: String },
-    NotNull { column: String },
-    Check { constraint: String },
+    Unique {
+        table: String,
+        columns: Vec<String>,
+        constraint: String,
+    },
+    Reference {
+        table: String,
+        constraint: String,
+    },
+    NotNull {
+        column: String,
+    },
+    Check {
+        constraint: String,
+    },
     /// A value is longer or greater than the column.
     TooLarge,
 }

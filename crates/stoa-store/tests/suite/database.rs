@@ -128,7 +128,7 @@ impl Database {
             model,
             url,
             _file: file,
-            server: server,
+            server,
         })
     }
 

@@ -111,7 +111,7 @@ on_both! {
             ("Rate gt 1.23445", &[1, 4]),
             ("Rate lt Credit", &[1, 4, 5]),
             ("Rate eq Number", &[]),
-            ("Number gt Rate", &[2, 3, 4, 5].as_slice()),
+            ("Number gt Rate", &[2, 3, 4, 5]),
             ("Number lt 2.5", &[1, 2]),
             ("Visits gt 4999999999", &[1, 4]),
             ("Visits lt 5000000000.5", &[1, 3]),

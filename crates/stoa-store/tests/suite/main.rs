@@ -1,5 +1,12 @@
 //! One suite, two databases, the same answers.
 
+#![allow(
+    clippy::unwrap_used,
+    clippy::expect_used,
+    clippy::panic,
+    reason = "a test fails by panicking"
+)]
+
 #[macro_use]
 mod macros {
     /// The same test on both databases.
