@@ -30,7 +30,7 @@ fn words(line: &str) -> Vec<String> {
             }
             (None | Some('"'), '\\') => {
                 word.get_or_insert_default()
-                    .push(characters.next().unwrap());
+                    .push(characters.next().unwrap_or_default());
             }
             (None, ' ') => words.extend(word.take()),
             _ => word.get_or_insert_default().push(character),
