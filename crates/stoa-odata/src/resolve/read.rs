@@ -145,6 +145,9 @@ pub(super) fn page_of(top: Option<u64>, size: u64) -> (u64, bool) {
     }
 }
 
+/// Most terms of an order: a page after the first compares each of them with all before it.
+const MAXIMUM_ORDER_TERMS: usize = 16;
+
 /// Binds the options of one level: the root's, or an expand's.
 pub(super) struct Level<'a> {
     pub(super) model: &'a Model,
@@ -191,6 +194,14 @@ impl Level<'_> {
 
     /// The requested order, then the key: always total.
     pub(super) fn order(&self, items: &[OrderItem]) -> Result<Vec<OrderTerm>, Error> {
+        if items.len() > MAXIMUM_ORDER_TERMS {
+            let place = self.place(Place::Option(OptionName::OrderBy));
+            let message = format!(
+                "$orderby has {} terms, {MAXIMUM_ORDER_TERMS} are allowed",
+                items.len()
+            );
+            return Err(Error::new(ErrorKind::Limit, place, None, message));
+        }
         let entity = &self.model[self.entity];
         let mut order: Vec<OrderTerm> = Vec::with_capacity(items.len() + entity.key.len());
         for item in items {

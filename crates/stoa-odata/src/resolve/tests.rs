@@ -345,6 +345,25 @@ fn expansion_is_bounded() {
     assert!(check(&parentheses).starts_with("Limit: "));
     let long = format!("Orders?$filter={}", "a".repeat(20_000));
     assert!(check(&long).starts_with("TooLong: "));
+    for costly in [
+        format!("Employees?$filter={}Badge eq 1", "Boss/".repeat(11)),
+        format!(
+            "Employees?$filter={}true{}",
+            (0..9)
+                .map(|n| format!("Reports/any(x{n}:"))
+                .collect::<String>(),
+            ")".repeat(9)
+        ),
+        format!(
+            "Employees?$filter={}",
+            vec!["Boss/Boss/Boss/Boss/Boss/Badge eq 1"; 70].join(" or ")
+        ),
+        format!("Employees?$orderby={}", vec!["Badge"; 17].join(",")),
+        format!("Employees(1){}", "/Boss".repeat(20)),
+    ] {
+        let shown = check(&costly);
+        assert!(shown.starts_with("Limit: "), "{shown}");
+    }
     let many = format!("Orders?$filter={}", vec!["Number eq 1"; 300].join(" or "));
     assert!(check(&many).starts_with("Limit: "));
 }

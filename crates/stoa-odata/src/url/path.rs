@@ -8,7 +8,7 @@ use super::decode::decode_segment;
 use super::error::{Error, ErrorKind, Place};
 
 /// Most segments of a path.
-const MAXIMUM_SEGMENTS: usize = 50;
+const MAXIMUM_SEGMENTS: usize = 20;
 
 /// What a path names.
 #[derive(Clone, Debug, PartialEq)]

@@ -157,6 +157,7 @@ fn value_of(
 }
 
 fn unrepresentable(written: &str, position: usize) -> Error {
+    let written: String = written.chars().take(60).collect();
     Error::new(
         ErrorKind::Range,
         position,

@@ -9,6 +9,11 @@ use crate::model::{
 };
 use crate::value::ScalarType;
 
+/// Most navigations of one path: each is a join.
+const MAXIMUM_STEPS: usize = 10;
+/// Most lambdas inside of lambdas: each is a subquery for each row.
+const MAXIMUM_LAMBDAS: usize = 8;
+
 /// A to-many navigation with what narrows it.
 struct Rows {
     reached: Reached,
@@ -160,6 +165,10 @@ impl Binder<'_> {
             );
             return Err(Error::unsupported(position, message));
         }
+        if reached.path.len() >= MAXIMUM_STEPS {
+            let message = format!("the path has more than {MAXIMUM_STEPS} navigations");
+            return Err(Error::new(ErrorKind::Limit, position, message));
+        }
         reached.path.push(id);
         Ok(())
     }
@@ -285,6 +294,10 @@ impl Binder<'_> {
     ) -> Result<Operand, Error> {
         let condition = match body {
             None => None,
+            Some(_) if self.lambdas.len() >= MAXIMUM_LAMBDAS => {
+                let message = format!("more than {MAXIMUM_LAMBDAS} lambdas are nested");
+                return Err(Error::new(ErrorKind::Limit, position, message));
+            }
             Some((name, condition)) => {
                 if self.lambdas.iter().any(|(known, ..)| known == name) {
                     return Err(Error::new(

@@ -258,7 +258,7 @@ fn number(text: &str) -> Option<(usize, Literal)> {
         return Some((end, Literal::Integer(value)));
     }
     let literal = literal::decimal(written).map_or_else(
-        || Literal::Unrepresentable(written.chars().take(60).collect()),
+        || Literal::Unrepresentable(written.to_owned()),
         Literal::Decimal,
     );
     Some((end, literal))

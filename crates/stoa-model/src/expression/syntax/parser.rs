@@ -188,13 +188,8 @@ impl<'a> Parser<'a> {
         Error::syntax(self.at, message).expecting(expected)
     }
 
-    /// Counts a node.
-    pub(super) fn node(
-        &mut self,
-        position: usize,
-        depth_below: u16,
-        kind: Kind,
-    ) -> Result<Node, Error> {
+    /// Counts a node, or a step of a path, which costs as much.
+    pub(super) fn count(&mut self, position: usize) -> Result<(), Error> {
         self.nodes_left = self.nodes_left.checked_sub(1).ok_or_else(|| {
             Error::new(
                 ErrorKind::Limit,
@@ -202,6 +197,17 @@ impl<'a> Parser<'a> {
                 "the expression has too many operands",
             )
         })?;
+        Ok(())
+    }
+
+    /// Makes a node.
+    pub(super) fn node(
+        &mut self,
+        position: usize,
+        depth_below: u16,
+        kind: Kind,
+    ) -> Result<Node, Error> {
+        self.count(position)?;
         let depth = depth_below + 1;
         if depth > MAXIMUM_DEPTH {
             return Err(too_deep(position));

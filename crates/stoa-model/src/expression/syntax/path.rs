@@ -71,6 +71,7 @@ impl Parser<'_> {
     ) -> Result<Node, Error> {
         while self.eat("/") {
             let (segment, below) = self.segment()?;
+            self.count(segment.position)?;
             depth = depth.max(below);
             if segments.len() >= usize::from(super::MAXIMUM_DEPTH) {
                 return Err(Error::new(
