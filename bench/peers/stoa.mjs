@@ -59,7 +59,7 @@ export async function stoa({ data, keys, staticFile, postgres }) {
   const app = application(data, staticFile);
   const database = postgres ? (await postgres.database(`stoa_${data.scale.replaceAll("-", "_")}`)).url : undefined;
   const port = await freePort();
-  const args = ["run", app, "--listen", `127.0.0.1:${port}`, "--data", join(folder, "data")];
+  const args = ["run", app, "--listen", `127.0.0.1:${port}`, "--data", join(folder, "data"), "--admin", "off"];
   if (database) args.push("--database", database);
   const address = `http://127.0.0.1:${port}`;
   const first = `${address}/odata/Orders(${keys.orders[0]})`;

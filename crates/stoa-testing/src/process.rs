@@ -213,6 +213,15 @@ impl Launch {
         if let Some(database) = &self.database {
             command.arg("--database").arg(database);
         }
+        // Servers run side by side, and the tester's own settings are not theirs.
+        if !self.arguments.iter().any(|argument| argument == "--admin") {
+            command.args(["--admin", "off"]);
+        }
+        for (name, _) in std::env::vars_os() {
+            if name.as_encoded_bytes().starts_with(b"STOA_") {
+                command.env_remove(name);
+            }
+        }
         let mut child = command
             .args(&self.arguments)
             .envs(self.environment)
