@@ -88,6 +88,12 @@ fn searches() {
     insta::assert_snapshot!(check("(a"), @"the text ends too early at position 2; expected a word or ')'");
 }
 
+#[test]
+fn long_numbers_are_kept_whole() {
+    let long = format!("{}e30", "3".repeat(80));
+    assert_eq!(check(&long), long);
+}
+
 /// Text of an expression.
 fn expression() -> impl Strategy<Value = String> {
     let leaf = prop_oneof![
