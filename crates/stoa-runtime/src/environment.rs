@@ -218,11 +218,22 @@ impl Environment {
             return Ok(response);
         }
         allow_only(method, allowed)?;
+        if let Some(file) = self.file_property(target) {
+            return match *method {
+                Method::PUT => self.upload(call, target, file, body).await,
+                Method::DELETE => self.clear(call, target, file).await,
+                _ => self.download(call, target, file).await,
+            };
+        }
         match *method {
             Method::GET | Method::HEAD => self.read(call, target).await,
+            Method::DELETE => self.delete(call, target).await,
             _ => {
-                collect(body, self.limits().body_bytes).await?;
-                Err(Error::not_implemented("writing").into())
+                let body = collect(body, self.limits().body_bytes).await?;
+                match *method {
+                    Method::POST => self.create(call, target, &body).await,
+                    _ => self.update(call, target, &body).await,
+                }
             }
         }
     }
@@ -254,6 +265,7 @@ impl Environment {
             Part::References if is_related && target.is_collection => REFERENCES,
             Part::References if is_related => REFERENCE,
             Part::Property(_) => PROPERTY,
+            Part::Value(_) if self.file_property(target).is_some() => PROPERTY,
             Part::Rows | Part::References | Part::Count | Part::Value(_) => READ,
         }
     }

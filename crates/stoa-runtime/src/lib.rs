@@ -12,8 +12,10 @@
 pub mod body;
 pub mod environment;
 mod failure;
+mod file_property;
 pub mod files;
 mod read;
 pub mod sample_data;
+mod write;
 
 pub use environment::{Environment, Origin, SERVICE_PATH};

@@ -1,0 +1,178 @@
+//! Upload, download and removal of the content of a File attribute.
+
+use http::header::{
+    CONTENT_DISPOSITION, CONTENT_SECURITY_POLICY, CONTENT_TYPE, ETAG, HeaderValue, IF_NONE_MATCH,
+};
+use http::{Response, StatusCode};
+use http_body::Body as HttpBody;
+use stoa_model::change::{Action, Change, Operation};
+use stoa_model::model::AttributeId;
+use stoa_model::value::{ScalarType, Value};
+use stoa_odata::body::target_of;
+use stoa_odata::error::{Code, Error};
+use stoa_odata::json::RawWriter;
+use stoa_odata::negotiate::Preconditions;
+use stoa_odata::resolve::{Part, Read, Target};
+
+use crate::body::Body;
+use crate::environment::{Call, Environment, set_etag};
+use crate::failure::{Failure, not_found};
+use crate::files::Description;
+use crate::read::no_content;
+
+/// Most bytes of a file when the attribute sets no length.
+const LIMIT: u64 = 1024 * 1024 * 1024;
+
+impl Environment {
+    /// The File attribute that a path names, if it does.
+    pub(crate) fn file_property(&self, target: &Target) -> Option<AttributeId> {
+        let (Part::Property(id) | Part::Value(id)) = target.part else {
+            return None;
+        };
+        (self.model[target.entity][id].scalar_type == ScalarType::File).then_some(id)
+    }
+
+    /// PUT: takes the content, and only then names it in the row.
+    pub(crate) async fn upload<B>(
+        &self,
+        call: &Call<'_>,
+        target: &Target,
+        attribute: AttributeId,
+        body: B,
+    ) -> Result<Response<Body>, Failure>
+    where
+        B: HttpBody,
+        B::Error: Into<Box<dyn std::error::Error + Send + Sync>>,
+    {
+        let media_type = match call.headers().get(CONTENT_TYPE).map(HeaderValue::to_str) {
+            None => "application/octet-stream".to_owned(),
+            Some(Ok(value)) if value.len() <= 255 => value.to_owned(),
+            Some(_) => {
+                let error = Error::new(
+                    Code::InvalidHeader,
+                    "the header Content-Type is no media type",
+                );
+                return Err(error.at("Content-Type").into());
+            }
+        };
+        let limit = self.model[target.entity][attribute]
+            .length
+            .map_or(LIMIT, u64::from);
+        let body = http_body_util::BodyExt::map_err(
+            body,
+            |error| -> Box<dyn std::error::Error + Send + Sync> { error.into() },
+        );
+        let description = self.files.store(body, media_type, limit).await?;
+        let text = serde_json::to_string(&description).map_err(Failure::internal)?;
+        self.set(call, target, attribute, Value::Text(text)).await
+    }
+
+    /// DELETE: the row forgets the content.
+    pub(crate) async fn clear(
+        &self,
+        call: &Call<'_>,
+        target: &Target,
+        attribute: AttributeId,
+    ) -> Result<Response<Body>, Failure> {
+        let attribute_found = &self.model[target.entity][attribute];
+        if attribute_found.required {
+            let name = attribute_found.name.clone();
+            return Err(
+                Error::new(Code::Required, format!("{name} must have content"))
+                    .at(name)
+                    .into(),
+            );
+        }
+        self.set(call, target, attribute, Value::Null).await
+    }
+
+    async fn set(
+        &self,
+        call: &Call<'_>,
+        target: &Target,
+        attribute: AttributeId,
+        value: Value,
+    ) -> Result<Response<Body>, Failure> {
+        let preconditions = Preconditions::from_headers(call.headers())?;
+        let expected = preconditions.expected(self.model[target.entity].version.is_some())?;
+        let change = Change {
+            operations: vec![Operation {
+                location: String::new(),
+                action: Action::Update {
+                    entity: target.entity,
+                    target: target_of(&target.source),
+                    expected,
+                    values: vec![(attribute, value)],
+                    references: Vec::new(),
+                },
+            }],
+        };
+        let reread: Option<(_, RawWriter)> = None;
+        let outcome = self.store.write(&self.model, change.clone(), reread).await;
+        let (applied, _) = outcome.map_err(|error| Failure::from_store(error, Some(&change)))?;
+        let mut response = no_content();
+        set_etag(
+            response.headers_mut(),
+            applied.first().and_then(|applied| applied.version),
+        );
+        Ok(response)
+    }
+
+    /// GET: the content as it was sent.
+    pub(crate) async fn download(
+        &self,
+        call: &Call<'_>,
+        target: &Target,
+        attribute: AttributeId,
+    ) -> Result<Response<Body>, Failure> {
+        let target = Target {
+            part: Part::Property(attribute),
+            ..target.clone()
+        };
+        let read = Read::new(&self.model, call.url, &target, self.limits(), None)?;
+        let outcome = self
+            .store
+            .read(&self.model, &read.query, RawWriter::new())
+            .await?;
+        if !outcome.writer.found() {
+            return Err(not_found().into());
+        }
+        if outcome.writer.is_null() {
+            return Ok(no_content());
+        }
+        let text = outcome.writer.into_bytes();
+        let description: Description = serde_json::from_slice(&text).map_err(Failure::internal)?;
+        let tag = format!("\"{}\"", description.digest);
+        let unchanged = call
+            .headers()
+            .get(IF_NONE_MATCH)
+            .and_then(|value| value.to_str().ok())
+            .is_some_and(|given| {
+                given
+                    .split(',')
+                    .any(|part| part.trim() == tag || part.trim() == "*")
+            });
+        let mut response = if unchanged {
+            let mut response = Response::new(Body::empty());
+            *response.status_mut() = StatusCode::NOT_MODIFIED;
+            response
+        } else {
+            let file = self.files.open(&description).await?;
+            Response::new(Body::file(file, description.size))
+        };
+        let headers = response.headers_mut();
+        headers.insert(ETAG, HeaderValue::try_from(tag).map_err(Failure::internal)?);
+        if let Ok(media_type) = HeaderValue::try_from(&description.media_type) {
+            headers.insert(CONTENT_TYPE, media_type);
+        }
+        // What users upload must not act as a page of the application.
+        headers.insert(
+            CONTENT_SECURITY_POLICY,
+            HeaderValue::from_static("default-src 'none'; sandbox"),
+        );
+        if !description.media_type.starts_with("image/") {
+            headers.insert(CONTENT_DISPOSITION, HeaderValue::from_static("attachment"));
+        }
+        Ok(response)
+    }
+}
