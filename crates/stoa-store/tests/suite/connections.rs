@@ -347,3 +347,38 @@ async fn a_wrong_password_is_no_panic() -> Result<()> {
     assert!(!error.to_string().contains("wrong"));
     Ok(())
 }
+
+#[tokio::test]
+async fn a_full_disk_loses_nothing_acknowledged() -> Result<()> {
+    let Some(disk) = stoa_testing::disk::SmallDisk::mount(8 * 1024 * 1024)? else {
+        eprintln!("SKIPPED: a small disk cannot be mounted here");
+        return Ok(());
+    };
+    let url: DatabaseUrl = format!("sqlite:{}", disk.path().join("test.db").display()).parse()?;
+    let store = Store::open(&url, Config::default()).await?;
+    let database = store.sqlite().unwrap();
+    database
+        .write(|connection| {
+            Ok(connection.execute_batch("CREATE TABLE t (n INTEGER PRIMARY KEY, b BLOB)")?)
+        })
+        .await?;
+    let mut acknowledged = 0_i64;
+    let error = loop {
+        let write = |connection: &stoa_store::rusqlite::Connection| {
+            Ok(connection.execute("INSERT INTO t (b) VALUES (zeroblob(100000))", [])?)
+        };
+        match database.write(write).await {
+            Ok(_) => acknowledged += 1,
+            Err(error) => break error,
+        }
+        assert!(acknowledged < 1000, "the disk has no end");
+    };
+    assert!(matches!(error, StoreError::StorageFull { .. }), "{error:?}");
+    let rows = database
+        .read(|connection| {
+            Ok(connection.query_row("SELECT count(*) FROM t", [], |row| row.get::<_, i64>(0))?)
+        })
+        .await?;
+    assert_eq!(rows, acknowledged);
+    Ok(())
+}
