@@ -87,7 +87,11 @@ pub async fn plan(url: &DatabaseUrl, model: &Model) -> Result<Plan, SchemaError>
 ///
 /// # Errors
 /// See [`SchemaError`]; nothing was changed then.
-pub async fn apply(url: &DatabaseUrl, model: &Model, options: Options) -> Result<Applied, SchemaError> {
+pub async fn apply(
+    url: &DatabaseUrl,
+    model: &Model,
+    options: Options,
+) -> Result<Applied, SchemaError> {
     let structure = Structure::of(model);
     let application = model.name.clone();
     with_session(url, true, move |session| async move {
@@ -97,7 +101,11 @@ pub async fn apply(url: &DatabaseUrl, model: &Model, options: Options) -> Result
 }
 
 /// Gives `work` a connection; SQLite's statements run on a thread that may wait.
-pub(crate) async fn with_session<T, F, W>(url: &DatabaseUrl, create: bool, work: W) -> Result<T, SchemaError>
+pub(crate) async fn with_session<T, F, W>(
+    url: &DatabaseUrl,
+    create: bool,
+    work: W,
+) -> Result<T, SchemaError>
 where
     T: Send + 'static,
     F: Future<Output = Result<T, SchemaError>>,
@@ -105,20 +113,23 @@ where
 {
     match url {
         DatabaseUrl::Postgres(address) => {
-            let client = stoa_store::connect(address)
-                .await
-                .map_err(|error| SchemaError::Unreachable {
-                    address: url.to_string(),
-                    reason: root_cause(&error),
-                })?;
+            let client =
+                stoa_store::connect(address)
+                    .await
+                    .map_err(|error| SchemaError::Unreachable {
+                        address: url.to_string(),
+                        reason: root_cause(&error),
+                    })?;
             work(Session::Postgres(client)).await
         }
         DatabaseUrl::Sqlite(path) => {
             let path = path.clone();
             let runtime = tokio::runtime::Handle::current();
-            tokio::task::spawn_blocking(move || runtime.block_on(work(Session::open_sqlite(&path, create)?)))
-                .await
-                .map_err(|error| SchemaError::Address(error.to_string()))?
+            tokio::task::spawn_blocking(move || {
+                runtime.block_on(work(Session::open_sqlite(&path, create)?))
+            })
+            .await
+            .map_err(|error| SchemaError::Address(error.to_string()))?
         }
     }
 }
@@ -167,7 +178,11 @@ pub(crate) async fn apply_structure(
     }
 }
 
-async fn is_current(session: &Session, application: &str, structure: &Structure) -> Result<bool, SchemaError> {
+async fn is_current(
+    session: &Session,
+    application: &str,
+    structure: &Structure,
+) -> Result<bool, SchemaError> {
     match ledger::head(session).await? {
         None => Ok(false),
         Some(head) if head.application != application => Err(SchemaError::OtherApplication {
@@ -190,7 +205,9 @@ async fn change(
     }
     let plan = make_plan(session, application, structure).await?;
     if !plan.obstacles.is_empty() {
-        return Err(SchemaError::RowsBreakRules { reports: plan.obstacles });
+        return Err(SchemaError::RowsBreakRules {
+            reports: plan.obstacles,
+        });
     }
     let losses = plan.losses();
     if !losses.is_empty() && !options.allow_data_loss {
@@ -203,7 +220,11 @@ async fn change(
     for (position, step) in plan.steps.iter().enumerate() {
         tracing::info!(schema.reason = %step.reason, schema.class = %step.class, "changing the database structure");
         if let Some(progress) = &options.progress {
-            progress(Progress { step, position, total });
+            progress(Progress {
+                step,
+                position,
+                total,
+            });
         }
         for statement in &step.statements {
             session.execute(statement, &step.reason).await?;
@@ -213,7 +234,9 @@ async fn change(
         check_references(session).await?;
     }
     let entry = ledger::entry(session.dialect(), application, structure, &plan.steps)?;
-    session.execute(&entry, "noting the change in the ledger").await?;
+    session
+        .execute(&entry, "noting the change in the ledger")
+        .await?;
     Ok(Some(Applied {
         created: plan.from.is_none(),
         steps: plan.steps,
@@ -248,7 +271,11 @@ pub(crate) fn draft(dialect: Dialect, old: &Structure, new: &Structure) -> Draft
     }
 }
 
-pub(crate) async fn make_plan(session: &Session, application: &str, structure: &Structure) -> Result<Plan, SchemaError> {
+pub(crate) async fn make_plan(
+    session: &Session,
+    application: &str,
+    structure: &Structure,
+) -> Result<Plan, SchemaError> {
     external::verify(session, structure).await?;
     let dialect = session.dialect();
     let (from, old) = match ledger::head(session).await? {
@@ -283,7 +310,11 @@ pub(crate) async fn make_plan(session: &Session, application: &str, structure: &
 }
 
 /// Tables of others are left alone, also when their names are wanted.
-async fn look_out_for_others(session: &Session, old: &Structure, new: &Structure) -> Result<(), SchemaError> {
+async fn look_out_for_others(
+    session: &Session,
+    old: &Structure,
+    new: &Structure,
+) -> Result<(), SchemaError> {
     let ours = |name: &str| old.table(name).is_some_and(|table| !table.external);
     let relations = session.relations().await?;
     let tables: Vec<String> = new
@@ -330,7 +361,10 @@ async fn judge(session: &Session, steps: &mut [Step]) -> Result<(), SchemaError>
         };
         if !is_empty.contains_key(table) {
             let query = format!("SELECT 1 FROM {} LIMIT 1", quote(table));
-            is_empty.insert(table.clone(), session.rows(&query, ACTION).await?.is_empty());
+            is_empty.insert(
+                table.clone(),
+                session.rows(&query, ACTION).await?.is_empty(),
+            );
         }
         if is_empty.get(table) == Some(&true) && step.class != Class::LosesData {
             step.class = Class::Safe;

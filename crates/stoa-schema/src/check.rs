@@ -46,7 +46,11 @@ pub struct Report {
 impl fmt::Display for Report {
     fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
         let rows = if self.count == 1 { "row" } else { "rows" };
-        writeln!(formatter, "{}: {} {rows} of table {} break this.", self.rule, self.count, self.table)?;
+        writeln!(
+            formatter,
+            "{}: {} {rows} of table {} break this.",
+            self.rule, self.count, self.table
+        )?;
         for row in &self.rows {
             formatter.write_str("    ")?;
             for (position, (name, value)) in self.columns.iter().zip(row).enumerate() {
@@ -82,7 +86,13 @@ fn shortened(value: &str) -> String {
 }
 
 impl Check {
-    fn new(table: &Table, rule: String, hint: &'static str, values: &[&Column], condition: String) -> Self {
+    fn new(
+        table: &Table,
+        rule: String,
+        hint: &'static str,
+        values: &[&Column],
+        condition: String,
+    ) -> Self {
         let described = |column: &Column| (column.name.clone(), column.kind.clone());
         Self {
             rule,
@@ -113,7 +123,9 @@ impl Check {
                 Dialect::Sqlite => quote(name),
             })
             .collect();
-        let order: Vec<String> = (2..2 + self.key.len()).map(|position| position.to_string()).collect();
+        let order: Vec<String> = (2..2 + self.key.len())
+            .map(|position| position.to_string())
+            .collect();
         format!(
             "SELECT count(*) OVER (), {} FROM {} WHERE {} ORDER BY {} LIMIT {REPORTED_ROWS}",
             columns.join(", "),
@@ -124,7 +136,11 @@ impl Check {
     }
 
     /// Makes the report of what [`Self::query`] gave; none if no row breaks the rule.
-    pub(crate) fn report(&self, dialect: Dialect, rows: Vec<Vec<Option<String>>>) -> Option<Report> {
+    pub(crate) fn report(
+        &self,
+        dialect: Dialect,
+        rows: Vec<Vec<Option<String>>>,
+    ) -> Option<Report> {
         let count = rows.first()?.first()?.as_deref()?.parse().ok()?;
         let columns: Vec<&(String, Kind)> = self.key.iter().chain(&self.values).collect();
         let rows = rows
@@ -150,14 +166,28 @@ impl Check {
 }
 
 /// All that the rows of `table` must fulfil.
-pub(crate) fn checks(difference: &Difference<'_>, table: &TableDifference<'_>, dialect: Dialect) -> Vec<Check> {
+pub(crate) fn checks(
+    difference: &Difference<'_>,
+    table: &TableDifference<'_>,
+    dialect: Dialect,
+) -> Vec<Check> {
     let mut checks = Vec::new();
     for column in &table.columns {
         match &column.origin {
             Origin::Kept(before, conversion) => {
-                check_values(difference, table, column.new, before, conversion, dialect, &mut checks);
+                check_values(
+                    difference,
+                    table,
+                    column.new,
+                    before,
+                    conversion,
+                    dialect,
+                    &mut checks,
+                );
             }
-            Origin::Added | Origin::Replaces(_) if !column.new.nullable && column.new.fill.is_none() => {
+            Origin::Added | Origin::Replaces(_)
+                if !column.new.nullable && column.new.fill.is_none() =>
+            {
                 checks.push(Check::new(
                     table.old,
                     format!("{} is required, is new, and has no default", column.new.described()),
@@ -196,7 +226,10 @@ fn check_values(
         checks.push(Check::new(table.old, rule, CORRECT, &[before], condition));
     };
     if before.nullable && !now.nullable && now.fill.is_none() {
-        add(format!("{} is required", now.described()), format!("{name} IS NULL"));
+        add(
+            format!("{} is required", now.described()),
+            format!("{name} IS NULL"),
+        );
     }
     let legal = difference.legal_members(&before.kind, &now.kind);
     if *conversion == Conversion::Narrow || legal.is_some() {
@@ -204,7 +237,12 @@ fn check_values(
         let is_enumeration = matches!(now.kind, Kind::Enumeration { .. });
         if let Some(condition) = before
             .kind
-            .misfit(&now.kind, &name, legal.as_deref().unwrap_or_default(), dialect)
+            .misfit(
+                &now.kind,
+                &name,
+                legal.as_deref().unwrap_or_default(),
+                dialect,
+            )
             .filter(|_| !is_enumeration || legal.is_some())
         {
             add(format!("{} is {}", now.described(), now.kind), condition);
@@ -216,20 +254,34 @@ fn check_values(
         _ => before.kind.converted(&now.kind, &name, dialect),
     };
     if let Some(minimum) = &now.minimum
-        && before.minimum.as_ref().is_none_or(|former| is_less(former, minimum))
+        && before
+            .minimum
+            .as_ref()
+            .is_none_or(|former| is_less(former, minimum))
     {
         let literal = now.kind.literal(dialect, minimum);
         add(
-            format!("{} is at least {}", now.described(), now.kind.shown(&stored(&now.kind, minimum), Dialect::Sqlite)),
+            format!(
+                "{} is at least {}",
+                now.described(),
+                now.kind.shown(&stored(&now.kind, minimum), Dialect::Sqlite)
+            ),
             format!("{value} < {literal}"),
         );
     }
     if let Some(maximum) = &now.maximum
-        && before.maximum.as_ref().is_none_or(|former| is_less(maximum, former))
+        && before
+            .maximum
+            .as_ref()
+            .is_none_or(|former| is_less(maximum, former))
     {
         let literal = now.kind.literal(dialect, maximum);
         add(
-            format!("{} is at most {}", now.described(), now.kind.shown(&stored(&now.kind, maximum), Dialect::Sqlite)),
+            format!(
+                "{} is at most {}",
+                now.described(),
+                now.kind.shown(&stored(&now.kind, maximum), Dialect::Sqlite)
+            ),
             format!("{value} > {literal}"),
         );
     }
@@ -245,17 +297,29 @@ fn stored(kind: &Kind, text: &str) -> String {
 
 /// Numbers by value, other texts (there are no other limits) as texts.
 fn is_less(left: &str, right: &str) -> bool {
-    match (left.parse::<rust_decimal::Decimal>(), right.parse::<rust_decimal::Decimal>()) {
+    match (
+        left.parse::<rust_decimal::Decimal>(),
+        right.parse::<rust_decimal::Decimal>(),
+    ) {
         (Ok(left), Ok(right)) => left < right,
         _ => left < right,
     }
 }
 
-fn check_unique(difference: &Difference<'_>, table: &TableDifference<'_>, index: &Index, checks: &mut Vec<Check>) {
+fn check_unique(
+    difference: &Difference<'_>,
+    table: &TableDifference<'_>,
+    index: &Index,
+    checks: &mut Vec<Check>,
+) {
     if !index.unique {
         return;
     }
-    let names: Vec<String> = index.columns.iter().map(|column| column.name.clone()).collect();
+    let names: Vec<String> = index
+        .columns
+        .iter()
+        .map(|column| column.name.clone())
+        .collect();
     let Some(columns) = Difference::columns_before(table, &names) else {
         // Values of a new column: all null, or made by us.
         return;
@@ -263,12 +327,20 @@ fn check_unique(difference: &Difference<'_>, table: &TableDifference<'_>, index:
     let was_unique = table.old.indexes.iter().any(|former| {
         former.unique
             && former.columns.len() == columns.len()
-            && former.columns.iter().all(|column| columns.iter().any(|other| other.name == column.name))
+            && former
+                .columns
+                .iter()
+                .all(|column| columns.iter().any(|other| other.name == column.name))
     });
     let is_key = table.old.primary_key.len() == columns.len()
-        && columns.iter().all(|column| table.old.primary_key.contains(&column.name));
+        && columns
+            .iter()
+            .all(|column| table.old.primary_key.contains(&column.name));
     if !was_unique && !is_key {
-        let members: Vec<&str> = columns.iter().map(|column| column.member.as_str()).collect();
+        let members: Vec<&str> = columns
+            .iter()
+            .map(|column| column.member.as_str())
+            .collect();
         checks.push(duplicates(table, &columns, &members.join(" with ")));
     }
     let _ = difference;
@@ -277,7 +349,10 @@ fn check_unique(difference: &Difference<'_>, table: &TableDifference<'_>, index:
 fn duplicates(table: &TableDifference<'_>, columns: &[&Column], what: &str) -> Check {
     let names: Vec<String> = columns.iter().map(|column| quote(&column.name)).collect();
     let list = names.join(", ");
-    let present: Vec<String> = names.iter().map(|name| format!("{name} IS NOT NULL")).collect();
+    let present: Vec<String> = names
+        .iter()
+        .map(|name| format!("{name} IS NOT NULL"))
+        .collect();
     let condition = format!(
         "({list}) IN (SELECT {list} FROM {} WHERE {} GROUP BY {list} HAVING count(*) > 1)",
         quote(&table.old.name),
@@ -292,34 +367,50 @@ fn duplicates(table: &TableDifference<'_>, columns: &[&Column], what: &str) -> C
     )
 }
 
-fn check_references(difference: &Difference<'_>, table: &TableDifference<'_>, checks: &mut Vec<Check>) {
+fn check_references(
+    difference: &Difference<'_>,
+    table: &TableDifference<'_>,
+    checks: &mut Vec<Check>,
+) {
     for key in &table.new.foreign_keys {
-        let existed = table
-            .old
-            .foreign_keys
-            .iter()
-            .any(|former| {
-                // Another `ON DELETE` leaves the reference itself as it was.
-                let mut alike = former.clone();
-                alike.on_delete = key.on_delete;
-                difference.foreign_key_now(table, &alike).is_some_and(|now| now.name == key.name)
-            });
+        let existed = table.old.foreign_keys.iter().any(|former| {
+            // Another `ON DELETE` leaves the reference itself as it was.
+            let mut alike = former.clone();
+            alike.on_delete = key.on_delete;
+            difference
+                .foreign_key_now(table, &alike)
+                .is_some_and(|now| now.name == key.name)
+        });
         if existed {
             continue;
         }
         let Some(columns) = Difference::columns_before(table, &key.columns) else {
             continue;
         };
-        let target = difference.kept.iter().find(|kept| kept.new.name == key.table);
+        let target = difference
+            .kept
+            .iter()
+            .find(|kept| kept.new.name == key.table);
         let names: Vec<String> = columns.iter().map(|column| quote(&column.name)).collect();
-        let present: Vec<String> = names.iter().map(|name| format!("{name} IS NOT NULL")).collect();
+        let present: Vec<String> = names
+            .iter()
+            .map(|name| format!("{name} IS NOT NULL"))
+            .collect();
         let present = present.join(" AND ");
-        let condition = match target.and_then(|target| Some((target, Difference::columns_before(target, &key.target)?))) {
+        let condition = match target
+            .and_then(|target| Some((target, Difference::columns_before(target, &key.target)?)))
+        {
             Some((target, referred)) => {
                 let same: Vec<String> = referred
                     .iter()
                     .zip(&names)
-                    .map(|(to, from)| format!("target_.{} = {}.{from}", quote(&to.name), quote(&table.old.name)))
+                    .map(|(to, from)| {
+                        format!(
+                            "target_.{} = {}.{from}",
+                            quote(&to.name),
+                            quote(&table.old.name)
+                        )
+                    })
                     .collect();
                 format!(
                     "{present} AND NOT EXISTS (SELECT 1 FROM {} AS target_ WHERE {})",
@@ -332,7 +423,11 @@ fn check_references(difference: &Difference<'_>, table: &TableDifference<'_>, ch
         };
         checks.push(Check::new(
             table.old,
-            format!("{} refers to a row of {}", columns[0].described(), key.table),
+            format!(
+                "{} refers to a row of {}",
+                columns[0].described(),
+                key.table
+            ),
             "Correct or clear these references first.",
             &columns,
             condition,
@@ -342,17 +437,26 @@ fn check_references(difference: &Difference<'_>, table: &TableDifference<'_>, ch
 
 /// Whether rows that have no value get one.
 pub(crate) fn fills(now: &Column, before: &Column) -> Option<Fill> {
-    (before.nullable && !now.nullable).then(|| now.fill.clone()).flatten()
+    (before.nullable && !now.nullable)
+        .then(|| now.fill.clone())
+        .flatten()
 }
 
 impl fmt::Display for Kind {
     fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
-            Self::Text { length: Some(length) } => write!(formatter, "a text of at most {length} characters"),
+            Self::Text {
+                length: Some(length),
+            } => write!(formatter, "a text of at most {length} characters"),
             Self::Text { length: None } => formatter.write_str("a text"),
-            Self::Binary { length: Some(length) } => write!(formatter, "binary data of at most {length} bytes"),
+            Self::Binary {
+                length: Some(length),
+            } => write!(formatter, "binary data of at most {length} bytes"),
             Self::Decimal { precision, scale } => {
-                write!(formatter, "a decimal of {precision} digits, {scale} of them after the point")
+                write!(
+                    formatter,
+                    "a decimal of {precision} digits, {scale} of them after the point"
+                )
             }
             Self::Enumeration { name } => write!(formatter, "a member of {name}"),
             Self::Integer => formatter.write_str("a 32-bit integer"),

@@ -91,17 +91,26 @@ impl<'a> Difference<'a> {
     }
 
     fn column_now(&self, table: &str, column: &str) -> Option<&'a str> {
-        let (table, _) = self.old.table(table).map(|table| (table.name.as_str(), ()))?;
+        let (table, _) = self
+            .old
+            .table(table)
+            .map(|table| (table.name.as_str(), ()))?;
         self.columns.get(&(table, column)).copied()
     }
 
     /// Names of columns now; none if one of them is gone.
     pub(crate) fn columns_now(&self, table: &str, columns: &[String]) -> Option<Vec<&'a str>> {
-        columns.iter().map(|column| self.column_now(table, column)).collect()
+        columns
+            .iter()
+            .map(|column| self.column_now(table, column))
+            .collect()
     }
 
     /// Names of columns before; none if one of them is new.
-    pub(crate) fn columns_before(table: &TableDifference<'a>, columns: &[String]) -> Option<Vec<&'a Column>> {
+    pub(crate) fn columns_before(
+        table: &TableDifference<'a>,
+        columns: &[String],
+    ) -> Option<Vec<&'a Column>> {
         columns
             .iter()
             .map(|name| {
@@ -114,7 +123,11 @@ impl<'a> Difference<'a> {
     }
 
     /// The foreign key of the new structure that an old one has become.
-    pub(crate) fn foreign_key_now(&self, table: &TableDifference<'a>, key: &ForeignKey) -> Option<&'a ForeignKey> {
+    pub(crate) fn foreign_key_now(
+        &self,
+        table: &TableDifference<'a>,
+        key: &ForeignKey,
+    ) -> Option<&'a ForeignKey> {
         let target = self.tables.get(key.table.as_str())?;
         let columns = self.columns_now(&table.old.name, &key.columns)?;
         let referred = self.columns_now(&key.table, &key.target)?;
@@ -127,15 +140,24 @@ impl<'a> Difference<'a> {
     }
 
     /// The index of the new structure that an old one has become.
-    pub(crate) fn index_now(&self, table: &TableDifference<'a>, index: &Index) -> Option<&'a Index> {
+    pub(crate) fn index_now(
+        &self,
+        table: &TableDifference<'a>,
+        index: &Index,
+    ) -> Option<&'a Index> {
         table.new.indexes.iter().find(|other| {
             other.unique == index.unique
                 && other.columns.len() == index.columns.len()
-                && other.columns.iter().zip(&index.columns).all(|(now, before)| {
-                    now.descending == before.descending
-                        && now.nullable == before.nullable
-                        && self.column_now(&table.old.name, &before.name) == Some(now.name.as_str())
-                })
+                && other
+                    .columns
+                    .iter()
+                    .zip(&index.columns)
+                    .all(|(now, before)| {
+                        now.descending == before.descending
+                            && now.nullable == before.nullable
+                            && self.column_now(&table.old.name, &before.name)
+                                == Some(now.name.as_str())
+                    })
         })
     }
 
@@ -160,10 +182,12 @@ impl<'a> Difference<'a> {
 
     /// Members of an enumeration of the old structure with their new names, where those differ.
     pub(crate) fn renamed_members(&self, before: &Kind, now: &Kind) -> Vec<(&'a str, &'a str)> {
-        let (Kind::Enumeration { name: before }, Kind::Enumeration { name: now }) = (before, now) else {
+        let (Kind::Enumeration { name: before }, Kind::Enumeration { name: now }) = (before, now)
+        else {
             return Vec::new();
         };
-        let (Some(before), Some(now)) = (self.old.enumeration(before), self.new.enumeration(now)) else {
+        let (Some(before), Some(now)) = (self.old.enumeration(before), self.new.enumeration(now))
+        else {
             return Vec::new();
         };
         let had = |name: &str| before.members.iter().any(|member| member.name == name);
@@ -172,7 +196,8 @@ impl<'a> Difference<'a> {
             .iter()
             .filter_map(|member| {
                 let former = member.renamed_from.as_deref()?;
-                (had(former) && !has(former) && !had(&member.name)).then_some((former, member.name.as_str()))
+                (had(former) && !has(former) && !had(&member.name))
+                    .then_some((former, member.name.as_str()))
             })
             .collect()
     }
@@ -186,12 +211,24 @@ impl<'a> Difference<'a> {
         let mut legal: Vec<&str> = self
             .new
             .enumeration(name)
-            .map(|now| now.members.iter().map(|member| member.name.as_str()).collect())
+            .map(|now| {
+                now.members
+                    .iter()
+                    .map(|member| member.name.as_str())
+                    .collect()
+            })
             .unwrap_or_default();
-        legal.extend(self.renamed_members(before, to).iter().map(|(former, _)| *former));
+        legal.extend(
+            self.renamed_members(before, to)
+                .iter()
+                .map(|(former, _)| *former),
+        );
         if let Kind::Enumeration { name } = before
             && let Some(before) = self.old.enumeration(name)
-            && before.members.iter().all(|member| legal.contains(&member.name.as_str()))
+            && before
+                .members
+                .iter()
+                .all(|member| legal.contains(&member.name.as_str()))
         {
             return None;
         }
@@ -209,7 +246,8 @@ impl<'a> TableDifference<'a> {
             .iter()
             .filter_map(|entity| {
                 let former = entity.renamed_from.as_deref()?;
-                (had(former) && !has(former) && !had(&entity.name)).then_some((former, entity.name.as_str()))
+                (had(former) && !has(former) && !had(&entity.name))
+                    .then_some((former, entity.name.as_str()))
             })
             .collect()
     }
@@ -235,11 +273,14 @@ impl<'a> TableDifference<'a> {
 fn match_tables<'a>(old: &'a Structure, new: &'a Structure) -> Vec<(&'a Table, Option<&'a Table>)> {
     let mut free: Vec<&Table> = old.tables.iter().filter(|table| !table.external).collect();
     let wanted: Vec<&Table> = new.tables.iter().filter(|table| !table.external).collect();
-    let mut pairs: Vec<(&Table, Option<&Table>)> = wanted.iter().map(|table| (*table, None)).collect();
+    let mut pairs: Vec<(&Table, Option<&Table>)> =
+        wanted.iter().map(|table| (*table, None)).collect();
     let rules: [&dyn Fn(&Table, &Table) -> bool; 3] = [
         &|table, former| table.subject == former.subject,
         &|table, former| table.renamed_from.as_deref() == Some(former.subject.as_str()),
-        &|table, former| table.name == former.name && table.types.is_empty() == former.types.is_empty(),
+        &|table, former| {
+            table.name == former.name && table.types.is_empty() == former.types.is_empty()
+        },
     ];
     for rule in rules {
         for (table, found) in &mut pairs {
@@ -258,22 +299,32 @@ fn former_entities(new: &Structure) -> HashMap<&str, &str> {
     new.tables
         .iter()
         .flat_map(|table| {
-            let entities = table.types.iter().map(|entity| (&entity.name, &entity.renamed_from));
+            let entities = table
+                .types
+                .iter()
+                .map(|entity| (&entity.name, &entity.renamed_from));
             entities.chain(std::iter::once((&table.subject, &table.renamed_from)))
         })
         .filter_map(|(name, former)| Some((name.as_str(), former.as_deref()?)))
         .collect()
 }
 
-fn match_columns<'a>(old: &'a Table, new: &'a Table, formers: &HashMap<&str, &str>) -> TableDifference<'a> {
+fn match_columns<'a>(
+    old: &'a Table,
+    new: &'a Table,
+    formers: &HashMap<&str, &str>,
+) -> TableDifference<'a> {
     let mut free: Vec<&Column> = old.columns.iter().collect();
     let mut found: Vec<Option<&Column>> = vec![None; new.columns.len()];
     let same_entity = |now: &Column, before: &Column| {
-        now.entity == before.entity || formers.get(now.entity.as_str()) == Some(&before.entity.as_str())
+        now.entity == before.entity
+            || formers.get(now.entity.as_str()) == Some(&before.entity.as_str())
     };
     let rules: [&dyn Fn(&Column, &Column) -> bool; 3] = [
         &|now, before| same_entity(now, before) && now.member == before.member,
-        &|now, before| same_entity(now, before) && now.renamed_from.as_deref() == Some(before.member.as_str()),
+        &|now, before| {
+            same_entity(now, before) && now.renamed_from.as_deref() == Some(before.member.as_str())
+        },
         &|now, before| now.name == before.name,
     ];
     for rule in rules {
@@ -345,6 +396,9 @@ mod tests {
                 .join(" ")
         };
         assert_eq!(text(vec![("a", "b"), ("b", "c")]), "b>c a>b");
-        assert_eq!(text(vec![("a", "b"), ("b", "a")]), "a>_stoa_rename_0 b>a _stoa_rename_0>b");
+        assert_eq!(
+            text(vec![("a", "b"), ("b", "a")]),
+            "a>_stoa_rename_0 b>a _stoa_rename_0>b"
+        );
     }
 }

@@ -66,7 +66,9 @@ pub enum SchemaError {
         reason: String,
     },
     /// Others hold locks that the change needs.
-    #[error("{action} had to wait too long for others who use the database; try again when fewer do, or end long transactions")]
+    #[error(
+        "{action} had to wait too long for others who use the database; try again when fewer do, or end long transactions"
+    )]
     Locked {
         /// What was tried.
         action: String,

@@ -22,7 +22,10 @@ pub(crate) async fn verify(session: &Session, structure: &Structure) -> Result<(
 
 fn faults_of(table: &Table, columns: &[(String, String)], dialect: Dialect) -> Vec<String> {
     if columns.is_empty() {
-        return vec![format!("there is no table {} (for {})", table.name, table.subject)];
+        return vec![format!(
+            "there is no table {} (for {})",
+            table.name, table.subject
+        )];
     }
     let mut faults = Vec::new();
     for column in &table.columns {

@@ -61,11 +61,15 @@ impl Kind {
         let postgres = matches!(dialect, Dialect::Postgres);
         match self {
             Self::Text { length } if postgres => match length {
-                Some(length) if *length <= LONGEST_VARCHAR => format!("varchar({length}) COLLATE \"C\""),
+                Some(length) if *length <= LONGEST_VARCHAR => {
+                    format!("varchar({length}) COLLATE \"C\"")
+                }
                 _ => "text COLLATE \"C\"".to_owned(),
             },
             Self::File | Self::Enumeration { .. } if postgres => "text COLLATE \"C\"".to_owned(),
-            Self::Decimal { precision, scale } if postgres => format!("numeric({precision},{scale})"),
+            Self::Decimal { precision, scale } if postgres => {
+                format!("numeric({precision},{scale})")
+            }
             other => other.plain(postgres).to_owned(),
         }
     }
@@ -127,8 +131,7 @@ impl Kind {
     #[must_use]
     pub fn now(&self, dialect: Dialect) -> String {
         // Julian days have too few digits for microseconds: seconds and their fraction apart.
-        const MICROSECONDS: &str =
-            "(CAST(strftime('%s','now') AS INTEGER) * 1000000 + CAST(substr(strftime('%f','now'), 4) AS INTEGER) * 1000)";
+        const MICROSECONDS: &str = "(CAST(strftime('%s','now') AS INTEGER) * 1000000 + CAST(substr(strftime('%f','now'), 4) AS INTEGER) * 1000)";
         match (self, dialect) {
             (Self::Date, Dialect::Postgres) => "(now() AT TIME ZONE 'UTC')::date".to_owned(),
             (Self::Time, Dialect::Postgres) => "(now() AT TIME ZONE 'UTC')::time".to_owned(),
@@ -176,10 +179,12 @@ impl Kind {
             (Self::Integer | Self::Long | Self::AutoNumber, Self::Decimal { .. })
             | (Self::Decimal { .. }, Self::Integer | Self::Long) => Narrow,
             (Self::Date, Self::DateTime) => Widen,
-            (Self::Integer | Self::Long | Self::AutoNumber, Self::Text { length }) => match length {
-                None => Widen,
-                Some(_) => Narrow,
-            },
+            (Self::Integer | Self::Long | Self::AutoNumber, Self::Text { length }) => {
+                match length {
+                    None => Widen,
+                    Some(_) => Narrow,
+                }
+            }
             _ => Replace,
         }
     }
@@ -198,16 +203,22 @@ impl Kind {
             },
             Dialect::Sqlite => match (self, to) {
                 (Self::Date, Self::DateTime) => format!("{column} * 86400000000"),
-                (Self::Integer | Self::Long | Self::AutoNumber, Self::Decimal { scale, .. }) if *scale > 0 => {
+                (Self::Integer | Self::Long | Self::AutoNumber, Self::Decimal { scale, .. })
+                    if *scale > 0 =>
+                {
                     format!("{column} * {}", power(*scale))
                 }
                 (Self::Decimal { scale, .. }, Self::Integer | Self::Long) if *scale > 0 => {
                     format!("{column} / {}", power(*scale))
                 }
-                (Self::Decimal { scale: from, .. }, Self::Decimal { scale, .. }) if scale > from => {
+                (Self::Decimal { scale: from, .. }, Self::Decimal { scale, .. })
+                    if scale > from =>
+                {
                     format!("{column} * {}", power(scale - from))
                 }
-                (Self::Decimal { scale: from, .. }, Self::Decimal { scale, .. }) if scale < from => {
+                (Self::Decimal { scale: from, .. }, Self::Decimal { scale, .. })
+                    if scale < from =>
+                {
                     format!("{column} / {}", power(from - scale))
                 }
                 (Self::Integer | Self::Long | Self::AutoNumber, Self::Text { .. }) => {
@@ -221,19 +232,40 @@ impl Kind {
     /// Condition under which a value does not fit `to`. `members` are the names that an enumeration `to`
     /// can take, as they are stored now.
     #[must_use]
-    pub fn misfit(&self, to: &Self, column: &str, members: &[&str], dialect: Dialect) -> Option<String> {
+    pub fn misfit(
+        &self,
+        to: &Self,
+        column: &str,
+        members: &[&str],
+        dialect: Dialect,
+    ) -> Option<String> {
         let postgres = dialect == Dialect::Postgres;
         match (self, to) {
-            (Self::Binary { .. }, Self::Binary { length: Some(length) }) => Some(if postgres {
+            (
+                Self::Binary { .. },
+                Self::Binary {
+                    length: Some(length),
+                },
+            ) => Some(if postgres {
                 format!("octet_length({column}) > {length}")
             } else {
                 format!("length({column}) > {length}")
             }),
-            (Self::Integer | Self::Long | Self::AutoNumber, Self::Text { length: Some(length) }) => Some(format!(
+            (
+                Self::Integer | Self::Long | Self::AutoNumber,
+                Self::Text {
+                    length: Some(length),
+                },
+            ) => Some(format!(
                 "length(CAST({column} AS {})) > {length}",
                 if postgres { "text" } else { "TEXT" }
             )),
-            (_, Self::Text { length: Some(length) }) => Some(format!("length({column}) > {length}")),
+            (
+                _,
+                Self::Text {
+                    length: Some(length),
+                },
+            ) => Some(format!("length({column}) > {length}")),
             (_, Self::Enumeration { .. }) => {
                 let list: Vec<String> = members.iter().map(|member| quote_text(member)).collect();
                 Some(if list.is_empty() {
@@ -251,7 +283,10 @@ impl Kind {
                     (format!("{column} = trunc({column})"), column.to_owned())
                 } else {
                     let power = power(*scale);
-                    (format!("{column} % {power} = 0"), format!("{column} / {power}"))
+                    (
+                        format!("{column} % {power} = 0"),
+                        format!("{column} / {power}"),
+                    )
                 };
                 Some(if integer {
                     format!("NOT ({whole}) OR {value} NOT BETWEEN -2147483648 AND 2147483647")
@@ -265,7 +300,10 @@ impl Kind {
             (Self::Decimal { scale: from, .. }, Self::Decimal { precision, scale }) => {
                 let whole = precision - scale;
                 Some(if postgres {
-                    format!("{column} <> round({column}, {scale}) OR abs({column}) >= {}", power(whole))
+                    format!(
+                        "{column} <> round({column}, {scale}) OR abs({column}) >= {}",
+                        power(whole)
+                    )
                 } else {
                     let limit = format!("abs({column}) / {} >= {}", power(*from), power(whole));
                     if scale < from {
@@ -295,9 +333,15 @@ impl Kind {
                 |_| text.to_owned(),
                 |days| written(|out| stoa_model::value::text::write_date(out, days)),
             ),
-            (Self::DateTime, Some(value)) => written(|out| stoa_model::value::text::write_date_time(out, value)),
-            (Self::Time, Some(value)) => written(|out| stoa_model::value::text::write_time(out, value)),
-            (Self::Duration, Some(value)) => written(|out| stoa_model::value::text::write_duration(out, value)),
+            (Self::DateTime, Some(value)) => {
+                written(|out| stoa_model::value::text::write_date_time(out, value))
+            }
+            (Self::Time, Some(value)) => {
+                written(|out| stoa_model::value::text::write_time(out, value))
+            }
+            (Self::Duration, Some(value)) => {
+                written(|out| stoa_model::value::text::write_duration(out, value))
+            }
             (Self::Uuid, _) if text.len() == 32 => uuid::Uuid::parse_str(text)
                 .map_or_else(|_| text.to_owned(), |value| value.hyphenated().to_string()),
             _ => text.to_owned(),
@@ -350,11 +394,13 @@ pub(crate) fn quote_text(text: &str) -> String {
 
 pub(crate) fn hexadecimal(bytes: &[u8]) -> String {
     use std::fmt::Write;
-    bytes.iter().fold(String::with_capacity(bytes.len() * 2), |mut text, byte| {
-        // Writing to a String cannot fail.
-        let _ = write!(text, "{byte:02x}");
-        text
-    })
+    bytes
+        .iter()
+        .fold(String::with_capacity(bytes.len() * 2), |mut text, byte| {
+            // Writing to a String cannot fail.
+            let _ = write!(text, "{byte:02x}");
+            text
+        })
 }
 
 #[cfg(test)]

@@ -27,7 +27,10 @@ pub(crate) async fn head(session: &Session) -> Result<Option<Head>, SchemaError>
     };
     let mut values = row.into_iter().flatten();
     match (values.next(), values.next()) {
-        (Some(application), Some(digest)) => Ok(Some(Head { application, digest })),
+        (Some(application), Some(digest)) => Ok(Some(Head {
+            application,
+            digest,
+        })),
         _ => Err(SchemaError::Ledger {
             reason: "its newest entry has no digest".to_owned(),
         }),
@@ -43,9 +46,10 @@ pub(crate) async fn structure(session: &Session) -> Result<Structure, SchemaErro
         .next()
         .and_then(|row| row.into_iter().next().flatten())
         .unwrap_or_default();
-    let value: serde_json::Value = serde_json::from_str(&text).map_err(|error| SchemaError::Ledger {
-        reason: error.to_string(),
-    })?;
+    let value: serde_json::Value =
+        serde_json::from_str(&text).map_err(|error| SchemaError::Ledger {
+            reason: error.to_string(),
+        })?;
     let format = value.get("format").and_then(serde_json::Value::as_u64);
     if format.is_some_and(|format| format > u64::from(FORMAT)) {
         return Err(SchemaError::Ledger {

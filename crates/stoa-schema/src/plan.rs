@@ -80,8 +80,17 @@ impl Step {
         self
     }
 
-    pub(crate) fn losing(mut self, query: String, unit: (&'static str, &'static str), otherwise: Class) -> Self {
-        self.loss_query = Some(Loss { query, unit, otherwise });
+    pub(crate) fn losing(
+        mut self,
+        query: String,
+        unit: (&'static str, &'static str),
+        otherwise: Class,
+    ) -> Self {
+        self.loss_query = Some(Loss {
+            query,
+            unit,
+            otherwise,
+        });
         self
     }
 }
@@ -112,7 +121,11 @@ impl Plan {
     /// The gravest class of all steps.
     #[must_use]
     pub fn class(&self) -> Class {
-        self.steps.iter().map(|step| step.class).max().unwrap_or(Class::Safe)
+        self.steps
+            .iter()
+            .map(|step| step.class)
+            .max()
+            .unwrap_or(Class::Safe)
     }
 
     /// Whether the database is as the model needs it.
@@ -138,10 +151,19 @@ impl Plan {
 impl fmt::Display for Plan {
     fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
         if self.steps.is_empty() {
-            return writeln!(formatter, "Nothing to do: the database is as the model needs it.");
+            return writeln!(
+                formatter,
+                "Nothing to do: the database is as the model needs it."
+            );
         }
         for (position, step) in self.steps.iter().enumerate() {
-            write!(formatter, "{:>3}. {} [{}", position + 1, step.reason, step.class)?;
+            write!(
+                formatter,
+                "{:>3}. {} [{}",
+                position + 1,
+                step.reason,
+                step.class
+            )?;
             if let Some(loss) = &step.loss {
                 write!(formatter, ": {loss}")?;
             }

@@ -53,22 +53,41 @@ pub(crate) fn drop_table(table: &Table) -> Step {
     let name = quote(&table.name);
     Step::new(
         Class::LosesData,
-        format!("{} is no longer in the model: its table {} is dropped", table.subject, table.name),
+        format!(
+            "{} is no longer in the model: its table {} is dropped",
+            table.subject, table.name
+        ),
         vec![format!("DROP TABLE {name}")],
     )
-    .losing(format!("SELECT count(*) FROM {name}"), ("row", "rows"), Class::Safe)
+    .losing(
+        format!("SELECT count(*) FROM {name}"),
+        ("row", "rows"),
+        Class::Safe,
+    )
 }
 
 fn create_table(table: &Table) -> Step {
-    let mut lines: Vec<String> = table.columns.iter().map(|column| format!("    {}", definition(column))).collect();
+    let mut lines: Vec<String> = table
+        .columns
+        .iter()
+        .map(|column| format!("    {}", definition(column)))
+        .collect();
     lines.push(format!(
         "    CONSTRAINT {} PRIMARY KEY ({})",
         quote(&physical::primary_key_name(&table.name)),
         list(&table.primary_key)
     ));
-    let mut statements = vec![format!("CREATE TABLE {} (\n{}\n)", quote(&table.name), lines.join(",\n"))];
+    let mut statements = vec![format!(
+        "CREATE TABLE {} (\n{}\n)",
+        quote(&table.name),
+        lines.join(",\n")
+    )];
     statements.extend(table.indexes.iter().map(|index| create_index(table, index)));
-    Step::new(Class::Safe, format!("{} is new in the model", table.subject), statements)
+    Step::new(
+        Class::Safe,
+        format!("{} is new in the model", table.subject),
+        statements,
+    )
 }
 
 fn definition(column: &Column) -> String {
@@ -153,9 +172,16 @@ fn drop_constraints<'a>(difference: &Difference<'a>, steps: &mut Vec<Step>) -> H
                         "the reference of {} to {} {}",
                         table.old.subject,
                         key.table,
-                        if now.is_some() { "changes its type" } else { "is no longer in the model as it was" }
+                        if now.is_some() {
+                            "changes its type"
+                        } else {
+                            "is no longer in the model as it was"
+                        }
                     ),
-                    vec![format!("ALTER TABLE {name} DROP CONSTRAINT {}", quote(&key.name))],
+                    vec![format!(
+                        "ALTER TABLE {name} DROP CONSTRAINT {}",
+                        quote(&key.name)
+                    )],
                 ));
             }
         }
@@ -165,7 +191,11 @@ fn drop_constraints<'a>(difference: &Difference<'a>, steps: &mut Vec<Step>) -> H
                     Class::Safe,
                     format!(
                         "the {} of {} on {} is no longer in the model as it was",
-                        if index.unique { "unique constraint" } else { "index" },
+                        if index.unique {
+                            "unique constraint"
+                        } else {
+                            "index"
+                        },
                         table.old.subject,
                         members(table.old, index)
                     ),
@@ -211,7 +241,11 @@ pub(crate) fn rename_tables(difference: &Difference<'_>, steps: &mut Vec<Step>) 
         steps.push(Step::new(
             Class::Safe,
             format!("table {from} is now called {to} in the model"),
-            vec![format!("ALTER TABLE {} RENAME TO {}", quote(&from), quote(&to))],
+            vec![format!(
+                "ALTER TABLE {} RENAME TO {}",
+                quote(&from),
+                quote(&to)
+            )],
         ));
     }
 }
@@ -230,7 +264,10 @@ pub(crate) fn rename_columns(table: &TableDifference<'_>, steps: &mut Vec<Step>)
     for (from, to) in ordered_renames(renames) {
         steps.push(Step::new(
             Class::Safe,
-            format!("column {from} of {} is now called {to} in the model", table.new.subject),
+            format!(
+                "column {from} of {} is now called {to} in the model",
+                table.new.subject
+            ),
             vec![format!(
                 "ALTER TABLE {} RENAME COLUMN {} TO {}",
                 quote(&table.new.name),
@@ -252,7 +289,11 @@ fn rename(difference: &Difference<'_>, steps: &mut Vec<Step>) {
             physical::primary_key_name(&table.new.name),
         );
         if former != now && difference.key_is_kept(table) {
-            statements.push(format!("ALTER TABLE {name} RENAME CONSTRAINT {} TO {}", quote(&former), quote(&now)));
+            statements.push(format!(
+                "ALTER TABLE {name} RENAME CONSTRAINT {} TO {}",
+                quote(&former),
+                quote(&now)
+            ));
         }
         for key in &table.old.foreign_keys {
             if let Some(now) = difference.foreign_key_now(table, key)
@@ -273,13 +314,20 @@ fn rename(difference: &Difference<'_>, steps: &mut Vec<Step>) {
             if let Some(now) = difference.index_now(table, index)
                 && now.name != index.name
             {
-                statements.push(format!("ALTER INDEX {} RENAME TO {}", quote(&index.name), quote(&now.name)));
+                statements.push(format!(
+                    "ALTER INDEX {} RENAME TO {}",
+                    quote(&index.name),
+                    quote(&now.name)
+                ));
             }
         }
         if !statements.is_empty() {
             steps.push(Step::new(
                 Class::Safe,
-                format!("constraints and indexes of {} follow the new names", table.new.subject),
+                format!(
+                    "constraints and indexes of {} follow the new names",
+                    table.new.subject
+                ),
                 statements,
             ));
         }
@@ -291,7 +339,9 @@ fn change_columns(difference: &Difference<'_>, table: &TableDifference<'_>, step
     drop_columns(table, steps);
     for column in &table.columns {
         match &column.origin {
-            Origin::Kept(before, conversion) => keep_column(table, before, column.new, conversion, steps),
+            Origin::Kept(before, conversion) => {
+                keep_column(table, before, column.new, conversion, steps)
+            }
             Origin::Added | Origin::Replaces(_) => steps.push(add_column(table, column.new)),
         }
     }
@@ -313,7 +363,10 @@ pub(crate) fn drop_rows(table: &TableDifference<'_>, steps: &mut Vec<Step>) {
                 vec![format!("DELETE FROM {} WHERE {condition}", name(table))],
             )
             .losing(
-                format!("SELECT count(*) FROM {} WHERE {condition}", quote(&table.old.name)),
+                format!(
+                    "SELECT count(*) FROM {} WHERE {condition}",
+                    quote(&table.old.name)
+                ),
                 ("row", "rows"),
                 Class::Safe,
             ),
@@ -323,13 +376,31 @@ pub(crate) fn drop_rows(table: &TableDifference<'_>, steps: &mut Vec<Step>) {
 
 /// Columns that nothing takes the place of, and those whose values mean nothing any more.
 fn drop_columns(table: &TableDifference<'_>, steps: &mut Vec<Step>) {
-    let replaced = table.columns.iter().filter_map(|column| match column.origin {
-        Origin::Replaces(before) => Some((before, Some(column.new))),
-        _ => None,
-    });
-    for (column, now) in table.dropped.iter().map(|column| (*column, None)).chain(replaced) {
-        let statement = format!("ALTER TABLE {} DROP COLUMN {}", quote(&table.new.name), quote(&column.name));
-        steps.push(loss_of_column(table, column, now, vec![statement], Class::Safe));
+    let replaced = table
+        .columns
+        .iter()
+        .filter_map(|column| match column.origin {
+            Origin::Replaces(before) => Some((before, Some(column.new))),
+            _ => None,
+        });
+    for (column, now) in table
+        .dropped
+        .iter()
+        .map(|column| (*column, None))
+        .chain(replaced)
+    {
+        let statement = format!(
+            "ALTER TABLE {} DROP COLUMN {}",
+            quote(&table.new.name),
+            quote(&column.name)
+        );
+        steps.push(loss_of_column(
+            table,
+            column,
+            now,
+            vec![statement],
+            Class::Safe,
+        ));
     }
 }
 
@@ -353,7 +424,11 @@ pub(crate) fn loss_of_column(
         return Step::new(otherwise, reason, statements).on(&table.old.name);
     }
     Step::new(Class::LosesData, reason, statements).losing(
-        format!("SELECT count({}) FROM {}", quote(&column.name), quote(&table.old.name)),
+        format!(
+            "SELECT count({}) FROM {}",
+            quote(&column.name),
+            quote(&table.old.name)
+        ),
         ("value", "values"),
         otherwise,
     )
@@ -372,7 +447,10 @@ fn keep_column(
     if is_numbered(before) && !is_numbered(now) {
         steps.push(Step::new(
             Class::Safe,
-            format!("{} is no longer numbered automatically in the model", now.described()),
+            format!(
+                "{} is no longer numbered automatically in the model",
+                now.described()
+            ),
             vec![alter("DROP IDENTITY")],
         ));
     }
@@ -382,7 +460,10 @@ fn keep_column(
             Conversion::Same => (Class::Safe, String::new()),
             Conversion::Widen | Conversion::Narrow | Conversion::Replace => (
                 Class::Rewrites,
-                format!(" USING {}", before.kind.converted(&now.kind, &column, DIALECT)),
+                format!(
+                    " USING {}",
+                    before.kind.converted(&now.kind, &column, DIALECT)
+                ),
             ),
         };
         steps.push(
@@ -398,7 +479,10 @@ fn keep_column(
         steps.push(
             Step::new(
                 Class::Rewrites,
-                format!("{} is required now: rows without a value get its default", now.described()),
+                format!(
+                    "{} is required now: rows without a value get its default",
+                    now.described()
+                ),
                 fill_nulls(table, now, &fill),
             )
             .on(&table.old.name),
@@ -430,7 +514,10 @@ fn keep_column(
         steps.push(
             Step::new(
                 Class::Locks,
-                format!("{} is numbered automatically now in the model", now.described()),
+                format!(
+                    "{} is numbered automatically now in the model",
+                    now.described()
+                ),
                 statements,
             )
             .on(&table.old.name),
@@ -458,7 +545,9 @@ fn fill_nulls(table: &TableDifference<'_>, column: &Column, fill: &Fill) -> Vec<
         Fill::Uuid => "gen_random_uuid()".to_owned(),
         Fill::One => "1".to_owned(),
     };
-    vec![format!("UPDATE {name} SET {quoted} = {value} WHERE {quoted} IS NULL")]
+    vec![format!(
+        "UPDATE {name} SET {quoted} = {value} WHERE {quoted} IS NULL"
+    )]
 }
 
 fn number_rows(table: &Table, column: &Column) -> Vec<String> {
@@ -483,7 +572,11 @@ pub(crate) fn numbering_order(table: &Table, column: &Column) -> String {
             .filter(|name| **name != column.name)
             .map(|name| quote(name)),
     );
-    if order.is_empty() { "1".to_owned() } else { order.join(", ") }
+    if order.is_empty() {
+        "1".to_owned()
+    } else {
+        order.join(", ")
+    }
 }
 
 fn add_column(table: &TableDifference<'_>, column: &Column) -> Step {
@@ -493,7 +586,9 @@ fn add_column(table: &TableDifference<'_>, column: &Column) -> Step {
     if column.kind == Kind::AutoNumber {
         let mut statements = vec![format!("ALTER TABLE {name} ADD COLUMN {quoted} {kind}")];
         statements.extend(number_rows(table.new, column));
-        statements.push(format!("ALTER TABLE {name} ALTER COLUMN {quoted} SET NOT NULL"));
+        statements.push(format!(
+            "ALTER TABLE {name} ALTER COLUMN {quoted} SET NOT NULL"
+        ));
         statements.push(format!(
             "ALTER TABLE {name} ALTER COLUMN {quoted} ADD GENERATED BY DEFAULT AS IDENTITY"
         ));
@@ -506,7 +601,9 @@ fn add_column(table: &TableDifference<'_>, column: &Column) -> Step {
             return Step::new(
                 Class::Safe,
                 reason,
-                vec![format!("ALTER TABLE {name} ADD COLUMN {quoted} {kind}{null}")],
+                vec![format!(
+                    "ALTER TABLE {name} ADD COLUMN {quoted} {kind}{null}"
+                )],
             );
         }
         Some(Fill::Value(text)) => (Class::Safe, column.kind.literal(DIALECT, text)),
@@ -551,14 +648,21 @@ fn enumeration_updates(
 }
 
 /// Names in rows follow the model: members of enumerations, entities of a hierarchy.
-pub(crate) fn rename_values(difference: &Difference<'_>, table: &TableDifference<'_>, steps: &mut Vec<Step>) {
+pub(crate) fn rename_values(
+    difference: &Difference<'_>,
+    table: &TableDifference<'_>,
+    steps: &mut Vec<Step>,
+) {
     for column in &table.columns {
         if let Origin::Kept(before, _) = &column.origin {
             for statement in enumeration_updates(difference, table, before, column.new) {
                 steps.push(
                     Step::new(
                         Class::Rewrites,
-                        format!("members of {} have new names in the model", column.new.described()),
+                        format!(
+                            "members of {} have new names in the model",
+                            column.new.described()
+                        ),
                         vec![statement],
                     )
                     .on(&table.old.name),
@@ -566,7 +670,8 @@ pub(crate) fn rename_values(difference: &Difference<'_>, table: &TableDifference
             }
         }
     }
-    let (Some(_), Some(discriminator)) = (&table.old.discriminator, &table.new.discriminator) else {
+    let (Some(_), Some(discriminator)) = (&table.old.discriminator, &table.new.discriminator)
+    else {
         return;
     };
     for (from, to) in table.renamed_types() {
@@ -606,8 +711,12 @@ fn add_constraints(difference: &Difference<'_>, renewed: &HashSet<&str>, steps: 
         }
         for index in new_indexes(difference, table) {
             steps.push(
-                Step::new(Class::Locks, index_reason(table.new, index), vec![create_index(table.new, index)])
-                    .on(&table.old.name),
+                Step::new(
+                    Class::Locks,
+                    index_reason(table.new, index),
+                    vec![create_index(table.new, index)],
+                )
+                .on(&table.old.name),
             );
         }
     }
@@ -616,17 +725,21 @@ fn add_constraints(difference: &Difference<'_>, renewed: &HashSet<&str>, steps: 
             steps.push(Step::new(
                 Class::Safe,
                 format!("{} refers to other tables", table.subject),
-                table.foreign_keys.iter().map(|key| add_foreign_key(&table.name, key)).collect(),
+                table
+                    .foreign_keys
+                    .iter()
+                    .map(|key| add_foreign_key(&table.name, key))
+                    .collect(),
             ));
         }
     }
     for table in &difference.kept {
         for key in &table.new.foreign_keys {
-            let existed = table
-                .old
-                .foreign_keys
-                .iter()
-                .any(|former| difference.foreign_key_now(table, former).is_some_and(|now| now == key));
+            let existed = table.old.foreign_keys.iter().any(|former| {
+                difference
+                    .foreign_key_now(table, former)
+                    .is_some_and(|now| now == key)
+            });
             if !existed || renewed.contains(key.name.as_str()) {
                 let member = table
                     .new
@@ -650,22 +763,29 @@ pub(crate) fn index_reason(table: &Table, index: &Index) -> String {
         "{} of {} {} in the model",
         members(table, index),
         table.subject,
-        if index.unique { "is unique" } else { "is indexed" }
+        if index.unique {
+            "is unique"
+        } else {
+            "is indexed"
+        }
     )
 }
 
 /// Indexes that no former one has become.
-pub(crate) fn new_indexes<'a>(difference: &Difference<'a>, table: &TableDifference<'a>) -> Vec<&'a Index> {
+pub(crate) fn new_indexes<'a>(
+    difference: &Difference<'a>,
+    table: &TableDifference<'a>,
+) -> Vec<&'a Index> {
     table
         .new
         .indexes
         .iter()
         .filter(|index| {
-            !table
-                .old
-                .indexes
-                .iter()
-                .any(|former| difference.index_now(table, former).is_some_and(|now| now == *index))
+            !table.old.indexes.iter().any(|former| {
+                difference
+                    .index_now(table, former)
+                    .is_some_and(|now| now == *index)
+            })
         })
         .collect()
 }

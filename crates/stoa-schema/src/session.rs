@@ -44,7 +44,8 @@ impl Session {
         } else if path.exists() {
             rusqlite::Connection::open_with_flags(
                 path,
-                rusqlite::OpenFlags::SQLITE_OPEN_READ_WRITE | rusqlite::OpenFlags::SQLITE_OPEN_NO_MUTEX,
+                rusqlite::OpenFlags::SQLITE_OPEN_READ_WRITE
+                    | rusqlite::OpenFlags::SQLITE_OPEN_NO_MUTEX,
             )
         } else {
             rusqlite::Connection::open_in_memory()
@@ -54,8 +55,12 @@ impl Session {
             reason: error.to_string(),
         };
         let connection = opened.map_err(unreachable)?;
-        connection.busy_timeout(OTHER_PROCESS).map_err(unreachable)?;
-        connection.pragma_update(None, "foreign_keys", false).map_err(unreachable)?;
+        connection
+            .busy_timeout(OTHER_PROCESS)
+            .map_err(unreachable)?;
+        connection
+            .pragma_update(None, "foreign_keys", false)
+            .map_err(unreachable)?;
         Ok(Self::Sqlite(Mutex::new(connection)))
     }
 
@@ -70,15 +75,19 @@ impl Session {
                 Ok(messages
                     .iter()
                     .filter_map(|message| match message {
-                        SimpleQueryMessage::Row(row) => {
-                            Some((0..row.len()).map(|column| row.get(column).map(str::to_owned)).collect())
-                        }
+                        SimpleQueryMessage::Row(row) => Some(
+                            (0..row.len())
+                                .map(|column| row.get(column).map(str::to_owned))
+                                .collect(),
+                        ),
                         _ => None,
                     })
                     .collect())
             }
             Self::Sqlite(connection) => {
-                let connection = connection.lock().unwrap_or_else(std::sync::PoisonError::into_inner);
+                let connection = connection
+                    .lock()
+                    .unwrap_or_else(std::sync::PoisonError::into_inner);
                 sqlite_rows(&connection, sql).map_err(|error| sqlite_error(&error, action))
             }
         }
@@ -92,8 +101,12 @@ impl Session {
                 .await
                 .map_err(|error| postgres_error(&error, action)),
             Self::Sqlite(connection) => {
-                let connection = connection.lock().unwrap_or_else(std::sync::PoisonError::into_inner);
-                connection.execute_batch(sql).map_err(|error| sqlite_error(&error, action))
+                let connection = connection
+                    .lock()
+                    .unwrap_or_else(std::sync::PoisonError::into_inner);
+                connection
+                    .execute_batch(sql)
+                    .map_err(|error| sqlite_error(&error, action))
             }
         }
     }
@@ -117,7 +130,10 @@ impl Session {
             ),
             Self::Sqlite(_) => format!("SELECT 1 FROM sqlite_schema WHERE name = '{LEDGER_TABLE}'"),
         };
-        Ok(!self.rows(&query, "looking for the ledger").await?.is_empty())
+        Ok(!self
+            .rows(&query, "looking for the ledger")
+            .await?
+            .is_empty())
     }
 
     /// Names of all tables, views and the like.
@@ -129,7 +145,10 @@ impl Session {
             Self::Sqlite(_) => "SELECT name FROM sqlite_schema WHERE type IN ('table', 'view')",
         };
         let rows = self.rows(query, "listing tables").await?;
-        Ok(rows.into_iter().filter_map(|row| row.into_iter().next().flatten()).collect())
+        Ok(rows
+            .into_iter()
+            .filter_map(|row| row.into_iter().next().flatten())
+            .collect())
     }
 
     /// Name and type of a table's columns.
@@ -139,7 +158,9 @@ impl Session {
             Self::Postgres(_) => format!(
                 "SELECT attname, atttypid::regtype::text FROM pg_attribute JOIN pg_class ON attrelid = pg_class.oid WHERE relname = {name} AND relnamespace = current_schema()::regnamespace AND attnum > 0 AND NOT attisdropped ORDER BY attnum"
             ),
-            Self::Sqlite(_) => format!("SELECT name, type FROM pragma_table_info({name}) ORDER BY cid"),
+            Self::Sqlite(_) => {
+                format!("SELECT name, type FROM pragma_table_info({name}) ORDER BY cid")
+            }
         };
         let rows = self.rows(&query, "listing columns").await?;
         Ok(rows
@@ -154,7 +175,9 @@ impl Session {
     /// Starts a transaction that only looks.
     pub(crate) async fn begin_reading(&self) -> Result<(), SchemaError> {
         let sql = match self {
-            Self::Postgres(_) => "BEGIN ISOLATION LEVEL REPEATABLE READ READ ONLY; SET LOCAL TimeZone = 'UTC'",
+            Self::Postgres(_) => {
+                "BEGIN ISOLATION LEVEL REPEATABLE READ READ ONLY; SET LOCAL TimeZone = 'UTC'"
+            }
             Self::Sqlite(_) => "BEGIN",
         };
         self.execute(sql, "starting to read").await
@@ -214,7 +237,8 @@ pub(crate) fn postgres_error(error: &tokio_postgres::Error, action: &str) -> Sch
     let Some(database) = error.as_db_error() else {
         return SchemaError::Unreachable {
             address: "PostgreSQL".to_owned(),
-            reason: std::error::Error::source(error).map_or_else(|| error.to_string(), ToString::to_string),
+            reason: std::error::Error::source(error)
+                .map_or_else(|| error.to_string(), ToString::to_string),
         };
     };
     let mut reason = database.message().to_owned();

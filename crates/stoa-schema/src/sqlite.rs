@@ -12,8 +12,8 @@ use crate::difference::{Difference, Origin, TableDifference};
 use crate::kind::{Kind, quote, quote_text};
 use crate::plan::{Class, Draft, Step};
 use crate::postgres::{
-    drop_rows, index_reason, list, loss_of_column, members, new_indexes, numbering_order, rename_columns,
-    rename_tables, rename_values,
+    drop_rows, index_reason, list, loss_of_column, members, new_indexes, numbering_order,
+    rename_columns, rename_tables, rename_values,
 };
 use crate::structure::{Column, DeleteRule, Fill, ForeignKey, Index, Structure, Table};
 
@@ -29,12 +29,19 @@ pub(crate) fn draft(old: &Structure, new: &Structure) -> Draft {
     }
     for table in &difference.kept {
         for index in &table.old.indexes {
-            if difference.index_now(table, index).is_none_or(|now| now.name != index.name) {
+            if difference
+                .index_now(table, index)
+                .is_none_or(|now| now.name != index.name)
+            {
                 steps.push(Step::new(
                     Class::Safe,
                     format!(
                         "the {} of {} on {} is no longer in the model as it was",
-                        if index.unique { "unique constraint" } else { "index" },
+                        if index.unique {
+                            "unique constraint"
+                        } else {
+                            "index"
+                        },
                         table.old.subject,
                         members(table.old, index)
                     ),
@@ -64,7 +71,11 @@ pub(crate) fn draft(old: &Structure, new: &Structure) -> Draft {
         let mut statements = vec![create_table(table, &table.name)];
         statements.extend(table.indexes.iter().map(|index| create_index(table, index)));
         statements.extend(numbered(table).map(|column| start_sequence(table, column)));
-        steps.push(Step::new(Class::Safe, format!("{} is new in the model", table.subject), statements));
+        steps.push(Step::new(
+            Class::Safe,
+            format!("{} is new in the model", table.subject),
+            statements,
+        ));
     }
     for table in &difference.kept {
         drop_rows(table, steps);
@@ -77,7 +88,10 @@ pub(crate) fn draft(old: &Structure, new: &Structure) -> Draft {
         }
         for index in &table.new.indexes {
             let kept = table.old.indexes.iter().any(|former| {
-                former.name == index.name && difference.index_now(table, former).is_some_and(|now| now == index)
+                former.name == index.name
+                    && difference
+                        .index_now(table, former)
+                        .is_some_and(|now| now == index)
             });
             // Making the table anew took its indexes with it.
             if !kept || rebuilt {
@@ -85,9 +99,16 @@ pub(crate) fn draft(old: &Structure, new: &Structure) -> Draft {
                 let reason = if is_new {
                     index_reason(table.new, index)
                 } else {
-                    format!("the index of {} on {} is made again", table.new.subject, members(table.new, index))
+                    format!(
+                        "the index of {} on {} is made again",
+                        table.new.subject,
+                        members(table.new, index)
+                    )
                 };
-                steps.push(Step::new(Class::Locks, reason, vec![create_index(table.new, index)]).on(&table.old.name));
+                steps.push(
+                    Step::new(Class::Locks, reason, vec![create_index(table.new, index)])
+                        .on(&table.old.name),
+                );
             }
         }
     }
@@ -95,7 +116,10 @@ pub(crate) fn draft(old: &Structure, new: &Structure) -> Draft {
 }
 
 fn numbered(table: &Table) -> impl Iterator<Item = &Column> {
-    table.columns.iter().filter(|column| column.kind == Kind::AutoNumber)
+    table
+        .columns
+        .iter()
+        .filter(|column| column.kind == Kind::AutoNumber)
 }
 
 /// Name of a sequence, as a literal.
@@ -116,16 +140,22 @@ fn start_sequence(table: &Table, column: &Column) -> String {
 
 /// Sequences follow their columns, and go with them.
 fn rename_sequences(table: &TableDifference<'_>, steps: &mut Vec<Step>) {
-    let replaced = table.columns.iter().filter_map(|column| match column.origin {
-        Origin::Replaces(before) => Some(before),
-        Origin::Kept(before, _) if column.new.kind != Kind::AutoNumber => Some(before),
-        _ => None,
-    });
+    let replaced = table
+        .columns
+        .iter()
+        .filter_map(|column| match column.origin {
+            Origin::Replaces(before) => Some(before),
+            Origin::Kept(before, _) if column.new.kind != Kind::AutoNumber => Some(before),
+            _ => None,
+        });
     for column in table.dropped.iter().copied().chain(replaced) {
         if column.kind == Kind::AutoNumber {
             steps.push(Step::new(
                 Class::Safe,
-                format!("{} is no longer numbered automatically in the model", column.described()),
+                format!(
+                    "{} is no longer numbered automatically in the model",
+                    column.described()
+                ),
                 vec![format!(
                     "DELETE FROM {} WHERE name = {}",
                     quote(SEQUENCE_TABLE),
@@ -142,8 +172,14 @@ fn rename_sequences(table: &TableDifference<'_>, steps: &mut Vec<Step>) {
         if before.kind == Kind::AutoNumber && column.new.kind == Kind::AutoNumber && former != now {
             steps.push(Step::new(
                 Class::Safe,
-                format!("the numbering of {} follows the new names", column.new.described()),
-                vec![format!("UPDATE {} SET name = {now} WHERE name = {former}", quote(SEQUENCE_TABLE))],
+                format!(
+                    "the numbering of {} follows the new names",
+                    column.new.described()
+                ),
+                vec![format!(
+                    "UPDATE {} SET name = {now} WHERE name = {former}",
+                    quote(SEQUENCE_TABLE)
+                )],
             ));
         }
     }
@@ -172,19 +208,37 @@ fn references(key: &ForeignKey) -> String {
 }
 
 fn create_table(table: &Table, name: &str) -> String {
-    let mut lines: Vec<String> = table.columns.iter().map(|column| format!("    {}", definition(column))).collect();
+    let mut lines: Vec<String> = table
+        .columns
+        .iter()
+        .map(|column| format!("    {}", definition(column)))
+        .collect();
     lines.push(format!("    PRIMARY KEY ({})", list(&table.primary_key)));
     for key in &table.foreign_keys {
-        lines.push(format!("    FOREIGN KEY ({}) {}", list(&key.columns), references(key)));
+        lines.push(format!(
+            "    FOREIGN KEY ({}) {}",
+            list(&key.columns),
+            references(key)
+        ));
     }
-    format!("CREATE TABLE {} (\n{}\n) STRICT, WITHOUT ROWID", quote(name), lines.join(",\n"))
+    format!(
+        "CREATE TABLE {} (\n{}\n) STRICT, WITHOUT ROWID",
+        quote(name),
+        lines.join(",\n")
+    )
 }
 
 fn create_index(table: &Table, index: &Index) -> String {
     let columns: Vec<String> = index
         .columns
         .iter()
-        .map(|column| format!("{}{}", quote(&column.name), if column.descending { " DESC" } else { "" }))
+        .map(|column| {
+            format!(
+                "{}{}",
+                quote(&column.name),
+                if column.descending { " DESC" } else { "" }
+            )
+        })
         .collect();
     format!(
         "CREATE {}INDEX {} ON {} ({})",
@@ -220,11 +274,11 @@ fn must_rebuild(difference: &Difference<'_>, table: &TableDifference<'_>) -> boo
             .iter()
             .any(|key| difference.foreign_key_now(table, key).is_none())
         || table.new.foreign_keys.iter().any(|key| {
-            let existed = table
-                .old
-                .foreign_keys
-                .iter()
-                .any(|former| difference.foreign_key_now(table, former).is_some_and(|now| now == key));
+            let existed = table.old.foreign_keys.iter().any(|former| {
+                difference
+                    .foreign_key_now(table, former)
+                    .is_some_and(|now| now == key)
+            });
             !existed && !(key.columns.len() == 1 && added(&key.columns[0]))
         })
 }
@@ -242,15 +296,26 @@ fn add_columns(table: &TableDifference<'_>, steps: &mut Vec<Step>) {
             .find(|key| key.columns.len() == 1 && key.columns[0] == column.name)
             .map(|key| format!(" {}", references(key)))
             .unwrap_or_default();
-        let mut statements = vec![format!("ALTER TABLE {name} ADD COLUMN {}{key}", definition(column))];
+        let mut statements = vec![format!(
+            "ALTER TABLE {name} ADD COLUMN {}{key}",
+            definition(column)
+        )];
         let mut class = Class::Safe;
         if let Some(fill) = &column.fill {
             class = Class::Rewrites;
-            statements.push(format!("UPDATE {name} SET {} = {}", quote(&column.name), value(table.new, column, fill)));
+            statements.push(format!(
+                "UPDATE {name} SET {} = {}",
+                quote(&column.name),
+                value(table.new, column, fill)
+            ));
         }
         steps.push(
-            Step::new(class, format!("{} was added in the model", column.described()), statements)
-                .on(&table.old.name),
+            Step::new(
+                class,
+                format!("{} was added in the model", column.described()),
+                statements,
+            )
+            .on(&table.old.name),
         );
     }
 }
@@ -261,7 +326,10 @@ fn value(table: &Table, column: &Column, fill: &Fill) -> String {
         Fill::Value(text) => column.kind.literal(DIALECT, text),
         Fill::Now => column.kind.now(DIALECT),
         Fill::Uuid => "randomblob(16)".to_owned(),
-        Fill::Number => format!("row_number() OVER (ORDER BY {})", numbering_order(table, column)),
+        Fill::Number => format!(
+            "row_number() OVER (ORDER BY {})",
+            numbering_order(table, column)
+        ),
         Fill::One => "1".to_owned(),
     }
 }
@@ -284,12 +352,19 @@ fn rebuild(difference: &Difference<'_>, table: &TableDifference<'_>, steps: &mut
                     };
                 }
                 if source != quoted || before.kind.sql(DIALECT) != now.kind.sql(DIALECT) {
-                    reasons.push(format!("{} is now {} in the model", now.described(), now.kind));
+                    reasons.push(format!(
+                        "{} is now {} in the model",
+                        now.described(),
+                        now.kind
+                    ));
                 }
                 if before.nullable && !now.nullable {
                     reasons.push(format!("{} is required now in the model", now.described()));
                 } else if now.nullable && !before.nullable {
-                    reasons.push(format!("{} is no longer required in the model", now.described()));
+                    reasons.push(format!(
+                        "{} is no longer required in the model",
+                        now.described()
+                    ));
                 }
                 if now.kind == Kind::AutoNumber && before.kind != Kind::AutoNumber {
                     sequences.push(start_sequence(table.new, now));
@@ -309,22 +384,47 @@ fn rebuild(difference: &Difference<'_>, table: &TableDifference<'_>, steps: &mut
             }
         }
     }
-    let replaced = table.columns.iter().filter_map(|column| match column.origin {
-        Origin::Replaces(before) => Some((before, Some(column.new))),
-        _ => None,
-    });
-    for (column, now) in table.dropped.iter().map(|column| (*column, None)).chain(replaced) {
+    let replaced = table
+        .columns
+        .iter()
+        .filter_map(|column| match column.origin {
+            Origin::Replaces(before) => Some((before, Some(column.new))),
+            _ => None,
+        });
+    for (column, now) in table
+        .dropped
+        .iter()
+        .map(|column| (*column, None))
+        .chain(replaced)
+    {
         // The statements that do it follow, in the step that makes the table anew.
-        steps.push(loss_of_column(table, column, now, Vec::new(), Class::Rewrites));
+        steps.push(loss_of_column(
+            table,
+            column,
+            now,
+            Vec::new(),
+            Class::Rewrites,
+        ));
     }
     if !difference.key_is_kept(table) {
-        reasons.push(format!("the key of {} changed in the model", table.new.subject));
+        reasons.push(format!(
+            "the key of {} changed in the model",
+            table.new.subject
+        ));
     }
     if reasons.is_empty() {
-        reasons.push(format!("the references or columns of {} changed in the model", table.new.subject));
+        reasons.push(format!(
+            "the references or columns of {} changed in the model",
+            table.new.subject
+        ));
     }
     let temporary = temporary_name(&table.new.name);
-    let columns: Vec<&str> = table.new.columns.iter().map(|column| column.name.as_str()).collect();
+    let columns: Vec<&str> = table
+        .new
+        .columns
+        .iter()
+        .map(|column| column.name.as_str())
+        .collect();
     let name = quote(&table.new.name);
     let mut statements = vec![
         create_table(table.new, &temporary),

@@ -217,14 +217,15 @@ impl Structure {
     /// Name of this very structure: SHA-256 of its JSON, in hexadecimal.
     #[must_use]
     pub fn digest(&self) -> String {
-        Sha256::digest(self.to_json().as_bytes())
-            .iter()
-            .fold(String::with_capacity(64), |mut text, byte| {
+        Sha256::digest(self.to_json().as_bytes()).iter().fold(
+            String::with_capacity(64),
+            |mut text, byte| {
                 use std::fmt::Write;
                 // Writing to a String cannot fail.
                 let _ = write!(text, "{byte:02x}");
                 text
-            })
+            },
+        )
     }
 
     /// The form in which the ledger keeps it.
@@ -336,7 +337,12 @@ fn entity_table(model: &Model, root: &Entity) -> Table {
     table
 }
 
-fn attribute_column(model: &Model, entity: &Entity, attribute: &Attribute, root: EntityId) -> Column {
+fn attribute_column(
+    model: &Model,
+    entity: &Entity,
+    attribute: &Attribute,
+    root: EntityId,
+) -> Column {
     let is_root = attribute.declared_by == root;
     let fill = match (&attribute.default, attribute.purpose) {
         (_, Purpose::AutoNumber) => Some(Fill::Number),
@@ -423,7 +429,10 @@ fn member_columns<'a>(entity: &'a Entity, member: Member) -> Vec<&'a str> {
     match member {
         Member::Attribute(id) => vec![entity[id].column.as_str()],
         Member::Navigation(id) => match &entity[id].storage {
-            Storage::Own(columns) => columns.iter().map(|column| column.column.as_str()).collect(),
+            Storage::Own(columns) => columns
+                .iter()
+                .map(|column| column.column.as_str())
+                .collect(),
             Storage::Target(_) | Storage::Join { .. } => Vec::new(),
         },
     }
@@ -436,7 +445,11 @@ fn add_declared_indexes(entity: &Entity, table: &mut Table) {
             .iter()
             .flat_map(|member| member_columns(entity, *member))
             .collect();
-        add_index(table, true, columns.iter().map(|name| (*name, false)).collect());
+        add_index(
+            table,
+            true,
+            columns.iter().map(|name| (*name, false)).collect(),
+        );
     }
     for index in &entity.indexes {
         let columns = index
@@ -473,28 +486,44 @@ fn add_index(table: &mut Table, unique: bool, columns: Vec<(&str, bool)>) {
             nullable: table.column(name).is_some_and(|column| column.nullable),
         })
         .collect();
-    table.indexes.push(Index { name, unique, columns });
+    table.indexes.push(Index {
+        name,
+        unique,
+        columns,
+    });
 }
 
 fn add_foreign_key(model: &Model, navigation: &Navigation, table: &mut Table) {
     let Storage::Own(columns) = &navigation.storage else {
         return;
     };
-    let names: Vec<&str> = columns.iter().map(|column| column.column.as_str()).collect();
+    let names: Vec<&str> = columns
+        .iter()
+        .map(|column| column.column.as_str())
+        .collect();
     let target = &model[navigation.target];
     let partner = &target[navigation.partner];
     // One to one: the reference itself is unique.
     if !partner.many {
-        add_index(table, true, names.iter().map(|name| (*name, false)).collect());
+        add_index(
+            table,
+            true,
+            names.iter().map(|name| (*name, false)).collect(),
+        );
     }
-    let is_prefix = |of: &mut dyn Iterator<Item = &str>| names.iter().all(|name| of.next() == Some(name));
+    let is_prefix =
+        |of: &mut dyn Iterator<Item = &str>| names.iter().all(|name| of.next() == Some(name));
     let indexed = is_prefix(&mut table.primary_key.iter().map(String::as_str))
         || table
             .indexes
             .iter()
             .any(|index| is_prefix(&mut index.columns.iter().map(|column| column.name.as_str())));
     if !indexed {
-        add_index(table, false, names.iter().map(|name| (*name, false)).collect());
+        add_index(
+            table,
+            false,
+            names.iter().map(|name| (*name, false)).collect(),
+        );
     }
     // A constraint would change what the owner of an external table may do with it.
     if target.table.external {
@@ -520,11 +549,20 @@ fn add_foreign_key(model: &Model, navigation: &Navigation, table: &mut Table) {
 }
 
 fn key_columns(entity: &Entity) -> Vec<String> {
-    entity.key.iter().map(|id| entity[*id].column.clone()).collect()
+    entity
+        .key
+        .iter()
+        .map(|id| entity[*id].column.clone())
+        .collect()
 }
 
 fn join_table(model: &Model, entity: &Entity, navigation: &Navigation) -> Option<Table> {
-    let Storage::Join { table: name, own, target } = &navigation.storage else {
+    let Storage::Join {
+        table: name,
+        own,
+        target,
+    } = &navigation.storage
+    else {
         return None;
     };
     let target_entity = &model[navigation.target];
@@ -545,7 +583,10 @@ fn join_table(model: &Model, entity: &Entity, navigation: &Navigation) -> Option
     let external = entity.table.external && target_entity.table.external;
     let mut columns = Vec::new();
     let mut foreign_keys = Vec::new();
-    for (end, (entity, names)) in [(entity, own), (target_entity, target)].into_iter().enumerate() {
+    for (end, (entity, names)) in [(entity, own), (target_entity, target)]
+        .into_iter()
+        .enumerate()
+    {
         for (column, key) in names.iter().zip(&entity.key) {
             columns.push(Column {
                 name: column.clone(),
@@ -597,7 +638,10 @@ fn keep_index_names_apart(tables: &mut [Table]) {
         let mut number = 2;
         let plain = index.name.clone();
         while !taken.insert(index.name.clone()) {
-            index.name = format!("{}_{number}", &plain[..plain.len().min(physical::MAXIMUM_IDENTIFIER - 6)]);
+            index.name = format!(
+                "{}_{number}",
+                &plain[..plain.len().min(physical::MAXIMUM_IDENTIFIER - 6)]
+            );
             number += 1;
         }
     }
@@ -609,9 +653,10 @@ pub fn value_text(value: &Value) -> String {
     match value {
         Value::Null => String::new(),
         Value::Boolean(value) => value.to_string(),
-        Value::Integer(value) | Value::DateTime(value) | Value::Time(value) | Value::Duration(value) => {
-            value.to_string()
-        }
+        Value::Integer(value)
+        | Value::DateTime(value)
+        | Value::Time(value)
+        | Value::Duration(value) => value.to_string(),
         Value::Date(value) => value.to_string(),
         Value::Decimal(value) => value.to_string(),
         Value::Text(value) | Value::Json(value) => value.clone(),
@@ -633,7 +678,9 @@ impl Kind {
             return Self::AutoNumber;
         }
         match attribute.scalar_type {
-            ScalarType::String => Self::Text { length: attribute.length },
+            ScalarType::String => Self::Text {
+                length: attribute.length,
+            },
             ScalarType::Integer => Self::Integer,
             ScalarType::Long => Self::Long,
             ScalarType::Decimal { precision, scale } => Self::Decimal { precision, scale },
@@ -643,7 +690,9 @@ impl Kind {
             ScalarType::Time => Self::Time,
             ScalarType::Duration => Self::Duration,
             ScalarType::Uuid => Self::Uuid,
-            ScalarType::Binary => Self::Binary { length: attribute.length },
+            ScalarType::Binary => Self::Binary {
+                length: attribute.length,
+            },
             ScalarType::File => Self::File,
             ScalarType::Json => Self::Json,
             ScalarType::Enumeration(id) => Self::Enumeration {

@@ -96,44 +96,65 @@ impl Store {
         }
         let mut session = postgres::Session::new(&connection);
         let mut engine = Engine::new(model, &mut session);
-        match engine.run(&change).await {
-            Ok(()) => {}
-            Err(Failure::Error(error)) => {
-                let error = give_back(connection, error).await;
-                return Err(error);
+        let limit = self.config().response_bytes;
+        let outcome = match engine.statements_at_once(&change).await {
+            Err(failure) => Err(failure),
+            Ok(Some(statements)) => {
+                let applied = engine.finish();
+                let commit = reading
+                    .as_ref()
+                    .is_none_or(|((plan, _), _)| plan.is_one_statement());
+                let read = reading.map(|((plan, arguments), writer)| {
+                    let connection = &connection;
+                    async move {
+                        crate::read::postgres::read_in(
+                            postgres, connection, &plan, &arguments, limit, writer,
+                        )
+                        .await
+                    }
+                });
+                let found = session.at_once(statements, read, commit).await;
+                found.map(|found| (applied, found.map(|found| found.writer)))
             }
+            Ok(None) => match engine.run(&change).await {
+                Err(failure) => Err(failure),
+                Ok(()) => {
+                    let applied = engine.finish();
+                    let found = match reading {
+                        None => Ok(None),
+                        Some(((plan, arguments), writer)) => crate::read::postgres::read_in(
+                            postgres,
+                            &connection,
+                            &plan,
+                            &arguments,
+                            limit,
+                            writer,
+                        )
+                        .await
+                        .map(Some),
+                    };
+                    found
+                        .map(|found| (applied, found.map(|found| found.writer)))
+                        .map_err(Failure::Error)
+                }
+            },
+        };
+        match outcome {
+            Ok(outcome) => {
+                session.commit().await?;
+                connection.release();
+                Ok(outcome)
+            }
+            Err(Failure::Error(error)) => Err(give_back(connection, error).await),
             Err(Failure::Refused(_)) => {
                 session.roll_back().await?;
                 let error = match diagnosis::diagnose(model, &mut session, &change).await {
                     Ok(violations) => refusal(violations),
                     Err(error) => error,
                 };
-                return Err(give_back(connection, error).await);
+                Err(give_back(connection, error).await)
             }
         }
-        let applied = engine.finish();
-        let writer = match reading {
-            None => None,
-            Some(((plan, arguments), writer)) => {
-                let limit = self.config().response_bytes;
-                let found = crate::read::postgres::read_in(
-                    postgres,
-                    &connection,
-                    &plan,
-                    &arguments,
-                    limit,
-                    writer,
-                )
-                .await;
-                match found {
-                    Ok(found) => Some(found.writer),
-                    Err(error) => return Err(give_back(connection, error).await),
-                }
-            }
-        };
-        session.commit().await?;
-        connection.release();
-        Ok((applied, writer))
     }
 }
 

@@ -31,7 +31,9 @@ pub(super) fn enumeration(name: &str, members: &[&str]) -> Enumeration {
 
 /// `New<Old` was renamed.
 pub(super) fn named(name: &str) -> Named {
-    let (name, former) = name.split_once('<').map_or((name, None), |(name, former)| (name, Some(former)));
+    let (name, former) = name
+        .split_once('<')
+        .map_or((name, None), |(name, former)| (name, Some(former)));
     Named {
         name: name.to_owned(),
         renamed_from: former.map(str::to_owned),
@@ -115,7 +117,11 @@ impl Table {
                 nullable: self.column(name).unwrap().nullable,
             })
             .collect();
-        self.indexes.push(Index { name, unique, columns });
+        self.indexes.push(Index {
+            name,
+            unique,
+            columns,
+        });
         self
     }
 
@@ -140,7 +146,10 @@ impl Table {
         self.types.extend(types.iter().map(|name| named(name)));
         self.discriminator = Some(column.to_owned());
         let root = self.subject.clone();
-        self = self.with("", Kind::Text { length: None }).required().default(&root);
+        self = self
+            .with("", Kind::Text { length: None })
+            .required()
+            .default(&root);
         self.last().name = column.to_owned();
         self
     }
@@ -165,7 +174,11 @@ impl Database {
         self.apply_with(structure, Options::default()).await
     }
 
-    pub(super) async fn apply_with(&self, structure: &Structure, options: Options) -> Result<Applied, SchemaError> {
+    pub(super) async fn apply_with(
+        &self,
+        structure: &Structure,
+        options: Options,
+    ) -> Result<Applied, SchemaError> {
         let structure = structure.clone();
         with_session(&self.url, true, move |session| async move {
             apply_structure(&session, "test", &structure, &options).await
@@ -192,12 +205,14 @@ impl Database {
 
     pub(super) async fn execute(&self, sql: &str) {
         let sql = sql.to_owned();
-        self.session(|session| async move { session.execute(&sql, "test").await }).await;
+        self.session(|session| async move { session.execute(&sql, "test").await })
+            .await;
     }
 
     pub(super) async fn rows(&self, sql: &str) -> Rows {
         let sql = sql.to_owned();
-        self.session(|session| async move { session.rows(&sql, "test").await }).await
+        self.session(|session| async move { session.rows(&sql, "test").await })
+            .await
     }
 
     /// Rows on one line: `1,a | 2,-`.
@@ -206,7 +221,10 @@ impl Database {
         let lines: Vec<String> = rows
             .iter()
             .map(|row| {
-                let values: Vec<&str> = row.iter().map(|value| value.as_deref().unwrap_or("-")).collect();
+                let values: Vec<&str> = row
+                    .iter()
+                    .map(|value| value.as_deref().unwrap_or("-"))
+                    .collect();
                 values.join(",")
             })
             .collect();
@@ -232,7 +250,10 @@ impl Database {
         let mut text = String::new();
         for query in queries {
             for row in self.rows(query).await {
-                let values: Vec<&str> = row.iter().map(|value| value.as_deref().unwrap_or("-")).collect();
+                let values: Vec<&str> = row
+                    .iter()
+                    .map(|value| value.as_deref().unwrap_or("-"))
+                    .collect();
                 text.push_str(&values.join(" "));
                 text.push('\n');
             }

@@ -1,6 +1,6 @@
 //! Each kind of change, with rows before and after.
 
-use super::build::{NAME, Database, enumeration, key, named, on_both, structure, table};
+use super::build::{Database, NAME, enumeration, key, named, on_both, structure, table};
 use crate::structure::{DeleteRule, Fill, Structure};
 use crate::{Class, Dialect, Kind, Options};
 
@@ -31,7 +31,9 @@ async fn check(
     for (number, row) in rows.iter().enumerate() {
         let id = key(database.dialect(), u32::try_from(number).unwrap() + 1);
         database
-            .execute(&format!("INSERT INTO customer (id, {columns}) VALUES ({id}, {row})"))
+            .execute(&format!(
+                "INSERT INTO customer (id, {columns}) VALUES ({id}, {row})"
+            ))
             .await;
     }
     let plan = database.plan(after).await.unwrap();
@@ -102,10 +104,15 @@ async fn entities_attributes_and_references_are_renamed() {
     on_both(|database| async move {
         let before = structure(vec![
             customers().index(true, &["name"]),
-            table("Order").with("No", Kind::AutoNumber).required().refers("Customer", "customer", DeleteRule::Cascade),
+            table("Order")
+                .with("No", Kind::AutoNumber)
+                .required()
+                .refers("Customer", "customer", DeleteRule::Cascade),
         ]);
         let after = structure(vec![
-            table("Client<Customer").with("Title<Name", NAME).index(true, &["title"]),
+            table("Client<Customer")
+                .with("Title<Name", NAME)
+                .index(true, &["title"]),
             table("Purchase<Order")
                 .with("Number<No", Kind::AutoNumber)
                 .required()
@@ -129,7 +136,10 @@ async fn entities_attributes_and_references_are_renamed() {
 #[tokio::test]
 async fn a_deleted_row_takes_its_dependents_after_a_rename_too() {
     on_both(|database| async move {
-        let before = structure(vec![customers(), table("Order").refers("Customer", "customer", DeleteRule::Cascade)]);
+        let before = structure(vec![
+            customers(),
+            table("Order").refers("Customer", "customer", DeleteRule::Cascade),
+        ]);
         let after = structure(vec![
             table("Client<Customer").with("Name", NAME),
             table("Order").refers("Customer", "client", DeleteRule::Cascade),
@@ -137,11 +147,15 @@ async fn a_deleted_row_takes_its_dependents_after_a_rename_too() {
         database.apply(&before).await.unwrap();
         let id = key(database.dialect(), 1);
         database
-            .execute(&format!("INSERT INTO customer (id) VALUES ({id}); INSERT INTO \"order\" VALUES ({id}, {id})"))
+            .execute(&format!(
+                "INSERT INTO customer (id) VALUES ({id}); INSERT INTO \"order\" VALUES ({id}, {id})"
+            ))
             .await;
         database.apply(&after).await.unwrap();
         let pragma = either(&database, "PRAGMA foreign_keys = ON; ", "");
-        database.execute(&format!("{pragma}DELETE FROM client")).await;
+        database
+            .execute(&format!("{pragma}DELETE FROM client"))
+            .await;
         assert_eq!(database.text("SELECT count(*) FROM \"order\"").await, "0");
     })
     .await;
@@ -193,7 +207,9 @@ async fn lengths_grow_without_touching_rows() {
             "name",
             &["'a'"],
             &structure(vec![
-                table("Customer").with("Name", Kind::Text { length: Some(80) }).with("Credit", decimal(9, 2)),
+                table("Customer")
+                    .with("Name", Kind::Text { length: Some(80) })
+                    .with("Credit", decimal(9, 2)),
             ]),
             Class::Safe,
             "SELECT name FROM customer",
@@ -209,7 +225,10 @@ async fn constraints_are_added_and_taken_away() {
     on_both(|database| async move {
         let before = structure(vec![
             customers().with("Boss", Kind::Uuid),
-            table("Thing").with("Name", NAME).required().index(true, &["name"]),
+            table("Thing")
+                .with("Name", NAME)
+                .required()
+                .index(true, &["name"]),
         ]);
         let mut after = structure(vec![
             table("Customer")
@@ -244,9 +263,17 @@ async fn constraints_are_added_and_taken_away() {
 #[tokio::test]
 async fn members_of_enumerations_and_types_are_renamed() {
     on_both(|database| async move {
-        let mut before = structure(vec![customers().with("Status", status()).hierarchy(&["Company", "Person"])]);
+        let mut before = structure(vec![
+            customers()
+                .with("Status", status())
+                .hierarchy(&["Company", "Person"]),
+        ]);
         before.enumerations = vec![enumeration("Status", &["Draft", "Open"])];
-        let mut after = structure(vec![customers().with("Status", status()).hierarchy(&["Firm<Company", "Person"])]);
+        let mut after = structure(vec![
+            customers()
+                .with("Status", status())
+                .hierarchy(&["Firm<Company", "Person"]),
+        ]);
         after.enumerations = vec![enumeration("Status", &["New<Draft", "Open", "Closed"])];
         let text = check(
             &database,
@@ -298,7 +325,12 @@ async fn specialisations_come_and_go() {
 #[tokio::test]
 async fn rows_are_numbered_when_numbers_come() {
     on_both(|database| async move {
-        let after = structure(vec![customers().with("Number", Kind::AutoNumber).required().fill(Fill::Number)]);
+        let after = structure(vec![
+            customers()
+                .with("Number", Kind::AutoNumber)
+                .required()
+                .fill(Fill::Number),
+        ]);
         let text = check(
             &database,
             &structure(vec![customers()]),
@@ -312,7 +344,12 @@ async fn rows_are_numbered_when_numbers_come() {
         assert_eq!(text, "a,1 | b,2");
         match database.dialect() {
             Dialect::Sqlite => {
-                assert_eq!(database.text("SELECT name, value FROM _stoa_sequence").await, "customer.number,2");
+                assert_eq!(
+                    database
+                        .text("SELECT name, value FROM _stoa_sequence")
+                        .await,
+                    "customer.number,2"
+                );
             }
             Dialect::Postgres => {
                 let id = key(Dialect::Postgres, 3);
@@ -327,7 +364,10 @@ async fn rows_are_numbered_when_numbers_come() {
 #[tokio::test]
 async fn what_is_empty_is_dropped_without_asking() {
     on_both(|database| async move {
-        let before = structure(vec![customers().with("Fax", NAME), table("Old").refers("Customer", "customer", DeleteRule::Cascade)]);
+        let before = structure(vec![
+            customers().with("Fax", NAME),
+            table("Old").refers("Customer", "customer", DeleteRule::Cascade),
+        ]);
         let text = check(
             &database,
             &before,
@@ -376,7 +416,12 @@ async fn a_kind_that_cannot_be_kept_is_replaced() {
             &structure(vec![customers()]),
             "name",
             &["'a'"],
-            &structure(vec![table("Customer").with("Name", Kind::Boolean).required().default("true")]),
+            &structure(vec![
+                table("Customer")
+                    .with("Name", Kind::Boolean)
+                    .required()
+                    .default("true"),
+            ]),
             Class::LosesData,
             "SELECT name FROM customer",
         )
@@ -393,7 +438,16 @@ async fn the_key_changes() {
         let mut after = structure(vec![table("Customer").with("Code", NAME).required()]);
         after.tables[0].primary_key = vec!["code".to_owned()];
         after.tables[0].columns.remove(0);
-        let text = check(&database, &before, "code", &["'b'", "'a'"], &after, Class::LosesData, "SELECT * FROM customer ORDER BY 1").await;
+        let text = check(
+            &database,
+            &before,
+            "code",
+            &["'b'", "'a'"],
+            &after,
+            Class::LosesData,
+            "SELECT * FROM customer ORDER BY 1",
+        )
+        .await;
         assert_eq!(text, "a | b");
     })
     .await;
@@ -402,12 +456,25 @@ async fn the_key_changes() {
 #[tokio::test]
 async fn names_change_places() {
     on_both(|database| async move {
-        let before = structure(vec![table("Customer").with("First", NAME).with("Second", NAME)]);
-        let mut after = structure(vec![table("Customer").with("First", NAME).with("Second", NAME)]);
+        let before = structure(vec![
+            table("Customer").with("First", NAME).with("Second", NAME),
+        ]);
+        let mut after = structure(vec![
+            table("Customer").with("First", NAME).with("Second", NAME),
+        ]);
         // The columns are exchanged in the model by `column`.
         after.tables[0].columns[1].name = "second".to_owned();
         after.tables[0].columns[2].name = "first".to_owned();
-        let text = check(&database, &before, "first, second", &["'1', '2'"], &after, Class::Safe, "SELECT first, second FROM customer").await;
+        let text = check(
+            &database,
+            &before,
+            "first, second",
+            &["'1', '2'"],
+            &after,
+            Class::Safe,
+            "SELECT first, second FROM customer",
+        )
+        .await;
         assert_eq!(text, "2,1");
         assert_eq!(named("a<b").renamed_from.as_deref(), Some("b"));
     })

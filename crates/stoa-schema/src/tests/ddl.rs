@@ -14,7 +14,13 @@ fn all_kinds() -> Structure {
             .with("Total", Kind::Long)
             .with("Number", Kind::AutoNumber)
             .required()
-            .with("Credit", Kind::Decimal { precision: 12, scale: 2 })
+            .with(
+                "Credit",
+                Kind::Decimal {
+                    precision: 12,
+                    scale: 2,
+                },
+            )
             .with("Active", Kind::Boolean)
             .with("At", Kind::DateTime)
             .with("Day", Kind::Date)
@@ -23,7 +29,12 @@ fn all_kinds() -> Structure {
             .with("Picture", Kind::Binary { length: Some(100) })
             .with("Paper", Kind::File)
             .with("Extra", Kind::Json)
-            .with("Status", Kind::Enumeration { name: "Status".to_owned() })
+            .with(
+                "Status",
+                Kind::Enumeration {
+                    name: "Status".to_owned(),
+                },
+            )
             .index(true, &["name"])
             .index(false, &["status", "day"]),
         table("Order").refers("Customer", "customer", DeleteRule::Cascade),
@@ -67,7 +78,12 @@ fn changed() -> Structure {
 
 fn before() -> Structure {
     structure(vec![
-        table("Customer").with("Name", NAME).required().with("Total", Kind::Integer).with("Extra", Kind::Boolean).index(true, &["name"]),
+        table("Customer")
+            .with("Name", NAME)
+            .required()
+            .with("Total", Kind::Integer)
+            .with("Extra", Kind::Boolean)
+            .index(true, &["name"]),
         table("Order").refers("Customer", "customer", DeleteRule::Cascade),
         table("Old"),
     ])

@@ -3,7 +3,7 @@
 use proptest::prelude::*;
 use proptest::test_runner::{Config, TestRunner};
 
-use super::build::{NAME, Database, postgres, sqlite, structure, table};
+use super::build::{Database, NAME, postgres, sqlite, structure, table};
 use crate::structure::{DeleteRule, Fill, Structure};
 use crate::{Kind, Options};
 
@@ -37,7 +37,13 @@ fn built(wanted: &Wanted) -> Structure {
                 0 => (NAME, Fill::Value("x".to_owned())),
                 1 => (Kind::Integer, Fill::Value("1".to_owned())),
                 2 => (Kind::Long, Fill::Value("2".to_owned())),
-                3 => (Kind::Decimal { precision: 9, scale: 3 }, Fill::Value("3".to_owned())),
+                3 => (
+                    Kind::Decimal {
+                        precision: 9,
+                        scale: 3,
+                    },
+                    Fill::Value("3".to_owned()),
+                ),
                 4 => (Kind::Date, Fill::Now),
                 5 => (Kind::DateTime, Fill::Now),
                 6 => (Kind::AutoNumber, Fill::Number),
@@ -86,20 +92,33 @@ async fn becomes(database: Database, fresh: Database, first: &Structure, second:
                 _ => super::build::key(database.dialect(), 1),
             })
             .collect();
-        let numbered = table.columns.iter().filter(|column| column.kind == Kind::AutoNumber);
+        let numbered = table
+            .columns
+            .iter()
+            .filter(|column| column.kind == Kind::AutoNumber);
         let (mut names, mut values) = (names.join(", "), values.join(", "));
         for column in numbered {
             names.push_str(&format!(", {}", column.name));
             values.push_str(", 1");
         }
         database
-            .execute(&format!("INSERT INTO {} ({names}) VALUES ({values})", table.name))
+            .execute(&format!(
+                "INSERT INTO {} ({names}) VALUES ({values})",
+                table.name
+            ))
             .await;
     }
     database.apply_with(second, options.clone()).await.unwrap();
     fresh.apply(second).await.unwrap();
     assert_eq!(database.introspect().await, fresh.introspect().await);
-    assert!(database.apply_with(second, options).await.unwrap().steps.is_empty());
+    assert!(
+        database
+            .apply_with(second, options)
+            .await
+            .unwrap()
+            .steps
+            .is_empty()
+    );
 }
 
 fn run(cases: u32, database: impl Fn(&tokio::runtime::Runtime) -> Database) {

@@ -1,10 +1,15 @@
 //! What is refused, with what words; and that nothing changed then.
 
-use super::build::{NAME, Database, enumeration, key, on_both, structure, table};
+use super::build::{Database, NAME, enumeration, key, on_both, structure, table};
 use crate::structure::{DeleteRule, Structure, Table};
 use crate::{Dialect, Kind, SchemaError};
 
-async fn refused(database: &Database, before: &Structure, inserts: &[String], after: &Structure) -> String {
+async fn refused(
+    database: &Database,
+    before: &Structure,
+    inserts: &[String],
+    after: &Structure,
+) -> String {
     database.apply(before).await.unwrap();
     for insert in inserts {
         database.execute(insert).await;
@@ -17,7 +22,10 @@ async fn refused(database: &Database, before: &Structure, inserts: &[String], af
     };
     assert_eq!(*reports, plan.obstacles);
     assert_eq!(database.introspect().await, seen);
-    assert_eq!(database.text("SELECT count(*) FROM _stoa_ledger").await, "1");
+    assert_eq!(
+        database.text("SELECT count(*) FROM _stoa_ledger").await,
+        "1"
+    );
     error.to_string()
 }
 
@@ -30,7 +38,10 @@ fn rows(dialect: Dialect, values: &[&str]) -> Vec<String> {
         .iter()
         .zip(1..)
         .map(|(value, number)| {
-            format!("INSERT INTO customer (id, name) VALUES ({}, {value})", key(dialect, number))
+            format!(
+                "INSERT INTO customer (id, name) VALUES ({}, {value})",
+                key(dialect, number)
+            )
         })
         .collect()
 }
@@ -61,9 +72,14 @@ async fn required_without_value() {
 #[tokio::test]
 async fn too_long_or_not_unique() {
     on_both(|database| async move {
-        let inserts = rows(database.dialect(), &["'double'", "'b'", "'double'", "NULL", "NULL"]);
+        let inserts = rows(
+            database.dialect(),
+            &["'double'", "'b'", "'double'", "NULL", "NULL"],
+        );
         let before = structure(vec![customers(NAME)]);
-        let after = structure(vec![customers(Kind::Text { length: Some(3) }).index(true, &["name"])]);
+        let after = structure(vec![
+            customers(Kind::Text { length: Some(3) }).index(true, &["name"]),
+        ]);
         let text = refused(&database, &before, &inserts, &after).await;
         insta::allow_duplicates! {
             insta::assert_snapshot!(text, @r#"
@@ -172,7 +188,10 @@ async fn only_the_first_rows_are_named() {
         let before = structure(vec![customers(NAME)]);
         let after = structure(vec![customers(NAME).required()]);
         let text = refused(&database, &before, &inserts, &after).await;
-        assert!(text.contains("25 rows") && text.contains("… and 5 more"), "{text}");
+        assert!(
+            text.contains("25 rows") && text.contains("… and 5 more"),
+            "{text}"
+        );
         assert_eq!(text.matches("is null").count(), 20);
     })
     .await;
@@ -236,26 +255,37 @@ async fn another_application_is_refused() {
 #[tokio::test]
 async fn a_server_that_is_not_there() {
     let database = stoa_store::DatabaseUrl::Sqlite("/nowhere/at/all.db".into());
-    let error = crate::apply::with_session(&database, true, |_| async { Ok(()) }).await.unwrap_err();
+    let error = crate::apply::with_session(&database, true, |_| async { Ok(()) })
+        .await
+        .unwrap_err();
     assert!(matches!(error, SchemaError::Unreachable { .. }), "{error}");
     let url = "postgres://me@127.0.0.1:1/none".parse().unwrap();
-    let error = crate::apply::with_session(&url, true, |_| async { Ok(()) }).await.unwrap_err();
-    assert!(error.to_string().contains("postgres://me@127.0.0.1:1/none cannot be reached"), "{error}");
+    let error = crate::apply::with_session(&url, true, |_| async { Ok(()) })
+        .await
+        .unwrap_err();
+    assert!(
+        error
+            .to_string()
+            .contains("postgres://me@127.0.0.1:1/none cannot be reached"),
+        "{error}"
+    );
 }
 
 #[tokio::test]
 async fn a_database_user_who_may_not() {
     let database = super::build::postgres().await;
-    database
-        .execute("CREATE ROLE stoa_nobody NOLOGIN")
-        .await;
+    database.execute("CREATE ROLE stoa_nobody NOLOGIN").await;
     let structure = structure(vec![customers(NAME)]);
     let error = crate::apply::with_session(&database.url, true, move |session| async move {
         session.execute("SET ROLE stoa_nobody", "test").await?;
-        crate::apply::apply_structure(&session, "test", &structure, &crate::Options::default()).await
+        crate::apply::apply_structure(&session, "test", &structure, &crate::Options::default())
+            .await
     })
     .await
     .unwrap_err();
     database.execute("DROP ROLE stoa_nobody").await;
-    assert!(matches!(error, SchemaError::PermissionDenied { .. }), "{error}");
+    assert!(
+        matches!(error, SchemaError::PermissionDenied { .. }),
+        "{error}"
+    );
 }

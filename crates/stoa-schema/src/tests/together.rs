@@ -23,9 +23,16 @@ async fn several_processes_change_it_once() {
                 tasks.spawn(async move { database.apply(&wanted).await.unwrap().steps.len() });
             }
             let done = tasks.join_all().await;
-            assert_eq!(done.iter().filter(|steps| **steps > 0).count(), 1, "{done:?}");
+            assert_eq!(
+                done.iter().filter(|steps| **steps > 0).count(),
+                1,
+                "{done:?}"
+            );
         }
-        assert_eq!(database.text("SELECT count(*) FROM _stoa_ledger").await, "2");
+        assert_eq!(
+            database.text("SELECT count(*) FROM _stoa_ledger").await,
+            "2"
+        );
     })
     .await;
 }
@@ -33,10 +40,15 @@ async fn several_processes_change_it_once() {
 #[tokio::test]
 async fn a_failure_in_the_middle_leaves_the_old_structure() {
     on_both(|database| async move {
-        database.apply(&structure(vec![table("Customer")])).await.unwrap();
+        database
+            .apply(&structure(vec![table("Customer")]))
+            .await
+            .unwrap();
         let seen = database.introspect().await;
         // The third table takes a name that something else has which is no table.
-        database.execute("CREATE INDEX ix_third_name ON customer (id)").await;
+        database
+            .execute("CREATE INDEX ix_third_name ON customer (id)")
+            .await;
         let seen_with_index = database.introspect().await;
         assert_ne!(seen, seen_with_index);
         let wanted = structure(vec![
@@ -65,7 +77,10 @@ async fn a_failure_in_the_middle_leaves_the_old_structure() {
 #[tokio::test]
 async fn a_process_that_dies_in_the_middle_leaves_the_old_structure() {
     on_both(|database| async move {
-        database.apply(&structure(vec![table("Customer")])).await.unwrap();
+        database
+            .apply(&structure(vec![table("Customer")]))
+            .await
+            .unwrap();
         let seen = database.introspect().await;
         let wanted = structure(vec![table("Customer").with("Name", NAME), table("Second")]);
         let draft = crate::apply::draft(
@@ -94,13 +109,18 @@ async fn a_process_that_dies_in_the_middle_leaves_the_old_structure() {
 #[tokio::test]
 async fn a_table_in_use_is_waited_for_only_so_long() {
     let database = postgres().await;
-    database.apply(&structure(vec![table("Customer")])).await.unwrap();
+    database
+        .apply(&structure(vec![table("Customer")]))
+        .await
+        .unwrap();
     let url = database.url.clone();
     let (held, is_held) = tokio::sync::oneshot::channel();
     let (end, ended) = tokio::sync::oneshot::channel::<()>();
     let holder = tokio::spawn(async move {
         crate::apply::with_session(&url, true, |session| async move {
-            session.execute("BEGIN; LOCK TABLE customer IN SHARE MODE", "test").await?;
+            session
+                .execute("BEGIN; LOCK TABLE customer IN SHARE MODE", "test")
+                .await?;
             held.send(()).unwrap();
             ended.await.unwrap();
             Ok(())

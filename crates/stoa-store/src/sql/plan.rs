@@ -114,6 +114,15 @@ pub(crate) struct Many {
     pub(crate) child: Vec<Column>,
 }
 
+impl Plan {
+    /// Whether its rows take one statement and nothing else is asked.
+    pub(crate) fn is_one_statement(&self) -> bool {
+        self.count.is_none()
+            && self.source_row.is_none()
+            && self.rows.as_ref().is_some_and(|rows| rows.many.is_empty())
+    }
+}
+
 /// A select list in the making.
 #[derive(Default)]
 struct Columns(Vec<String>);

@@ -3,7 +3,7 @@
 use std::collections::HashSet;
 use std::time::{SystemTime, UNIX_EPOCH};
 
-use stoa_model::change::{Action, Applied, Change, Expected, Reference, Target};
+use stoa_model::change::{Action, Applied, Change, Expected, Operation, Reference, Target};
 use stoa_model::model::{AttributeId, Entity, EntityId, Model, NavigationId, Purpose, Storage};
 use stoa_model::physical::SEQUENCE_TABLE;
 use stoa_model::query::Source;
@@ -397,9 +397,37 @@ impl<'a, C: Connection> Engine<'a, C> {
         if run < BATCH {
             return Ok(0);
         }
+        let statements = self
+            .insert_statements(&change.operations[start..start + run])
+            .await?;
+        self.connection.all(statements).await?;
+        Ok(run)
+    }
+
+    /// The whole change as statements that can be sent at once, if it only inserts rows whose keys are
+    /// known before (PostgreSQL).
+    pub(super) async fn statements_at_once(
+        &mut self,
+        change: &Change,
+    ) -> Result<Option<Vec<Statement>>, Failure> {
+        let plain = change.operations.iter().all(|operation| {
+            matches!(&operation.action, Action::Insert { entity, references, .. }
+                if has_known_key(&self.model[*entity]) && is_plain(self.model, *entity, references))
+        });
+        if !plain || change.operations.is_empty() {
+            return Ok(None);
+        }
+        Ok(Some(self.insert_statements(&change.operations).await?))
+    }
+
+    /// Statements that insert, rows with the same columns together; nothing is sent.
+    async fn insert_statements(
+        &mut self,
+        operations: &[Operation],
+    ) -> Result<Vec<Statement>, Failure> {
         let mut statements: Vec<Statement> = Vec::new();
         let mut group: Vec<NewRow<'a>> = Vec::new();
-        for operation in &change.operations[start..start + run] {
+        for operation in operations {
             let Action::Insert {
                 entity,
                 values,
@@ -423,8 +451,7 @@ impl<'a, C: Connection> Engine<'a, C> {
             group.push(row);
         }
         flush(&mut group, &mut statements);
-        self.connection.all(statements).await?;
-        Ok(run)
+        Ok(statements)
     }
 
     /// Changes a row; none if there is none that fits.

@@ -42,9 +42,50 @@ impl<'c> Session<'c> {
         }
     }
 
-    /// Runs one statement that is a transaction by itself.
-    pub(super) async fn alone(&mut self, statement: Statement) -> Result<Vec<Row>, Failure> {
-        run(self.connection, statement).await
+    /// Sends a whole transaction at once, with a read at its end if that takes one statement; otherwise the
+    /// transaction stays open after the read's first statement was sent.
+    ///
+    /// A statement that fails makes all that follow fail, the commit too.
+    pub(super) async fn at_once<T>(
+        &mut self,
+        statements: Vec<Statement>,
+        read: Option<impl Future<Output = Result<T, StoreError>>>,
+        commit: bool,
+    ) -> Result<Option<T>, Failure> {
+        for statement in &statements {
+            self.connection.prepare_cached(&text_of(statement)).await?;
+        }
+        let connection = self.connection;
+        let alone = statements.len() == 1 && read.is_none() && commit;
+        self.state = if commit { State::Idle } else { State::Open };
+        let control = async |sql: Option<&str>| match sql {
+            Some(sql) => connection.batch_execute(sql).await,
+            None => Ok(()),
+        };
+        let writes = try_join_all(
+            statements
+                .into_iter()
+                .map(|statement| run(connection, statement)),
+        );
+        let reading = async {
+            match read {
+                Some(read) => read.await.map(Some),
+                None => Ok(None),
+            }
+        };
+        // Polled in this order, so sent in this order.
+        let (begun, written, found, committed) = tokio::join!(
+            biased;
+            control((!alone).then_some("BEGIN")),
+            writes,
+            reading,
+            control((commit && !alone).then_some("COMMIT")),
+        );
+        begun?;
+        written?;
+        let found = found?;
+        committed?;
+        Ok(found)
     }
 
     pub(super) async fn commit(&mut self) -> Result<(), StoreError> {
