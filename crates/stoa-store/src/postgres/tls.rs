@@ -149,3 +149,27 @@ impl ServerCertVerifier for Verifier {
             .supported_schemes()
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::database_url::DatabaseUrl;
+
+    fn outcome(parameters: &str) -> Result<(), String> {
+        let url = format!("postgres://me@localhost/db?{parameters}").parse();
+        let Ok(DatabaseUrl::Postgres(url)) = url else {
+            return Err(format!("{url:?}"));
+        };
+        connector(&url).map(drop).map_err(|error| error.to_string())
+    }
+
+    #[test]
+    fn connectors_need_certificates_only_where_they_are_checked() {
+        assert_eq!(outcome("sslmode=prefer"), Ok(()));
+        assert_eq!(outcome("sslmode=require"), Ok(()));
+        for mode in ["require", "verify-ca", "verify-full"] {
+            let error = outcome(&format!("sslmode={mode}&sslrootcert=/no/such.pem")).unwrap_err();
+            assert!(error.contains("/no/such.pem"), "{error}");
+        }
+    }
+}

@@ -139,7 +139,8 @@ pub(super) async fn count(
     })
 }
 
-/// Runs a plan's statements; once more on another connection if the first one turns out to be dead.
+/// Runs a plan's statements; once more on another connection if the first one turns out to be dead:
+/// a read does no harm twice.
 async fn find(
     postgres: &Postgres,
     plan: &Plan,
@@ -163,7 +164,11 @@ async fn find(
             return Err(StoreError::Timeout);
         };
         match outcome {
-            Err(StoreError::Unavailable { .. }) if again && connection.is_closed() => {}
+            // Not released: whatever state it is in, nobody else gets it.
+            Err(StoreError::Unavailable { .. }) if again => drop(connection),
+            Err(StoreError::Unavailable { reason, source }) => {
+                return Err(StoreError::Unavailable { reason, source });
+            }
             Err(StoreError::Internal(cause)) if again && is_stale(&cause) => {
                 connection.forget_statements();
                 connection.release();

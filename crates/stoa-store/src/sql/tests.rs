@@ -250,9 +250,9 @@ fn continuing_with_nulls_and_mixed_directions() {
     query.after = Some(vec![Value::Null, Value::Text("b".to_owned()), id]);
     insta::assert_snapshot!(format!("{first}{}", sql(&model, &query)), @r#"
     Postgres
-    SELECT t0."id", t0."_version", t0."name" FROM "customer" AS t0 WHERE (t0."email" > $1 OR (t0."email" = $1 AND (t0."name" < $2 OR (t0."name" = $2 AND t0."id" > $3)))) ORDER BY t0."email" NULLS FIRST, t0."name" DESC, t0."id" LIMIT $4
+    SELECT t0."id", t0."_version", t0."name" FROM "customer" AS t0 WHERE t0."email" >= $1 AND (t0."email" > $1 OR (t0."email" = $1 AND (t0."name" < $2 OR (t0."name" = $2 AND t0."id" > $3)))) ORDER BY t0."email" NULLS FIRST, t0."name" DESC, t0."id" LIMIT $4
     Sqlite
-    SELECT t0."id", t0."_version", t0."name" FROM "customer" AS t0 WHERE (t0."email" > ?1 OR (t0."email" = ?1 AND (t0."name" < ?2 OR (t0."name" = ?2 AND t0."id" > ?3)))) ORDER BY t0."email", t0."name" DESC, t0."id" LIMIT ?4
+    SELECT t0."id", t0."_version", t0."name" FROM "customer" AS t0 WHERE t0."email" >= ?1 AND (t0."email" > ?1 OR (t0."email" = ?1 AND (t0."name" < ?2 OR (t0."name" = ?2 AND t0."id" > ?3)))) ORDER BY t0."email", t0."name" DESC, t0."id" LIMIT ?4
     Postgres
     SELECT t0."id", t0."_version", t0."name" FROM "customer" AS t0 WHERE (t0."email" IS NOT NULL OR (t0."email" IS NULL AND (t0."name" < $1 OR (t0."name" = $1 AND t0."id" > $2)))) ORDER BY t0."email" NULLS FIRST, t0."name" DESC, t0."id" LIMIT $3
     Sqlite

@@ -26,6 +26,8 @@ pub(super) trait Grouped {
     fn is_wanted(&self) -> bool;
     /// Runs it; true when it succeeded.
     fn run(&mut self, connection: &Connection, control: &Control) -> bool;
+    /// What its failure means to the others when it took the whole transaction with it.
+    fn consequence(&self) -> StoreError;
     /// Answers: with its own outcome, or with the group's failure if it had succeeded.
     fn answer(self: Box<Self>, failure: Option<StoreError>);
 }
@@ -58,6 +60,13 @@ where
         let succeeded = outcome.is_ok();
         self.outcome = Some(outcome);
         succeeded
+    }
+
+    fn consequence(&self) -> StoreError {
+        match &self.outcome {
+            Some(Err(error @ StoreError::StorageFull { .. })) => same_kind(error),
+            _ => StoreError::unavailable("the transaction was rolled back by the database"),
+        }
     }
 
     fn answer(self: Box<Self>, failure: Option<StoreError>) {
@@ -215,9 +224,7 @@ fn run_one(
     }
     if connection.is_autocommit() {
         // A full disk or an interruption makes SQLite roll everything back.
-        return Err(StoreError::unavailable(
-            "the transaction was rolled back by the database",
-        ));
+        return Err(job.consequence());
     }
     execute(connection, "ROLLBACK TO job")?;
     execute(connection, "RELEASE job")
