@@ -3,6 +3,7 @@
 mod build;
 mod changes;
 mod ddl;
+mod models;
 mod property;
 mod refusals;
 mod together;
