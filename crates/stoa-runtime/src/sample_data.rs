@@ -12,6 +12,7 @@ use std::collections::HashMap;
 use std::fs;
 use std::io;
 use std::path::{Path, PathBuf};
+use std::sync::Arc;
 
 use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD;
@@ -21,6 +22,7 @@ use stoa_model::model::{
 };
 use stoa_model::value::text::{parse_date, parse_date_time, parse_duration, parse_time};
 use stoa_model::value::{ScalarType, Value};
+use stoa_store::{Store, StoreError};
 use uuid::Uuid;
 
 /// Faults reported at most.
@@ -528,4 +530,128 @@ pub fn summary<'a>(model: &'a Model, all: &[Rows]) -> HashMap<&'a str, usize> {
         *counts.entry(name).or_default() += rows.rows.len();
     }
     counts
+}
+
+/// Writes what [`read`] has read; `progress` is told the number of rows written so far.
+///
+/// # Errors
+/// What the database has against the rows, with the file they come from.
+pub async fn load(
+    store: &Store,
+    model: &Arc<Model>,
+    all: Vec<Rows>,
+    mut progress: impl FnMut(usize),
+) -> Result<usize, LoadError> {
+    let mut written = 0;
+    for Rows { file, target, rows } in all {
+        let failed = |source| LoadError {
+            file: file.clone(),
+            source,
+        };
+        let count = rows.len();
+        match target {
+            Target::Join { entity, navigation } => {
+                store
+                    .load_links(model, entity, navigation, rows)
+                    .await
+                    .map_err(failed)?;
+            }
+            Target::Entity { entity, columns } => {
+                let numbers = missing_numbers(model, entity, &columns);
+                let mut next_number = 1_i64;
+                for (entity, rows) in by_type(model, entity, &columns, rows) {
+                    let (kept, mut given): (Vec<usize>, Vec<stoa_store::Column>) = columns
+                        .iter()
+                        .enumerate()
+                        .filter_map(|(position, column)| {
+                            Some((position, stored(model, entity, *column)?))
+                        })
+                        .unzip();
+                    given.extend(numbers.iter().map(|id| stoa_store::Column::Attribute(*id)));
+                    let rows: Vec<Vec<Value>> = rows
+                        .into_iter()
+                        .map(|mut row| {
+                            let mut values: Vec<Value> = kept
+                                .iter()
+                                .map(|position| std::mem::replace(&mut row[*position], Value::Null))
+                                .collect();
+                            values.extend(numbers.iter().map(|_| Value::Integer(next_number)));
+                            next_number += 1;
+                            values
+                        })
+                        .collect();
+                    store
+                        .load(model, entity, &given, rows)
+                        .await
+                        .map_err(failed)?;
+                }
+            }
+        }
+        written += count;
+        progress(written);
+    }
+    Ok(written)
+}
+
+/// Sample data that the database refused.
+#[derive(Debug, thiserror::Error)]
+#[error("{}: the database refuses the rows", file.display())]
+pub struct LoadError {
+    /// File that the rows come from.
+    pub file: PathBuf,
+    /// What the database says.
+    #[source]
+    pub source: StoreError,
+}
+
+/// Auto numbers that the file does not give: rows are numbered in their order, on every database alike.
+fn missing_numbers(model: &Model, entity: EntityId, columns: &[Column]) -> Vec<AttributeId> {
+    (0_u32..)
+        .map(AttributeId)
+        .zip(&model[entity].attributes)
+        .filter(|(id, attribute)| {
+            attribute.purpose == Purpose::AutoNumber
+                && !columns.contains(&Column::Attribute(entity, *id))
+        })
+        .map(|(id, _)| id)
+        .collect()
+}
+
+/// Rows in runs of one type, in the order of the file.
+fn by_type(
+    model: &Model,
+    entity: EntityId,
+    columns: &[Column],
+    rows: Vec<Vec<Value>>,
+) -> Vec<(EntityId, Vec<Vec<Value>>)> {
+    let Some(place) = columns.iter().position(|column| *column == Column::Type) else {
+        return vec![(entity, rows)];
+    };
+    let mut runs: Vec<(EntityId, Vec<Vec<Value>>)> = Vec::new();
+    for row in rows {
+        let named = match &row[place] {
+            Value::Text(name) => model.entities_by_name.get(name).copied(),
+            _ => None,
+        };
+        let named = named.unwrap_or(entity);
+        match runs.last_mut() {
+            Some((last, run)) if *last == named => run.push(row),
+            _ => runs.push((named, vec![row])),
+        }
+    }
+    runs
+}
+
+/// A column of the file as the rows of a type have it; none if they do not.
+fn stored(model: &Model, row: EntityId, column: Column) -> Option<stoa_store::Column> {
+    let has = |owner: EntityId| owner == row || model[owner].specialisations.contains(&row);
+    match column {
+        Column::Attribute(owner, attribute) if has(owner) => {
+            Some(stoa_store::Column::Attribute(attribute))
+        }
+        Column::Reference(owner, navigation, part) if has(owner) => {
+            Some(stoa_store::Column::Reference(navigation, part))
+        }
+        Column::Type | Column::Attribute(..) | Column::Reference(..) => None,
+    }
 }

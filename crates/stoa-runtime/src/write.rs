@@ -8,7 +8,7 @@ use stoa_model::change::{Action, Applied, Change, Expected, Operation, Rule};
 use stoa_model::model::{EntityId, NavigationId};
 use stoa_model::query::Source;
 use stoa_model::value::Value;
-use stoa_odata::address::{context_path, row_path, write_key};
+use stoa_odata::address::context_path;
 use stoa_odata::body::{self, Place, Through, Write, target_of};
 use stoa_odata::error::{Code, Error};
 use stoa_odata::json::{Content, Writer};
@@ -68,7 +68,9 @@ impl Environment {
         let wants_row = preferences.answer != Some(Return::Minimal);
         let entity = inserted_entity(&write).unwrap_or(target.entity);
         let done = self.apply(call, target, entity, write, wants_row).await?;
-        let location = self.location(call, target, &done.applied)?;
+        let path = body::location(&self.model, done.applied.entity, &place, &done.applied.key);
+        let location =
+            HeaderValue::try_from(format!("{}{path}", call.root)).map_err(Failure::internal)?;
         let mut response = match done.payload {
             Some((format, payload)) => {
                 let mut response = json(format, payload);
@@ -474,27 +476,6 @@ impl Environment {
             }
             Source::All | Source::Key(_) => false,
         }
-    }
-
-    /// URL of a new row.
-    fn location(
-        &self,
-        call: &Call<'_>,
-        target: &Target,
-        applied: &Applied,
-    ) -> Result<HeaderValue, Failure> {
-        let path = if self.is_contained(&target.source) {
-            let mut path = row_path(&self.model, target.entity, &target.source);
-            write_key(
-                &mut path,
-                &self.model[target.entity],
-                applied.key.iter().map(Value::as_ref),
-            );
-            path
-        } else {
-            stoa_odata::address::canonical(&self.model, applied.entity, &applied.key)
-        };
-        HeaderValue::try_from(format!("{}{path}", call.root)).map_err(Failure::internal)
     }
 }
 
