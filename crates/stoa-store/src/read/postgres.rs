@@ -5,7 +5,7 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::time::Duration;
 
-use futures_util::future::{BoxFuture, try_join_all};
+use futures_util::future::{BoxFuture, try_join, try_join_all};
 use futures_util::{StreamExt, TryFutureExt};
 use rust_decimal::Decimal;
 use stoa_model::query::RowWriter;
@@ -215,7 +215,7 @@ impl<'a> Read<'a> {
             }
         };
         // Sent one after the other without waiting for the first answer.
-        let (fetched, count) = futures_util::try_join!(rows, count)?;
+        let (fetched, count) = try_join(rows, count).await?;
         let found_some = fetched
             .as_ref()
             .map_or(count.unwrap_or_default() > 0, |fetched| {

@@ -382,3 +382,66 @@ async fn a_full_disk_loses_nothing_acknowledged() -> Result<()> {
     assert_eq!(rows, acknowledged);
     Ok(())
 }
+
+/// Makes a key and a certificate for 127.0.0.1 in the server's own folder, as its own user.
+const CERTIFY: &str = "COPY (SELECT 1) TO PROGRAM 'cat >/dev/null; openssl req -x509 -newkey ec \
+    -pkeyopt ec_paramgen_curve:prime256v1 -nodes -keyout server.key -out server.crt -days 2 -subj /CN=test \
+    -addext subjectAltName=IP:127.0.0.1 -addext basicConstraints=critical,CA:FALSE && chmod 600 server.key'";
+
+#[tokio::test]
+async fn connections_are_encrypted_and_checked_as_asked() -> Result<()> {
+    let cluster = Cluster::start(Durability::None).await?;
+    let server = cluster.database().await?;
+    let client = stoa_testing::postgres::connect(&server.url).await?;
+    if client.batch_execute(CERTIFY).await.is_err() {
+        eprintln!("SKIPPED: openssl is not installed");
+        return Ok(());
+    }
+    client.batch_execute("ALTER SYSTEM SET ssl = on").await?;
+    let certificate: String = client
+        .query_one("SELECT pg_read_file('server.crt')", &[])
+        .await?
+        .try_get(0)?;
+    drop(client);
+    cluster.restart()?;
+    let folder = tempfile::tempdir()?;
+    let file = folder.path().join("root.pem");
+    std::fs::write(&file, certificate)?;
+    let roots = format!("sslrootcert={}", file.display());
+    let base = server.url.split('?').next().unwrap_or_default();
+    let open = async |parameters: &str| -> Result<bool> {
+        let url: DatabaseUrl = format!("{base}?{parameters}").parse()?;
+        let store = Store::open(
+            &url,
+            Config {
+                connections: 1,
+                ..Config::default()
+            },
+        )
+        .await?;
+        let connection = store.postgres().unwrap().connection().await?;
+        let sql = "SELECT ssl FROM pg_stat_ssl WHERE pid = pg_backend_pid()";
+        let encrypted = connection.query_one(sql, &[]).await?.try_get(0)?;
+        // Dropped, not released: the cancellation is encrypted too, and the connection comes back.
+        drop(connection);
+        store.check().await?;
+        assert_eq!(
+            store.statistics().connections_made.load(Ordering::Relaxed),
+            1
+        );
+        Ok(encrypted)
+    };
+    assert!(!open("sslmode=disable").await?);
+    assert!(open("sslmode=prefer").await?);
+    assert!(open("sslmode=require").await?);
+    for mode in ["require", "verify-ca", "verify-full"] {
+        assert!(open(&format!("sslmode={mode}&{roots}")).await?, "{mode}");
+    }
+    // The system's authorities do not know this certificate.
+    if let Err(error) = open("sslmode=verify-full").await {
+        assert!(!error.to_string().is_empty());
+    } else {
+        panic!("a certificate that nobody knows was trusted");
+    }
+    Ok(())
+}
