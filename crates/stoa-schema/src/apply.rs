@@ -16,6 +16,9 @@ use crate::session::Session;
 use crate::structure::Structure;
 use crate::{Dialect, external, ledger, postgres, sqlite};
 
+/// Is told how far a change is.
+pub type ProgressCallback = dyn Fn(Progress<'_>) + Send + Sync;
+
 /// How a change is made.
 #[derive(Clone)]
 pub struct Options {
@@ -24,7 +27,7 @@ pub struct Options {
     /// Longest wait for a lock on a table that others use (PostgreSQL).
     pub lock_timeout: Duration,
     /// Told before each step.
-    pub progress: Option<Arc<dyn Fn(Progress<'_>) + Send + Sync>>,
+    pub progress: Option<Arc<ProgressCallback>>,
 }
 
 impl Default for Options {

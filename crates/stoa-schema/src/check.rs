@@ -200,7 +200,7 @@ pub(crate) fn checks(
         }
     }
     for index in &table.new.indexes {
-        check_unique(difference, table, index, &mut checks);
+        check_unique(table, index, &mut checks);
     }
     if !difference.key_is_kept(table)
         && let Some(columns) = Difference::columns_before(table, &table.new.primary_key)
@@ -306,12 +306,7 @@ fn is_less(left: &str, right: &str) -> bool {
     }
 }
 
-fn check_unique(
-    difference: &Difference<'_>,
-    table: &TableDifference<'_>,
-    index: &Index,
-    checks: &mut Vec<Check>,
-) {
+fn check_unique(table: &TableDifference<'_>, index: &Index, checks: &mut Vec<Check>) {
     if !index.unique {
         return;
     }
@@ -343,7 +338,6 @@ fn check_unique(
             .collect();
         checks.push(duplicates(table, &columns, &members.join(" with ")));
     }
-    let _ = difference;
 }
 
 fn duplicates(table: &TableDifference<'_>, columns: &[&Column], what: &str) -> Check {

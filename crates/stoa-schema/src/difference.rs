@@ -91,10 +91,7 @@ impl<'a> Difference<'a> {
     }
 
     fn column_now(&self, table: &str, column: &str) -> Option<&'a str> {
-        let (table, _) = self
-            .old
-            .table(table)
-            .map(|table| (table.name.as_str(), ()))?;
+        let table = self.old.table(table)?.name.as_str();
         self.columns.get(&(table, column)).copied()
     }
 
@@ -269,13 +266,16 @@ impl<'a> TableDifference<'a> {
     }
 }
 
+/// Whether the second thing is what the first was before; the surest rule comes first.
+type Rule<'a, T> = &'a dyn Fn(&T, &T) -> bool;
+
 /// Each table that Stoa shall own, with the one that it is now.
 fn match_tables<'a>(old: &'a Structure, new: &'a Structure) -> Vec<(&'a Table, Option<&'a Table>)> {
     let mut free: Vec<&Table> = old.tables.iter().filter(|table| !table.external).collect();
     let wanted: Vec<&Table> = new.tables.iter().filter(|table| !table.external).collect();
     let mut pairs: Vec<(&Table, Option<&Table>)> =
         wanted.iter().map(|table| (*table, None)).collect();
-    let rules: [&dyn Fn(&Table, &Table) -> bool; 3] = [
+    let rules: [Rule<'_, Table>; 3] = [
         &|table, former| table.subject == former.subject,
         &|table, former| table.renamed_from.as_deref() == Some(former.subject.as_str()),
         &|table, former| {
@@ -320,7 +320,7 @@ fn match_columns<'a>(
         now.entity == before.entity
             || formers.get(now.entity.as_str()) == Some(&before.entity.as_str())
     };
-    let rules: [&dyn Fn(&Column, &Column) -> bool; 3] = [
+    let rules: [Rule<'_, Column>; 3] = [
         &|now, before| same_entity(now, before) && now.member == before.member,
         &|now, before| {
             same_entity(now, before) && now.renamed_from.as_deref() == Some(before.member.as_str())

@@ -28,7 +28,7 @@ pub mod structure;
 #[cfg(test)]
 mod tests;
 
-pub use apply::{Applied, Options, Progress, apply, plan};
+pub use apply::{Applied, Options, Progress, ProgressCallback, apply, plan};
 pub use check::{REPORTED_ROWS, Report};
 pub use error::SchemaError;
 pub use kind::Kind;

@@ -279,7 +279,7 @@ fn must_rebuild(difference: &Difference<'_>, table: &TableDifference<'_>) -> boo
                     .foreign_key_now(table, former)
                     .is_some_and(|now| now == key)
             });
-            !existed && !(key.columns.len() == 1 && added(&key.columns[0]))
+            !(existed || key.columns.len() == 1 && added(&key.columns[0]))
         })
 }
 

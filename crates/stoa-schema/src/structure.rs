@@ -425,7 +425,7 @@ fn add_reference_columns(
     }
 }
 
-fn member_columns<'a>(entity: &'a Entity, member: Member) -> Vec<&'a str> {
+fn member_columns(entity: &Entity, member: Member) -> Vec<&str> {
     match member {
         Member::Attribute(id) => vec![entity[id].column.as_str()],
         Member::Navigation(id) => match &entity[id].storage {

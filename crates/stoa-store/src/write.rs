@@ -12,7 +12,7 @@ mod sqlite;
 mod statement;
 
 use std::sync::Arc;
-use std::time::Instant;
+use std::time::{Duration, Instant};
 
 use futures_util::FutureExt;
 use stoa_model::change::{Applied, Change};
@@ -26,6 +26,9 @@ use engine::Engine;
 use statement::Failure;
 
 pub use load::Column;
+
+/// Time beyond that of statements for an answer that does not come at all.
+const SILENCE: Duration = Duration::from_secs(5);
 
 impl Store {
     /// Applies a change in one transaction, and reads a query in the same transaction before it ends.
@@ -48,7 +51,17 @@ impl Store {
         let start = Instant::now();
         let outcome = match self.backend() {
             Backend::Postgres(postgres) => {
-                self.write_postgres(postgres, model, change, reread).await
+                // Each statement has its own limit; this one is for a server that is silent.
+                let limit = self.config().statement_timeout * 2 + SILENCE;
+                match tokio::time::timeout(
+                    limit,
+                    self.write_postgres(postgres, model, change, reread),
+                )
+                .await
+                {
+                    Ok(outcome) => outcome,
+                    Err(_) => Err(StoreError::unavailable("the server does not answer")),
+                }
             }
             Backend::Sqlite(sqlite) => {
                 let reading = match reread {

@@ -133,6 +133,10 @@ async fn pass(
         else {
             return;
         };
+        // What was held back when the connection is cut never arrives.
+        if now == Mode::Cut {
+            return;
+        }
         if let Mode::Delay(time) = now {
             tokio::time::sleep(time).await;
         }

@@ -7,9 +7,12 @@ use super::build::{Database, NAME, postgres, sqlite, structure, table};
 use crate::structure::{DeleteRule, Fill, Structure};
 use crate::{Kind, Options};
 
+/// Name, kind, required, unique.
+type WantedColumn = (u8, u8, bool, bool);
+
 #[derive(Clone, Debug)]
 struct Wanted {
-    tables: Vec<Option<Vec<(u8, u8, bool, bool)>>>,
+    tables: Vec<Option<Vec<WantedColumn>>>,
 }
 
 /// Up to four entities with up to five attributes each: (name, kind, required, unique).

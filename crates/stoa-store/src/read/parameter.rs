@@ -239,7 +239,7 @@ fn write_value(value: &Value, encoding: Encoding, out: &mut BytesMut) -> Outcome
 }
 
 /// PostgreSQL's numeric: groups of four decimal digits.
-fn write_numeric(number: &Decimal, out: &mut BytesMut) {
+pub(crate) fn write_numeric(number: &Decimal, out: &mut BytesMut) {
     let scale = number.scale();
     let padding = (4 - scale % 4) % 4;
     let mut rest = number.mantissa().unsigned_abs() * 10_u128.pow(padding);

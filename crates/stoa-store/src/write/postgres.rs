@@ -13,12 +13,11 @@ use tokio_postgres::error::SqlState;
 use super::statement::{Connection, Failure, Form, Parameter, Refusal, Row, Statement};
 use crate::error::StoreError;
 use crate::postgres::{PostgresConnection, StatementText};
+use crate::read::parameter::{EPOCH_DAYS, EPOCH_MICROSECONDS, read_numeric, write_numeric};
 use crate::store::Dialect;
 
-/// Microseconds from 1970 to 2000, where PostgreSQL's instants begin.
-const EPOCH_MICROSECONDS: i64 = 946_684_800_000_000;
-/// Days from 1970 to 2000.
-const EPOCH_DAYS: i32 = 10_957;
+/// Futures that are polled together in their order (`futures_util` takes another way beyond).
+const SENT_AT_ONCE: usize = 30;
 
 /// A connection; the transaction begins with the first statement.
 pub(super) struct Session<'c> {
@@ -52,21 +51,17 @@ impl<'c> Session<'c> {
         read: Option<impl Future<Output = Result<T, StoreError>>>,
         commit: bool,
     ) -> Result<Option<T>, Failure> {
-        for statement in &statements {
-            self.connection.prepare_cached(&text_of(statement)).await?;
-        }
         let connection = self.connection;
-        let alone = statements.len() == 1 && read.is_none() && commit;
+        let prepared = prepare_all(connection, statements).await?;
+        // More futures than this are not polled in one go.
+        let commit = commit && prepared.len() <= SENT_AT_ONCE;
+        let alone = prepared.len() == 1 && read.is_none() && commit;
         self.state = if commit { State::Idle } else { State::Open };
         let control = async |sql: Option<&str>| match sql {
             Some(sql) => connection.batch_execute(sql).await,
             None => Ok(()),
         };
-        let writes = try_join_all(
-            statements
-                .into_iter()
-                .map(|statement| run(connection, statement)),
-        );
+        let writes = try_join_all(prepared.iter().map(|prepared| prepared.run(connection)));
         let reading = async {
             match read {
                 Some(read) => read.await.map(Some),
@@ -120,37 +115,29 @@ impl Connection for Session<'_> {
     }
 
     async fn query(&mut self, statement: Statement) -> Result<Vec<Row>, Failure> {
-        if self.state == State::Idle {
-            self.connection.prepare_cached(&text_of(&statement)).await?;
-            self.state = State::Open;
-            let connection = self.connection;
-            let (begun, rows) =
-                tokio::join!(biased; connection.batch_execute("BEGIN"), run(connection, statement));
-            begun?;
-            return rows;
+        let connection = self.connection;
+        let prepared = Prepared::new(connection, statement).await?;
+        if self.state == State::Open {
+            return prepared.run(connection).await;
         }
-        run(self.connection, statement).await
+        self.state = State::Open;
+        let (begun, rows) = tokio::join!(
+            biased;
+            connection.batch_execute("BEGIN"),
+            prepared.run(connection),
+        );
+        begun?;
+        rows
     }
 
-    async fn all(&mut self, mut statements: Vec<Statement>) -> Result<(), Failure> {
-        if statements.len() == 1
-            && let Some(statement) = statements.pop()
-        {
-            return self.query(statement).await.map(drop);
-        }
-        for statement in &statements {
-            self.connection.prepare_cached(&text_of(statement)).await?;
-        }
+    async fn all(&mut self, statements: Vec<Statement>) -> Result<(), Failure> {
+        let connection = self.connection;
+        let prepared = prepare_all(connection, statements).await?;
         let begin = self.state == State::Idle;
         self.state = State::Open;
-        let connection = self.connection;
-        // Polled in this order, so sent in this order.
-        let all = try_join_all(
-            statements
-                .into_iter()
-                .map(|statement| run(connection, statement)),
-        );
+        let all = try_join_all(prepared.iter().map(|prepared| prepared.run(connection)));
         if begin {
+            // Polled in this order, so sent in this order.
             let (begun, done) = tokio::join!(biased; connection.batch_execute("BEGIN"), all);
             begun?;
             done?;
@@ -170,35 +157,58 @@ impl Connection for Session<'_> {
     }
 }
 
-fn text_of(statement: &Statement) -> std::sync::Arc<StatementText> {
-    StatementText::new(statement.sql.clone(), Vec::new())
+/// A statement that takes one message to run.
+struct Prepared {
+    statement: Statement,
+    prepared: tokio_postgres::Statement,
 }
 
-async fn run(connection: &PostgresConnection, statement: Statement) -> Result<Vec<Row>, Failure> {
-    let prepared = connection.prepare_cached(&text_of(&statement)).await?;
-    let parameters: Vec<&(dyn ToSql + Sync)> = statement
-        .parameters
-        .iter()
-        .map(|parameter| parameter as &(dyn ToSql + Sync))
-        .collect();
-    let rows = connection
-        .query(&prepared, &parameters)
-        .await
-        .map_err(failure)?;
-    rows.iter()
-        .map(|row| {
-            statement
-                .returns
-                .iter()
-                .enumerate()
-                .map(|(position, form)| {
-                    let raw: Raw<'_> = row.try_get(position).map_err(StoreError::from)?;
-                    raw.value(*form)
-                })
-                .collect::<Result<Row, StoreError>>()
-                .map_err(Failure::Error)
+async fn prepare_all(
+    connection: &PostgresConnection,
+    statements: Vec<Statement>,
+) -> Result<Vec<Prepared>, Failure> {
+    let mut prepared = Vec::with_capacity(statements.len());
+    for statement in statements {
+        prepared.push(Prepared::new(connection, statement).await?);
+    }
+    Ok(prepared)
+}
+
+impl Prepared {
+    async fn new(
+        connection: &PostgresConnection,
+        mut statement: Statement,
+    ) -> Result<Self, Failure> {
+        let text = StatementText::new(std::mem::take(&mut statement.sql), Vec::new());
+        let prepared = connection.prepare_cached(&text).await?;
+        Ok(Self {
+            statement,
+            prepared,
         })
-        .collect()
+    }
+
+    async fn run(&self, connection: &PostgresConnection) -> Result<Vec<Row>, Failure> {
+        let parameters: Vec<&(dyn ToSql + Sync)> = self
+            .statement
+            .parameters
+            .iter()
+            .map(|parameter| parameter as &(dyn ToSql + Sync))
+            .collect();
+        let rows = connection
+            .query(&self.prepared, &parameters)
+            .await
+            .map_err(failure)?;
+        rows.iter().map(|row| self.row(row)).collect()
+    }
+
+    fn row(&self, row: &tokio_postgres::Row) -> Result<Row, Failure> {
+        let mut values = Vec::with_capacity(self.statement.returns.len());
+        for (position, form) in self.statement.returns.iter().enumerate() {
+            let raw: Raw<'_> = row.try_get(position).map_err(StoreError::from)?;
+            values.push(raw.value(*form)?);
+        }
+        Ok(values)
+    }
 }
 
 fn failure(error: tokio_postgres::Error) -> Failure {
@@ -305,37 +315,10 @@ fn write_decimal(
         Type::INT2 => out.put_i16(value.to_i16().ok_or("out of range")?),
         Type::INT4 => out.put_i32(value.to_i32().ok_or("out of range")?),
         Type::INT8 => out.put_i64(value.to_i64().ok_or("out of range")?),
-        Type::NUMERIC => write_numeric(value, out),
+        Type::NUMERIC => write_numeric(&value, out),
         _ => return Err(format!("a number cannot be written as {kind}").into()),
     }
     Ok(())
-}
-
-/// Base-10000 digits with the weight of the first one (`src/backend/utils/adt/numeric.c`, numeric_send).
-fn write_numeric(value: Decimal, out: &mut BytesMut) {
-    let scale = value.scale();
-    // Digits after the point in whole groups of four.
-    let groups_after = scale.div_ceil(4);
-    let mut rest = value.mantissa().unsigned_abs() * 10_u128.pow(groups_after * 4 - scale);
-    let mut groups: Vec<i16> = Vec::with_capacity(10);
-    while rest > 0 {
-        groups.push(i16::try_from(rest % 10_000).unwrap_or_default());
-        rest /= 10_000;
-    }
-    let weight = i16::try_from(groups.len()).unwrap_or_default()
-        - i16::try_from(groups_after).unwrap_or_default()
-        - 1;
-    out.put_i16(i16::try_from(groups.len()).unwrap_or_default());
-    out.put_i16(if groups.is_empty() { 0 } else { weight });
-    out.put_u16(if value.is_sign_negative() && !value.is_zero() {
-        0x4000
-    } else {
-        0
-    });
-    out.put_u16(u16::try_from(scale).unwrap_or_default());
-    for group in groups.iter().rev() {
-        out.put_i16(*group);
-    }
 }
 
 /// The bytes of a column.
@@ -406,61 +389,5 @@ impl Raw<'_> {
                 ));
             }
         })
-    }
-}
-
-fn read_numeric(bytes: &[u8]) -> Option<Decimal> {
-    let word = |position: usize| -> Option<u16> {
-        Some(u16::from_be_bytes(
-            bytes.get(position * 2..position * 2 + 2)?.try_into().ok()?,
-        ))
-    };
-    let (count, weight, sign, scale) = (word(0)?, word(1)?.cast_signed(), word(2)?, word(3)?);
-    let mut mantissa: i128 = 0;
-    for position in 0..usize::from(count) {
-        mantissa = mantissa
-            .checked_mul(10_000)?
-            .checked_add(i128::from(word(4 + position)?))?;
-    }
-    // Digits after the point that the groups have.
-    let after = (i32::from(count) - i32::from(weight) - 1) * 4;
-    let difference = i32::from(scale) - after;
-    let power = 10_i128.checked_pow(difference.unsigned_abs())?;
-    mantissa = if difference >= 0 {
-        mantissa.checked_mul(power)?
-    } else {
-        mantissa / power
-    };
-    if sign == 0x4000 {
-        mantissa = -mantissa;
-    }
-    Decimal::try_from_i128_with_scale(mantissa, u32::from(scale)).ok()
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn numbers_survive_their_binary_form() {
-        for text in [
-            "0",
-            "1",
-            "-1",
-            "0.01",
-            "-0.05",
-            "10000",
-            "123456789012345678",
-            "12345678901234.5678",
-            "0.000000000000000001",
-            "10000.5",
-            "99999999.99",
-        ] {
-            let value: Decimal = text.parse().unwrap();
-            let mut out = BytesMut::new();
-            write_numeric(value, &mut out);
-            let read = read_numeric(&out).unwrap();
-            assert_eq!((read, read.scale()), (value, value.scale()), "{text}");
-        }
     }
 }

@@ -8,8 +8,10 @@ use stoa_model::expression::Expression;
 use stoa_model::model::{AttributeId, EntityId, Model, NavigationId};
 use stoa_model::query::{Expand, OrderTerm, Query, ROW, Row, RowWriter, Selection, Source};
 use stoa_model::value::{Value, ValueRef};
+use stoa_store::tokio_postgres::Client;
 use stoa_store::{Config, DatabaseUrl, Store, StoreError};
 use stoa_testing::postgres::TestDatabase;
+use stoa_testing::proxy::Proxy;
 use uuid::Uuid;
 
 pub(crate) const MODEL: &str = r#"
@@ -110,6 +112,17 @@ impl Database {
     pub(crate) async fn postgres() -> Self {
         let database = stoa_testing::postgres::database().await.unwrap();
         Self::open(database.url.parse().unwrap(), Some(database), None).await
+    }
+
+    /// With a connection of its own that does not go through the proxy.
+    pub(crate) async fn postgres_behind_proxy() -> (Self, Proxy, Client) {
+        let database = stoa_testing::postgres::database().await.unwrap();
+        let client = database.connect().await.unwrap();
+        let start = database.url.find('@').unwrap() + 1;
+        let end = start + database.url[start..].find('/').unwrap();
+        let proxy = Proxy::start(&database.url[start..end]).await.unwrap();
+        let url = proxy.through(&database.url).parse().unwrap();
+        (Self::open(url, Some(database), None).await, proxy, client)
     }
 
     pub(crate) async fn sqlite() -> Self {

@@ -300,3 +300,33 @@ async fn many_writers_lose_nothing() {
     })
     .await;
 }
+
+#[tokio::test]
+async fn a_lost_answer_to_a_commit_is_no_success() {
+    let (database, proxy, direct) = crate::database::Database::postgres_behind_proxy().await;
+    database.customer(1, "a").await;
+    direct
+        .batch_execute("BEGIN; LOCK TABLE customer IN EXCLUSIVE MODE")
+        .await
+        .unwrap();
+    let insert = database.insert("Customer", &[("id", id(2)), ("Name", text("b"))], &[]);
+    let database = std::sync::Arc::new(database);
+    let writing = std::sync::Arc::clone(&database);
+    let write = tokio::spawn(async move { writing.write(vec![insert]).await });
+    let waiting = "SELECT 1 FROM pg_locks WHERE NOT granted AND relation = 'customer'::regclass";
+    while direct.query(waiting, &[]).await.unwrap().is_empty() {}
+    // The server goes on and commits, but its answer does not arrive.
+    proxy.set(stoa_testing::proxy::Mode::Stall);
+    direct.batch_execute("COMMIT").await.unwrap();
+    let count = "SELECT 1 FROM customer WHERE name = 'b'";
+    while direct.query(count, &[]).await.unwrap().is_empty() {}
+    assert!(!write.is_finished());
+    proxy.set(stoa_testing::proxy::Mode::Cut);
+    let outcome = write.await.unwrap();
+    assert!(
+        matches!(outcome, Err(StoreError::Unavailable { .. })),
+        "{outcome:?}"
+    );
+    proxy.set(stoa_testing::proxy::Mode::Pass);
+    database.customer(3, "c").await;
+}

@@ -1,5 +1,7 @@
 //! Writes on both databases: the same change has the same effect and the same faults.
 
+#![allow(clippy::unwrap_used, clippy::panic, reason = "tests")]
+
 mod changes;
 mod database;
 mod faults;
