@@ -22,7 +22,9 @@ export async function startServer() {
   await cp(APPLICATION, application, { recursive: true, filter: (source) => !/[\\/](\.stoa|node_modules|test)([\\/]|$)/.test(source.slice(APPLICATION.length - 1)) });
   const port = await freePort();
   const url = `http://127.0.0.1:${port}/`;
-  const server = spawn(binary, ["run", application, "--listen", `127.0.0.1:${port}`], { stdio: ["ignore", "pipe", "pipe"] });
+  // Nothing of the tester's own settings; and no admin listener, which would want a fixed port.
+  const environment = { ...Object.fromEntries(Object.entries(process.env).filter(([name]) => !name.startsWith("STOA_"))), STOA_ADMIN: "off" };
+  const server = spawn(binary, ["run", application, "--listen", `127.0.0.1:${port}`], { env: environment, stdio: ["ignore", "pipe", "pipe"] });
   let output = "";
   for (const stream of [server.stdout, server.stderr]) stream.on("data", (data) => { output = (output + data).slice(-20_000); });
   const exited = new Promise((resolve) => server.once("exit", (code, signal) => resolve(code ?? signal)));
