@@ -37,6 +37,9 @@ pub const CHANGED_AT_COLUMN: &str = "_changed_at";
 pub const DISCRIMINATOR_COLUMN: &str = "_type";
 /// Table of applied steps.
 pub const LEDGER_TABLE: &str = "_stoa_ledger";
+/// Column of the ledger: 1 in an entry that was the newest when the sample data had its one chance to be
+/// loaded.
+pub const DATA_LOADED_COLUMN: &str = "data_loaded";
 /// SQLite's table of auto numbers: `name` (`table.column`), `value` (last number given).
 pub const SEQUENCE_TABLE: &str = "_stoa_sequence";
 /// Longest identifier (PostgreSQL's limit), bytes.

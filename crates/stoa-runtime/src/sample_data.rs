@@ -22,7 +22,7 @@ use stoa_model::model::{
 };
 use stoa_model::value::text::{parse_date, parse_date_time, parse_duration, parse_time};
 use stoa_model::value::{ScalarType, Value};
-use stoa_store::{Store, StoreError};
+use stoa_store::{Load, LoadProgress, LoadTarget, Store, StoreError};
 use uuid::Uuid;
 
 /// Faults reported at most.
@@ -532,76 +532,63 @@ pub fn summary<'a>(model: &'a Model, all: &[Rows]) -> HashMap<&'a str, usize> {
     counts
 }
 
-/// Writes what [`read`] has read; `progress` is told the number of rows written so far.
+/// Writes what [`read`] has read, all of it or nothing, once in the life of a database; gives the number of
+/// rows, none if the database has had its sample data before.
 ///
 /// # Errors
-/// What the database has against the rows, with the file they come from.
+/// What the database has against the rows.
 pub async fn load(
     store: &Store,
     model: &Arc<Model>,
     all: Vec<Rows>,
-    mut progress: impl FnMut(usize),
-) -> Result<usize, LoadError> {
-    let mut written = 0;
-    for Rows { file, target, rows } in all {
-        let failed = |source| LoadError {
-            file: file.clone(),
-            source,
-        };
-        let count = rows.len();
-        match target {
-            Target::Join { entity, navigation } => {
-                store
-                    .load_links(model, entity, navigation, rows)
-                    .await
-                    .map_err(failed)?;
-            }
-            Target::Entity { entity, columns } => {
-                let numbers = missing_numbers(model, entity, &columns);
-                let mut next_number = 1_i64;
-                for (entity, rows) in by_type(model, entity, &columns, rows) {
-                    let (kept, mut given): (Vec<usize>, Vec<stoa_store::Column>) = columns
-                        .iter()
-                        .enumerate()
-                        .filter_map(|(position, column)| {
-                            Some((position, stored(model, entity, *column)?))
-                        })
-                        .unzip();
-                    given.extend(numbers.iter().map(|id| stoa_store::Column::Attribute(*id)));
-                    let rows: Vec<Vec<Value>> = rows
-                        .into_iter()
-                        .map(|mut row| {
-                            let mut values: Vec<Value> = kept
-                                .iter()
-                                .map(|position| std::mem::replace(&mut row[*position], Value::Null))
-                                .collect();
-                            values.extend(numbers.iter().map(|_| Value::Integer(next_number)));
-                            next_number += 1;
-                            values
-                        })
-                        .collect();
-                    store
-                        .load(model, entity, &given, rows)
-                        .await
-                        .map_err(failed)?;
-                }
-            }
-        }
-        written += count;
-        progress(written);
-    }
-    Ok(written)
+    progress: Option<LoadProgress>,
+) -> Result<Option<u64>, StoreError> {
+    let loads = all
+        .into_iter()
+        .flat_map(|rows| loads(model, rows))
+        .collect();
+    store.load_once(model, loads, progress).await
 }
 
-/// Sample data that the database refused.
-#[derive(Debug, thiserror::Error)]
-#[error("{}: the database refuses the rows", file.display())]
-pub struct LoadError {
-    /// File that the rows come from.
-    pub file: PathBuf,
-    /// What the database says.
-    #[source]
-    pub source: StoreError,
+/// What a file holds as the store takes it.
+fn loads(model: &Model, all: Rows) -> Vec<Load> {
+    let (entity, columns) = match all.target {
+        Target::Join { entity, navigation } => {
+            return vec![Load {
+                target: LoadTarget::Links { entity, navigation },
+                rows: all.rows,
+            }];
+        }
+        Target::Entity { entity, columns } => (entity, columns),
+    };
+    let numbers = missing_numbers(model, entity, &columns);
+    let mut next_number = 1_i64;
+    let mut loads = Vec::new();
+    for (entity, mut rows) in by_type(model, entity, &columns, all.rows) {
+        let (kept, mut given): (Vec<usize>, Vec<stoa_store::Column>) = columns
+            .iter()
+            .enumerate()
+            .filter_map(|(position, column)| Some((position, stored(model, entity, *column)?)))
+            .unzip();
+        given.extend(numbers.iter().map(|id| stoa_store::Column::Attribute(*id)));
+        for row in &mut rows {
+            let mut values: Vec<Value> = kept
+                .iter()
+                .map(|position| std::mem::replace(&mut row[*position], Value::Null))
+                .collect();
+            values.extend(numbers.iter().map(|_| Value::Integer(next_number)));
+            next_number += 1;
+            *row = values;
+        }
+        loads.push(Load {
+            target: LoadTarget::Rows {
+                entity,
+                columns: given,
+            },
+            rows,
+        });
+    }
+    loads
 }
 
 /// Auto numbers that the file does not give: rows are numbered in their order, on every database alike.

@@ -1,6 +1,6 @@
 //! The ledger: which structure the database has, and how it came to it.
 
-use stoa_model::physical::{LEDGER_TABLE, SEQUENCE_TABLE};
+use stoa_model::physical::{DATA_LOADED_COLUMN, LEDGER_TABLE, SEQUENCE_TABLE};
 
 use crate::error::SchemaError;
 use crate::kind::{quote, quote_text};
@@ -65,11 +65,11 @@ pub(crate) async fn structure(session: &Session) -> Result<Structure, SchemaErro
 pub(crate) fn creation(dialect: Dialect) -> Vec<String> {
     match dialect {
         Dialect::Postgres => vec![format!(
-            "CREATE TABLE IF NOT EXISTS {LEDGER_TABLE} (id bigint GENERATED ALWAYS AS IDENTITY PRIMARY KEY, applied_at timestamptz NOT NULL DEFAULT now(), stoa text NOT NULL, application text NOT NULL, digest text NOT NULL, structure text NOT NULL, steps text NOT NULL)"
+            "CREATE TABLE IF NOT EXISTS {LEDGER_TABLE} (id bigint GENERATED ALWAYS AS IDENTITY PRIMARY KEY, applied_at timestamptz NOT NULL DEFAULT now(), stoa text NOT NULL, application text NOT NULL, digest text NOT NULL, structure text NOT NULL, steps text NOT NULL, {DATA_LOADED_COLUMN} integer NOT NULL DEFAULT 0)"
         )],
         Dialect::Sqlite => vec![
             format!(
-                "CREATE TABLE IF NOT EXISTS {LEDGER_TABLE} (id INTEGER PRIMARY KEY, applied_at INTEGER NOT NULL, stoa TEXT NOT NULL, application TEXT NOT NULL, digest TEXT NOT NULL, structure TEXT NOT NULL, steps TEXT NOT NULL) STRICT"
+                "CREATE TABLE IF NOT EXISTS {LEDGER_TABLE} (id INTEGER PRIMARY KEY, applied_at INTEGER NOT NULL, stoa TEXT NOT NULL, application TEXT NOT NULL, digest TEXT NOT NULL, structure TEXT NOT NULL, steps TEXT NOT NULL, {DATA_LOADED_COLUMN} INTEGER NOT NULL DEFAULT 0) STRICT"
             ),
             format!(
                 "CREATE TABLE IF NOT EXISTS {} (name TEXT PRIMARY KEY, value INTEGER NOT NULL) STRICT, WITHOUT ROWID",

@@ -29,7 +29,7 @@ pub use read::{CountResult, ReadResult};
 pub use sqlite::Sqlite;
 pub use statistics::{LATENCY_BOUNDS, Operation, PoolState, Statistics};
 pub use store::{Dialect, Store};
-pub use write::Column;
+pub use write::{Column, Load, LoadProgress, LoadTarget};
 
 // The drivers, for the schema's own statements.
 pub use rusqlite;

@@ -25,7 +25,7 @@ use crate::store::{Backend, Store};
 use engine::Engine;
 use statement::Failure;
 
-pub use load::Column;
+pub use load::{Column, Load, LoadProgress, LoadTarget};
 
 /// Time beyond that of statements for an answer that does not come at all.
 const SILENCE: Duration = Duration::from_secs(5);

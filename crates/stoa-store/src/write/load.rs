@@ -6,8 +6,9 @@ use std::sync::Arc;
 use bytes::{BufMut, BytesMut};
 use futures_util::SinkExt;
 use postgres_types::{IsNull, Type};
+use rusqlite::{Transaction, TransactionBehavior};
 use stoa_model::model::{AttributeId, Entity, EntityId, Model, NavigationId, Purpose, Storage};
-use stoa_model::physical::SEQUENCE_TABLE;
+use stoa_model::physical::{DATA_LOADED_COLUMN, LEDGER_TABLE, SEQUENCE_TABLE};
 use stoa_model::value::Value;
 
 use super::engine::now;
@@ -15,9 +16,11 @@ use super::source::key_forms;
 use super::sqlite::bound;
 use super::statement::{Form, Writer};
 use crate::error::StoreError;
-use crate::postgres::Postgres;
+use crate::postgres::PostgresConnection;
 use crate::store::{Backend, Dialect, Store};
 
+/// Starts a transaction that may take as long as it needs.
+const BEGIN: &str = "BEGIN; SET LOCAL statement_timeout = 0";
 /// Rows in one message to PostgreSQL, bytes.
 const CHUNK: usize = 128 * 1024;
 
@@ -29,6 +32,37 @@ pub enum Column {
     /// A part of the key that a to-one navigation refers to, by its position.
     Reference(NavigationId, usize),
 }
+
+/// Rows for one table.
+#[derive(Clone, Debug)]
+pub struct Load {
+    /// Where they go.
+    pub target: LoadTarget,
+    /// One vector for each row, as long as the target has columns.
+    pub rows: Vec<Vec<Value>>,
+}
+
+/// Where rows to load go.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum LoadTarget {
+    /// Rows of an entity, as [`Store::load`] takes them.
+    Rows {
+        /// Their type.
+        entity: EntityId,
+        /// What their values are.
+        columns: Vec<Column>,
+    },
+    /// Pairs of keys, as [`Store::load_links`] takes them.
+    Links {
+        /// Entity that has the navigation.
+        entity: EntityId,
+        /// A many-to-many navigation.
+        navigation: NavigationId,
+    },
+}
+
+/// Told the number of rows written so far, from whatever thread writes them.
+pub type LoadProgress = Arc<dyn Fn(u64) + Send + Sync>;
 
 /// What a value is for.
 struct Place {
@@ -83,6 +117,159 @@ impl Store {
         I: IntoIterator<Item = Vec<Value>> + Send + 'static,
         I::IntoIter: Send,
     {
+        let layout = Layout::of_links(model, entity, navigation)?;
+        self.load_rows(layout, rows).await
+    }
+
+    async fn load_rows<I>(&self, layout: Layout, rows: I) -> Result<u64, StoreError>
+    where
+        I: IntoIterator<Item = Vec<Value>> + Send + 'static,
+        I::IntoIter: Send,
+    {
+        match self.backend() {
+            Backend::Postgres(postgres) => {
+                let connection = postgres.connection().await?;
+                // Dropped without release, the connection is rolled back.
+                connection.batch_execute(BEGIN).await?;
+                let count = load_postgres(&connection, &layout, rows.into_iter()).await?;
+                connection.batch_execute("COMMIT").await?;
+                connection.release();
+                Ok(count)
+            }
+            Backend::Sqlite(sqlite) => {
+                sqlite
+                    .exclusive(move |connection| {
+                        let transaction =
+                            connection.transaction_with_behavior(TransactionBehavior::Immediate)?;
+                        let count = load_sqlite(&transaction, &layout, rows.into_iter())?;
+                        transaction.commit()?;
+                        Ok(count)
+                    })
+                    .await
+            }
+        }
+    }
+
+    /// Whether this database has never had its chance to get sample data: [`Store::load_once`] has not run.
+    /// A database without a ledger belongs to somebody else and never has.
+    ///
+    /// # Errors
+    /// See [`StoreError`].
+    pub async fn awaits_data(&self) -> Result<bool, StoreError> {
+        let pending = pending();
+        match self.backend() {
+            Backend::Postgres(postgres) => {
+                let connection = postgres.connection().await?;
+                let found = connection
+                    .query_one("SELECT to_regclass($1) IS NOT NULL", &[&LEDGER_TABLE])
+                    .await?;
+                let awaits = found.get(0) && connection.query_one(&pending, &[]).await?.get(0);
+                connection.release();
+                Ok(awaits)
+            }
+            Backend::Sqlite(sqlite) => {
+                sqlite
+                    .read(move |connection| {
+                        let known = "SELECT EXISTS (SELECT 1 FROM sqlite_schema WHERE name = ?1)";
+                        let found: bool =
+                            connection.query_row(known, [LEDGER_TABLE], |row| row.get(0))?;
+                        Ok(found && connection.query_row(&pending, [], |row| row.get(0))?)
+                    })
+                    .await
+            }
+        }
+    }
+
+    /// Loads rows of several tables in one transaction, once in the life of a database, and notes that it
+    /// happened; gives the number of rows, none if it has happened before. With no rows it only takes the
+    /// chance away.
+    ///
+    /// # Errors
+    /// See [`StoreError`]; nothing was written and nothing noted then.
+    pub async fn load_once(
+        &self,
+        model: &Arc<Model>,
+        loads: Vec<Load>,
+        progress: Option<LoadProgress>,
+    ) -> Result<Option<u64>, StoreError> {
+        let loads = loads
+            .into_iter()
+            .map(|load| {
+                let layout = match load.target {
+                    LoadTarget::Rows { entity, columns } => {
+                        Layout::of(model, &model[entity], &columns, self.dialect())?
+                    }
+                    LoadTarget::Links { entity, navigation } => {
+                        Layout::of_links(model, entity, navigation)?
+                    }
+                };
+                Ok((layout, load.rows))
+            })
+            .collect::<Result<Vec<_>, StoreError>>()?;
+        let pending = pending();
+        let note = format!("UPDATE \"{LEDGER_TABLE}\" SET {DATA_LOADED_COLUMN} = 1");
+        let report = move |written| {
+            if let Some(progress) = &progress {
+                progress(written);
+            }
+        };
+        match self.backend() {
+            Backend::Postgres(postgres) => {
+                let connection = postgres.connection().await?;
+                connection.batch_execute(BEGIN).await?;
+                // Of several processes that start at once, one goes on and the others find it done.
+                connection
+                    .batch_execute(&format!(
+                        "LOCK TABLE \"{LEDGER_TABLE}\" IN SHARE ROW EXCLUSIVE MODE"
+                    ))
+                    .await?;
+                let awaits: bool = connection.query_one(&pending, &[]).await?.get(0);
+                let mut written = 0;
+                if awaits {
+                    for (layout, rows) in loads {
+                        written += load_postgres(&connection, &layout, rows.into_iter()).await?;
+                        report(written);
+                    }
+                    connection.batch_execute(&note).await?;
+                }
+                connection.batch_execute("COMMIT").await?;
+                connection.release();
+                Ok(awaits.then_some(written))
+            }
+            Backend::Sqlite(sqlite) => {
+                sqlite
+                    .exclusive(move |connection| {
+                        let transaction =
+                            connection.transaction_with_behavior(TransactionBehavior::Immediate)?;
+                        let awaits: bool = transaction.query_row(&pending, [], |row| row.get(0))?;
+                        let mut written = 0;
+                        if awaits {
+                            for (layout, rows) in loads {
+                                written += load_sqlite(&transaction, &layout, rows.into_iter())?;
+                                report(written);
+                            }
+                            transaction.execute_batch(&note)?;
+                        }
+                        transaction.commit()?;
+                        Ok(awaits.then_some(written))
+                    })
+                    .await
+            }
+        }
+    }
+}
+
+/// Asks whether sample data may still be loaded.
+fn pending() -> String {
+    format!("SELECT NOT EXISTS (SELECT 1 FROM \"{LEDGER_TABLE}\" WHERE {DATA_LOADED_COLUMN} = 1)")
+}
+
+impl Layout {
+    fn of_links(
+        model: &Model,
+        entity: EntityId,
+        navigation: NavigationId,
+    ) -> Result<Self, StoreError> {
         let described = &model[entity];
         let end = &described[navigation];
         let Storage::Join { table, own, target } = &end.storage else {
@@ -92,7 +279,7 @@ impl Store {
         };
         let columns = own.iter().chain(target);
         let forms = key_forms(described).chain(key_forms(&model[end.target]));
-        let layout = Layout {
+        Ok(Self {
             table: table.clone(),
             places: columns
                 .zip(forms)
@@ -103,27 +290,9 @@ impl Store {
                 .collect(),
             constants: Vec::new(),
             numbers: Vec::new(),
-        };
-        self.load_rows(layout, rows).await
+        })
     }
 
-    async fn load_rows<I>(&self, layout: Layout, rows: I) -> Result<u64, StoreError>
-    where
-        I: IntoIterator<Item = Vec<Value>> + Send + 'static,
-        I::IntoIter: Send,
-    {
-        match self.backend() {
-            Backend::Postgres(postgres) => load_postgres(postgres, &layout, rows.into_iter()).await,
-            Backend::Sqlite(sqlite) => {
-                sqlite
-                    .exclusive(move |connection| load_sqlite(connection, &layout, rows.into_iter()))
-                    .await
-            }
-        }
-    }
-}
-
-impl Layout {
     fn of(
         model: &Model,
         entity: &Entity,
@@ -241,15 +410,10 @@ impl Highest {
 }
 
 async fn load_postgres(
-    postgres: &Postgres,
+    connection: &PostgresConnection,
     layout: &Layout,
     rows: impl Iterator<Item = Vec<Value>> + Send,
 ) -> Result<u64, StoreError> {
-    let connection = postgres.connection().await?;
-    // Dropped without release, the connection is rolled back.
-    connection
-        .batch_execute("BEGIN; SET LOCAL statement_timeout = 0")
-        .await?;
     let mut names = Writer::new(Dialect::Postgres);
     names.names(layout.places.iter().map(|place| place.column.as_str()));
     let mut table = Writer::new(Dialect::Postgres);
@@ -309,19 +473,14 @@ async fn load_postgres(
             )
             .await?;
     }
-    connection.batch_execute("COMMIT").await?;
-    connection.release();
     Ok(count)
 }
 
 fn load_sqlite(
-    connection: &mut rusqlite::Connection,
+    transaction: &Transaction<'_>,
     layout: &Layout,
     rows: impl Iterator<Item = Vec<Value>>,
 ) -> Result<u64, StoreError> {
-    // Rolled back when dropped.
-    let transaction =
-        connection.transaction_with_behavior(rusqlite::TransactionBehavior::Immediate)?;
     let mut writer = Writer::new(Dialect::Sqlite);
     writer.text("INSERT INTO ").name(&layout.table).text(" (");
     writer
@@ -363,6 +522,5 @@ fn load_sqlite(
             }
         }
     }
-    transaction.commit()?;
     Ok(count)
 }
