@@ -1,8 +1,8 @@
-// The committed sample data is what the generator writes.
+// The committed sample data is what the generator writes, and the JSON Schemas what the server prints.
 
 import assert from "node:assert/strict";
 import { execFileSync } from "node:child_process";
-import { mkdtempSync, readFileSync, readdirSync, rmSync } from "node:fs";
+import { existsSync, mkdtempSync, readFileSync, readdirSync, rmSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { test } from "node:test";
@@ -40,3 +40,11 @@ test("every number of orders is written exactly, and sums agree with their lines
   for (const [id, , , , , total] of orders) assert.equal((sums.get(id) / 100).toFixed(2), total);
   assert.throws(() => generate(folder, "--orders", "none"), /Command failed/);
 }));
+
+test("the committed JSON Schemas are those of the built server", { skip: !existsSync(process.env.STOA_BIN ?? "") && "STOA_BIN names no server" }, () => {
+  for (const of of ["app", "model"]) {
+    const committed = readFileSync(join(application, `../../docs/schema/${of}.schema.json`), "utf8");
+    const printed = execFileSync(process.env.STOA_BIN, ["schema", of], { encoding: "utf8" });
+    assert.ok(printed === committed, `docs/schema/${of}.schema.json is out of date: write it anew with "stoa schema ${of}"`);
+  }
+});
