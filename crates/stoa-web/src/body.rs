@@ -7,11 +7,13 @@ use std::os::unix::fs::FileExt;
 use std::pin::Pin;
 use std::sync::Arc;
 use std::task::{Context, Poll, ready};
+use std::time::Duration;
 
 use bytes::Bytes;
 use http_body::{Frame, SizeHint};
 use http_body_util::BodyExt as _;
 use tokio::task::JoinHandle;
+use tokio::time::Sleep;
 
 /// Any error of a body that is streamed.
 pub type BodyError = Box<dyn std::error::Error + Send + Sync>;
@@ -209,5 +211,92 @@ impl Parts {
                 }
             }
         }
+    }
+}
+
+/// A body of a request whose sender may not pause for too long.
+#[derive(Debug)]
+pub struct TimedBody<B> {
+    body: B,
+    limit: Duration,
+    /// Runs while nothing comes.
+    pause: Option<Pin<Box<Sleep>>>,
+}
+
+/// The sender of a body has paused for too long.
+#[derive(Debug, thiserror::Error)]
+#[error("nothing of the body came for {} seconds", limit.as_secs())]
+pub struct BodyTimeout {
+    limit: Duration,
+}
+
+impl<B> TimedBody<B> {
+    /// Lets the sender of `body` pause for `limit` at a time.
+    pub fn new(body: B, limit: Duration) -> Self {
+        Self {
+            body,
+            limit,
+            pause: None,
+        }
+    }
+}
+
+impl<B> http_body::Body for TimedBody<B>
+where
+    B: http_body::Body<Data = Bytes> + Unpin,
+    B::Error: Into<BodyError>,
+{
+    type Data = Bytes;
+    type Error = BodyError;
+
+    fn poll_frame(
+        self: Pin<&mut Self>,
+        context: &mut Context<'_>,
+    ) -> Poll<Option<Result<Frame<Bytes>, BodyError>>> {
+        let this = self.get_mut();
+        if let Poll::Ready(next) = Pin::new(&mut this.body).poll_frame(context) {
+            this.pause = None;
+            return Poll::Ready(next.map(|result| result.map_err(Into::into)));
+        }
+        let limit = this.limit;
+        let pause = this
+            .pause
+            .get_or_insert_with(|| Box::pin(tokio::time::sleep(limit)));
+        ready!(pause.as_mut().poll(context));
+        Poll::Ready(Some(Err(Box::new(BodyTimeout { limit }))))
+    }
+
+    fn is_end_stream(&self) -> bool {
+        self.body.is_end_stream()
+    }
+
+    fn size_hint(&self) -> SizeHint {
+        self.body.size_hint()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    struct Silent;
+
+    impl http_body::Body for Silent {
+        type Data = Bytes;
+        type Error = BodyError;
+
+        fn poll_frame(
+            self: Pin<&mut Self>,
+            _context: &mut Context<'_>,
+        ) -> Poll<Option<Result<Frame<Bytes>, BodyError>>> {
+            Poll::Pending
+        }
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn a_silent_sender_is_given_up() {
+        let body = TimedBody::new(Silent, Duration::from_secs(60));
+        let error = body.collect().await.unwrap_err();
+        assert_eq!(error.to_string(), "nothing of the body came for 60 seconds");
     }
 }

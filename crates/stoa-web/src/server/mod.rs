@@ -18,7 +18,7 @@ use hyper::body::Incoming;
 use tokio::net::TcpListener;
 use tokio_util::sync::CancellationToken;
 
-pub use observed::{Finished, Observer};
+pub use observed::{Finished, Observer, Unobserved};
 pub use registry::Traffic;
 
 use crate::body::Body;

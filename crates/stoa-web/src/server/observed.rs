@@ -24,6 +24,18 @@ pub trait Observer: Send + Sync + 'static {
     fn finish(&self, exchange: Self::Exchange, finished: Finished);
 }
 
+/// Does not care.
+#[derive(Clone, Copy, Debug)]
+pub struct Unobserved;
+
+impl Observer for Unobserved {
+    type Exchange = ();
+
+    fn begin(&self, _request: &Request<Incoming>, _id: &HeaderValue) {}
+
+    fn finish(&self, (): (), _finished: Finished) {}
+}
+
 /// How a request ended.
 #[derive(Clone, Copy, Debug)]
 pub struct Finished {

@@ -149,7 +149,7 @@ impl Snapshot {
 /// The present snapshot of a folder.
 #[derive(Debug)]
 pub struct StaticContent {
-    folder: Option<PathBuf>,
+    folder: PathBuf,
     config: Config,
     current: ArcSwap<Snapshot>,
 }
@@ -162,18 +162,18 @@ impl StaticContent {
     pub fn load(folder: &Path, config: Config) -> Result<Self, LoadError> {
         let snapshot = Snapshot::load(folder, &config, None)?;
         Ok(Self {
-            folder: Some(folder.to_owned()),
+            folder: folder.to_owned(),
             config,
             current: ArcSwap::from_pointee(snapshot),
         })
     }
 
-    /// Serves nothing.
+    /// Serves nothing until the folder, which does not exist, is there and [`reload`](Self::reload) is called.
     #[must_use]
-    pub fn empty() -> Self {
+    pub fn missing(folder: &Path, config: Config) -> Self {
         Self {
-            folder: None,
-            config: Config::default(),
+            folder: folder.to_owned(),
+            config,
             current: ArcSwap::from_pointee(Snapshot::empty()),
         }
     }
@@ -191,10 +191,7 @@ impl StaticContent {
     /// As [`Snapshot::load`]; the old snapshot stays.
     pub fn reload(&self) -> Result<Arc<Snapshot>, LoadError> {
         let previous = self.current.load_full();
-        let Some(folder) = &self.folder else {
-            return Ok(previous);
-        };
-        let snapshot = Arc::new(Snapshot::load(folder, &self.config, Some(&previous))?);
+        let snapshot = Arc::new(Snapshot::load(&self.folder, &self.config, Some(&previous))?);
         self.current.store(Arc::clone(&snapshot));
         Ok(snapshot)
     }

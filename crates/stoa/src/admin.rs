@@ -1,0 +1,98 @@
+//! The listener for those who run the server: metrics and health, on loopback.
+
+use std::net::SocketAddr;
+use std::sync::Arc;
+use std::time::Duration;
+
+use http::{HeaderValue, Method, Request, Response, StatusCode, header};
+use hyper::body::Incoming;
+use stoa_web::Body;
+use stoa_web::server::{self, Config, Handler, Traffic, Unobserved};
+use tokio::net::TcpListener;
+use tokio::task::JoinHandle;
+use tokio_util::sync::CancellationToken;
+
+use crate::metrics::{self, Metrics};
+use crate::route::Route;
+use crate::site::Site;
+
+struct Admin {
+    metrics: Arc<Metrics>,
+    site: Arc<Site>,
+}
+
+impl Handler for Admin {
+    async fn handle(&self, request: Request<Incoming>) -> Response<Body> {
+        let path = request.uri().path();
+        if Route::of(request.method(), path) == Route::Health {
+            return self.site.health.respond(request.method(), path).await;
+        }
+        match (request.method(), path) {
+            (&Method::GET | &Method::HEAD, "/metrics") => match metrics::render(&self.metrics) {
+                Ok(page) => answer(StatusCode::OK, metrics::CONTENT_TYPE, page.into()),
+                Err(error) => {
+                    tracing::error!(%error, "cannot write the metrics");
+                    text(
+                        StatusCode::INTERNAL_SERVER_ERROR,
+                        "The metrics cannot be written.\n",
+                    )
+                }
+            },
+            _ => text(
+                StatusCode::NOT_FOUND,
+                "There are /metrics, /health/live and /health/ready.\n",
+            ),
+        }
+    }
+}
+
+/// Binds the address. If it is taken the server goes on without: several servers of one machine share the default.
+pub(crate) fn bind(address: SocketAddr) -> Option<TcpListener> {
+    server::bind(address)
+        .inspect_err(|error| {
+            tracing::warn!(
+                %address, %error,
+                "no metrics: the admin address cannot be used; choose another with --admin, or --admin off"
+            );
+        })
+        .ok()
+}
+
+/// Serves until `shutdown`.
+pub(crate) fn start(
+    listener: TcpListener,
+    metrics: Arc<Metrics>,
+    site: Arc<Site>,
+    shutdown: CancellationToken,
+) -> JoinHandle<server::Drained> {
+    let config = Config {
+        connections: 64,
+        drain_timeout: Duration::from_secs(1),
+        ..Config::default()
+    };
+    let admin = Arc::new(Admin { metrics, site });
+    tokio::spawn(server::serve(
+        listener,
+        config,
+        admin,
+        Arc::new(Unobserved),
+        Arc::new(Traffic::default()),
+        shutdown,
+    ))
+}
+
+fn text(status: StatusCode, message: &'static str) -> Response<Body> {
+    answer(status, "text/plain; charset=utf-8", message.into())
+}
+
+fn answer(status: StatusCode, content_type: &'static str, body: Body) -> Response<Body> {
+    let mut response = Response::new(body);
+    *response.status_mut() = status;
+    response
+        .headers_mut()
+        .insert(header::CONTENT_TYPE, HeaderValue::from_static(content_type));
+    response
+        .headers_mut()
+        .insert(header::CACHE_CONTROL, HeaderValue::from_static("no-store"));
+    response
+}

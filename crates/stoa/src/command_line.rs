@@ -1,0 +1,258 @@
+//! Commands and flags. Each flag is defined here once; the help, the environment names and the guide follow.
+
+use std::path::PathBuf;
+
+use clap::{Args, Parser, Subcommand, ValueEnum};
+
+const EXIT_CODES: &str = "\
+Exit codes: 0 done; 1 failure; 64 wrong command line, setting or model; 65 the data does not fit the model or would \
+be lost; 69 database unreachable or address in use; 73 a file or folder cannot be written; 75 somebody else is at \
+work, try later.";
+
+/// Turns a model into a running application.
+#[derive(Debug, Parser)]
+#[command(
+    name = "stoa",
+    version,
+    propagate_version = true,
+    arg_required_else_help = true,
+    after_help = concat!("Example:\n  stoa new shop && stoa run shop\n"),
+    after_long_help = format!("Example:\n  stoa new shop && stoa run shop\n\n{EXIT_CODES}")
+)]
+pub(crate) struct CommandLine {
+    #[command(subcommand)]
+    pub(crate) command: Command,
+}
+
+#[derive(Debug, Subcommand)]
+pub(crate) enum Command {
+    /// Make a small application that runs at once
+    #[command(after_help = "Example:\n  stoa new shop\n  stoa run shop")]
+    New(New),
+    /// Check a whole application and show all faults
+    #[command(
+        after_help = "Example:\n  stoa check shop\n  stoa check shop --format json | jq '.[].message'"
+    )]
+    Check(Check),
+    /// Serve an application
+    #[command(
+        after_help = "Example:\n  stoa run shop\n  stoa run shop --listen 127.0.0.1:9000 --watch\n  \
+        STOA_DATABASE=postgres://shop:secret@db/shop stoa run shop --data /var/lib/shop",
+        after_long_help = format!("Example:\n  stoa run shop\n  stoa run shop --listen 127.0.0.1:9000 --watch\n  \
+        STOA_DATABASE=postgres://shop:secret@db/shop stoa run shop --data /var/lib/shop\n\n{EXIT_CODES}")
+    )]
+    Run(Run),
+    /// See and make changes of the database structure
+    #[command(
+        arg_required_else_help = true,
+        after_help = "Example:\n  stoa db plan shop\n  stoa db apply shop"
+    )]
+    Db {
+        #[command(subcommand)]
+        command: Db,
+    },
+    /// Print the JSON Schema of the application's files, for editors
+    #[command(after_help = "Example:\n  stoa schema model > model.schema.json")]
+    Schema(Schema),
+}
+
+#[derive(Debug, Args)]
+pub(crate) struct New {
+    /// Folder to make; its last part becomes the application's name
+    pub(crate) name: PathBuf,
+}
+
+#[derive(Debug, Args)]
+pub(crate) struct Check {
+    /// Folder of the application
+    pub(crate) app: PathBuf,
+    /// How to show the faults: for people on stderr, or as a JSON array on stdout
+    #[arg(long, value_enum, default_value_t = Format::Text)]
+    pub(crate) format: Format,
+}
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
+pub(crate) enum Format {
+    Text,
+    Json,
+}
+
+#[derive(Debug, Args)]
+pub(crate) struct Schema {
+    /// Which files: `app.toml`, or those under `model/`
+    #[arg(value_enum, default_value_t = SchemaOf::Model)]
+    pub(crate) of: SchemaOf,
+}
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
+pub(crate) enum SchemaOf {
+    App,
+    Model,
+}
+
+#[derive(Debug, Subcommand)]
+pub(crate) enum Db {
+    /// Show what would change in the database, and why
+    #[command(after_help = "Example:\n  stoa db plan shop --database postgres://shop@db/shop")]
+    Plan(DbPlan),
+    /// Change the database
+    #[command(after_help = "Example:\n  stoa db apply shop --allow-data-loss")]
+    Apply(DbApply),
+}
+
+#[derive(Debug, Args)]
+pub(crate) struct DbPlan {
+    #[command(flatten)]
+    pub(crate) place: Place,
+    /// How to show the plan: for people, or as JSON
+    #[arg(long, value_enum, default_value_t = Format::Text)]
+    pub(crate) format: Format,
+}
+
+#[derive(Debug, Args)]
+pub(crate) struct DbApply {
+    #[command(flatten)]
+    pub(crate) place: Place,
+    /// Make changes that lose data, too
+    #[arg(long)]
+    pub(crate) allow_data_loss: bool,
+}
+
+/// The application and where its data is.
+#[derive(Debug, Args)]
+pub(crate) struct Place {
+    /// Folder of the application
+    pub(crate) app: PathBuf,
+    /// Folder for the embedded database and uploaded files [default: APP/.stoa]
+    #[arg(long, value_name = "DIR", env = "STOA_DATA", hide_env_values = true)]
+    pub(crate) data: Option<PathBuf>,
+    /// Database: sqlite:FILE or postgres://USER:PASSWORD@HOST/DATABASE [default: sqlite:DATA/data.sqlite]
+    #[arg(
+        long,
+        value_name = "URL",
+        env = "STOA_DATABASE",
+        hide_env_values = true
+    )]
+    pub(crate) database: Option<String>,
+}
+
+#[derive(Debug, Args)]
+pub(crate) struct Run {
+    #[command(flatten)]
+    pub(crate) place: Place,
+    /// Address to serve at
+    #[arg(
+        long,
+        value_name = "ADDR",
+        env = "STOA_LISTEN",
+        default_value = "127.0.0.1:8080",
+        hide_env_values = true
+    )]
+    pub(crate) listen: String,
+    /// Reload the application when its files change, without losing a request
+    #[arg(long, env = "STOA_WATCH", hide_env_values = true)]
+    pub(crate) watch: bool,
+    /// Serve at an address that other machines reach, although there is no sign-in yet: everybody may read and
+    /// change everything
+    #[arg(long, env = "STOA_INSECURE_OPEN", hide_env_values = true)]
+    pub(crate) insecure_open: bool,
+    /// Make changes of the database that lose data, too
+    #[arg(long, env = "STOA_ALLOW_DATA_LOSS", hide_env_values = true)]
+    pub(crate) allow_data_loss: bool,
+    /// Loopback address for metrics and health, or `off`
+    #[arg(
+        long,
+        value_name = "ADDR",
+        env = "STOA_ADMIN",
+        default_value = "127.0.0.1:9090",
+        hide_env_values = true
+    )]
+    pub(crate) admin: String,
+    /// What to log: error, warn, info, debug, trace, or a list like `info,stoa_store=debug`
+    #[arg(
+        long,
+        value_name = "FILTER",
+        env = "STOA_LOG",
+        default_value = "info",
+        hide_env_values = true
+    )]
+    pub(crate) log: String,
+    /// How to log: `auto` is text on a terminal and JSON otherwise
+    #[arg(long, value_enum, value_name = "FORMAT", env = "STOA_LOG_FORMAT", default_value_t = LogFormat::Auto,
+        hide_env_values = true)]
+    pub(crate) log_format: LogFormat,
+    /// Log a line for each request
+    #[arg(long, env = "STOA_ACCESS_LOG", hide_env_values = true)]
+    pub(crate) access_log: bool,
+    /// Seconds that requests in flight get to finish when the server is told to stop
+    #[arg(
+        long,
+        value_name = "SECONDS",
+        env = "STOA_DRAIN_SECONDS",
+        default_value_t = 30,
+        hide_env_values = true
+    )]
+    pub(crate) drain_seconds: u64,
+    /// Mebibytes of static content to hold in memory; what is beyond is streamed from disk
+    #[arg(
+        long,
+        value_name = "MIB",
+        env = "STOA_WEB_MEMORY_MIB",
+        default_value_t = 64,
+        hide_env_values = true
+    )]
+    pub(crate) web_memory_mib: u64,
+    /// Most connections at once
+    #[arg(
+        long,
+        value_name = "NUMBER",
+        env = "STOA_CONNECTIONS",
+        default_value_t = 10_000,
+        hide_env_values = true
+    )]
+    pub(crate) connections: usize,
+}
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
+pub(crate) enum LogFormat {
+    Auto,
+    Text,
+    Json,
+}
+
+#[cfg(test)]
+mod tests {
+    use clap::CommandFactory as _;
+
+    use super::*;
+
+    #[test]
+    fn is_well_formed() {
+        CommandLine::command().debug_assert();
+    }
+
+    /// The guide names every flag and every environment variable.
+    #[test]
+    fn the_guide_is_complete() {
+        let guide = include_str!("../../../docs/guide/operating.md");
+        let command = CommandLine::command();
+        let run = command.find_subcommand("run").unwrap();
+        for argument in run.get_arguments() {
+            for name in [
+                argument.get_long().map(|long| format!("`--{long}")),
+                argument
+                    .get_env()
+                    .map(|name| format!("`{}`", name.to_str().unwrap())),
+            ]
+            .into_iter()
+            .flatten()
+            .filter(|name| !matches!(name.as_str(), "`--help" | "`--version"))
+            {
+                assert!(
+                    guide.contains(&name),
+                    "docs/guide/operating.md does not name {name}"
+                );
+            }
+        }
+    }
+}

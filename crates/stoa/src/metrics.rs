@@ -1,0 +1,480 @@
+//! Metrics: counted with atomics while requests run, written as text when somebody asks.
+
+use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, Ordering};
+use std::time::{Instant, SystemTime, UNIX_EPOCH};
+
+use arc_swap::ArcSwapOption;
+use http::{HeaderValue, Method, Request, Uri};
+use hyper::body::Incoming;
+use prometheus_client::collector::Collector;
+use prometheus_client::encoding::{DescriptorEncoder, EncodeLabelSet, NoLabelSet, text};
+use prometheus_client::metrics::MetricType;
+use prometheus_client::registry::Registry;
+use stoa_store::{Dialect, LATENCY_BOUNDS, Operation, Store};
+use stoa_web::server::{Finished, Observer, Traffic};
+
+use crate::histogram::{self, Histogram};
+use crate::logging::ACCESS;
+use crate::route::Route;
+
+/// Outcomes of a request, as labelled.
+const OUTCOMES: [&str; 6] = ["1xx", "2xx", "3xx", "4xx", "5xx", "abandoned"];
+const ABANDONED: usize = 5;
+
+type Counter = AtomicU64;
+
+#[derive(Debug, Default)]
+struct RouteMetrics {
+    outcomes: [Counter; OUTCOMES.len()],
+    duration: Histogram,
+}
+
+/// Everything that is measured in one server.
+#[derive(Debug)]
+pub(crate) struct Metrics {
+    routes: [RouteMetrics; Route::ALL.len()],
+    begun: Counter,
+    finished: Counter,
+    aborted: Counter,
+    pub(crate) reloads: Counter,
+    pub(crate) refused_reloads: Counter,
+    pub(crate) traffic: Arc<Traffic>,
+    started: SystemTime,
+    store: ArcSwapOption<Measured>,
+}
+
+/// The store, without its connections in `Debug`.
+struct Measured(Store);
+
+impl std::fmt::Debug for Measured {
+    fn fmt(&self, formatter: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        formatter.write_str("Store")
+    }
+}
+
+impl Metrics {
+    pub(crate) fn new() -> Self {
+        Self {
+            routes: Default::default(),
+            begun: Counter::default(),
+            finished: Counter::default(),
+            aborted: Counter::default(),
+            reloads: Counter::default(),
+            refused_reloads: Counter::default(),
+            traffic: Arc::default(),
+            started: SystemTime::now(),
+            store: ArcSwapOption::empty(),
+        }
+    }
+
+    /// Tells of this database from now on.
+    pub(crate) fn watch(&self, store: Store) {
+        self.store.store(Some(Arc::new(Measured(store))));
+    }
+}
+
+/// What is kept of a request while it is answered.
+#[derive(Debug)]
+pub(crate) struct Exchange {
+    route: Route,
+    started: Instant,
+    /// Only if the line of this request is logged.
+    line: Option<Box<(Method, Uri, HeaderValue)>>,
+}
+
+impl Observer for Metrics {
+    type Exchange = Exchange;
+
+    fn begin(&self, request: &Request<Incoming>, id: &HeaderValue) -> Exchange {
+        self.begun.fetch_add(1, Ordering::Relaxed);
+        let line = tracing::enabled!(target: ACCESS, tracing::Level::INFO)
+            .then(|| Box::new((request.method().clone(), request.uri().clone(), id.clone())));
+        Exchange {
+            route: Route::of(request.method(), request.uri().path()),
+            started: Instant::now(),
+            line,
+        }
+    }
+
+    fn finish(&self, exchange: Exchange, finished: Finished) {
+        let elapsed = exchange.started.elapsed();
+        self.finished.fetch_add(1, Ordering::Relaxed);
+        if finished.aborted && finished.status.is_some() {
+            self.aborted.fetch_add(1, Ordering::Relaxed);
+        }
+        let outcome = finished.status.map_or(ABANDONED, |status| {
+            usize::from(status.as_u16() / 100).saturating_sub(1).min(4)
+        });
+        if let Some(route) = self.routes.get(exchange.route as usize) {
+            route.duration.observe(elapsed);
+            if let Some(counter) = route.outcomes.get(outcome) {
+                counter.fetch_add(1, Ordering::Relaxed);
+            }
+        }
+        if let Some(line) = exchange.line {
+            let (method, uri, id) = *line;
+            tracing::info!(
+                target: ACCESS,
+                {
+                    request.id = id.to_str().unwrap_or_default(),
+                    request.method = method.as_str(),
+                    // The query may hold what nobody but the database should see.
+                    request.path = uri.path(),
+                    request.route = exchange.route.label(),
+                    response.status = finished.status.map_or(0, |status| status.as_u16()),
+                    response.bytes = finished.bytes,
+                    response.aborted = finished.aborted,
+                    milliseconds = elapsed.as_micros() as f64 / 1000.0,
+                },
+                "request"
+            );
+        }
+    }
+}
+
+/// The text of all metrics, in the OpenMetrics format.
+pub(crate) fn render(metrics: &Arc<Metrics>) -> Result<String, std::fmt::Error> {
+    let mut registry = Registry::default();
+    registry.register_collector(Box::new(Arc::clone(metrics)));
+    let mut page = String::with_capacity(32 * 1024);
+    text::encode(&mut page, &registry)?;
+    Ok(page)
+}
+
+/// Media type of [`render`].
+pub(crate) const CONTENT_TYPE: &str = "application/openmetrics-text; version=1.0.0; charset=utf-8";
+
+impl Collector for Metrics {
+    fn encode(&self, encoder: DescriptorEncoder) -> Result<(), std::fmt::Error> {
+        let mut page = Page(encoder);
+        page.information(self)?;
+        page.requests(self)?;
+        page.traffic(&self.traffic)?;
+        if let Some(store) = self.store.load_full() {
+            page.database(&store.0)?;
+        }
+        page.process(self)
+    }
+}
+
+/// Writes families of metrics.
+struct Page<'a>(DescriptorEncoder<'a>);
+
+fn value(counter: &Counter) -> u64 {
+    counter.load(Ordering::Relaxed)
+}
+
+impl Page<'_> {
+    fn counters<L: EncodeLabelSet>(
+        &mut self,
+        name: &str,
+        help: &str,
+        values: impl IntoIterator<Item = (L, u64)>,
+    ) -> std::fmt::Result {
+        let mut family = self
+            .0
+            .encode_descriptor(name, help, None, MetricType::Counter)?;
+        for (labels, value) in values {
+            family
+                .encode_family(&labels)?
+                .encode_counter::<NoLabelSet, _, f64>(&value, None)?;
+        }
+        Ok(())
+    }
+
+    fn counter(&mut self, name: &str, help: &str, value: u64) -> std::fmt::Result {
+        self.0
+            .encode_descriptor(name, help, None, MetricType::Counter)?
+            .encode_counter::<NoLabelSet, _, f64>(&value, None)
+    }
+
+    fn gauge(&mut self, name: &str, help: &str, value: f64) -> std::fmt::Result {
+        self.0
+            .encode_descriptor(name, help, None, MetricType::Gauge)?
+            .encode_gauge(&value)
+    }
+
+    fn histograms<L: EncodeLabelSet>(
+        &mut self,
+        name: &str,
+        help: &str,
+        values: impl IntoIterator<Item = (L, (f64, u64, Vec<(f64, u64)>))>,
+    ) -> std::fmt::Result {
+        let mut family = self
+            .0
+            .encode_descriptor(name, help, None, MetricType::Histogram)?;
+        for (labels, (sum, count, classes)) in values {
+            family
+                .encode_family(&labels)?
+                .encode_histogram::<NoLabelSet>(sum, count, &classes, None)?;
+        }
+        Ok(())
+    }
+
+    fn information(&mut self, metrics: &Metrics) -> std::fmt::Result {
+        let database = match metrics.store.load_full().map(|store| store.0.dialect()) {
+            Some(Dialect::Postgres) => "postgresql",
+            Some(Dialect::Sqlite) => "sqlite",
+            None => "none",
+        };
+        let labels = [
+            ("version", env!("CARGO_PKG_VERSION")),
+            ("database", database),
+        ];
+        self.0
+            .encode_descriptor("stoa", "This server.", None, MetricType::Info)?
+            .encode_info(&labels)
+    }
+
+    fn requests(&mut self, metrics: &Metrics) -> std::fmt::Result {
+        let routes = || Route::ALL.iter().zip(&metrics.routes);
+        self.counters(
+            "stoa_requests",
+            "Requests answered, by route and class of status; abandoned: the client went away first.",
+            routes().flat_map(|(route, of_route)| {
+                OUTCOMES.iter().zip(&of_route.outcomes).map(move |(outcome, counter)| {
+                    ([("route", route.label()), ("status", *outcome)], value(counter))
+                })
+            }),
+        )?;
+        self.histograms(
+            "stoa_request_duration_seconds",
+            "Time from a request's headers to the last byte of its response handed over.",
+            routes()
+                .map(|(route, of_route)| ([("route", route.label())], of_route.duration.read())),
+        )?;
+        let (begun, finished) = (value(&metrics.begun), value(&metrics.finished));
+        self.gauge(
+            "stoa_requests_in_flight",
+            "Requests at work.",
+            begun.saturating_sub(finished) as f64,
+        )?;
+        self.counter(
+            "stoa_responses_aborted",
+            "Responses that clients did not take to their end.",
+            value(&metrics.aborted),
+        )?;
+        self.counters(
+            "stoa_reloads",
+            "Reloads of the changed application.",
+            [
+                ([("outcome", "done")], value(&metrics.reloads)),
+                ([("outcome", "refused")], value(&metrics.refused_reloads)),
+            ],
+        )
+    }
+
+    fn traffic(&mut self, traffic: &Traffic) -> std::fmt::Result {
+        self.counter(
+            "stoa_received_bytes",
+            "Bytes received, headers included.",
+            value(&traffic.bytes_in),
+        )?;
+        self.counter(
+            "stoa_sent_bytes",
+            "Bytes sent, headers included.",
+            value(&traffic.bytes_out),
+        )?;
+        self.counter(
+            "stoa_connections_accepted",
+            "Connections accepted.",
+            value(&traffic.connections_accepted),
+        )?;
+        self.counter(
+            "stoa_connections_ended",
+            "Connections ended by a time limit or to make room.",
+            value(&traffic.connections_ended),
+        )?;
+        let open = value(&traffic.connections_open) as f64;
+        self.gauge("stoa_connections_open", "Connections at present.", open)
+    }
+
+    fn database(&mut self, store: &Store) -> std::fmt::Result {
+        let statistics = store.statistics();
+        let operations = || [("read", &statistics.reads), ("write", &statistics.writes)];
+        self.counters(
+            "stoa_database_operations",
+            "Reads and writes.",
+            operations().map(|(kind, operation)| ([("kind", kind)], value(&operation.count))),
+        )?;
+        self.counters(
+            "stoa_database_failures",
+            "Reads and writes that failed by no fault of the client.",
+            operations().map(|(kind, operation)| ([("kind", kind)], value(&operation.failures))),
+        )?;
+        let latency = |operation: &Operation| {
+            histogram::read(
+                &LATENCY_BOUNDS,
+                &operation.latencies,
+                &operation.microseconds,
+            )
+        };
+        self.histograms(
+            "stoa_database_operation_duration_seconds",
+            "Time of reads and writes.",
+            operations().map(|(kind, operation)| ([("kind", kind)], latency(operation))),
+        )?;
+        for (name, help, counter) in [
+            (
+                "stoa_database_statements",
+                "SQL statements sent.",
+                &statistics.statements,
+            ),
+            (
+                "stoa_database_plan_hits",
+                "Requests whose SQL was known.",
+                &statistics.plan_hits,
+            ),
+            (
+                "stoa_database_plan_misses",
+                "Requests whose SQL had to be made.",
+                &statistics.plan_misses,
+            ),
+            (
+                "stoa_database_prepared",
+                "Statements prepared.",
+                &statistics.prepared,
+            ),
+            (
+                "stoa_database_connections_made",
+                "Connections made.",
+                &statistics.connections_made,
+            ),
+            (
+                "stoa_database_cancelled",
+                "Queries cancelled.",
+                &statistics.cancelled,
+            ),
+            (
+                "stoa_database_commits",
+                "Commits of SQLite's writer.",
+                &statistics.commits,
+            ),
+        ] {
+            self.counter(name, help, value(counter))?;
+        }
+        let pool = store.pool_state();
+        for (name, help, number) in [
+            (
+                "stoa_pool_limit",
+                "Most connections (PostgreSQL) or threads (SQLite).",
+                pool.most,
+            ),
+            ("stoa_pool_size", "Connections or threads.", pool.size),
+            (
+                "stoa_pool_idle",
+                "Connections or threads without work.",
+                pool.idle,
+            ),
+            (
+                "stoa_pool_waiting",
+                "Requests that wait for one.",
+                pool.waiting,
+            ),
+        ] {
+            self.gauge(name, help, number as f64)?;
+        }
+        Ok(())
+    }
+
+    fn process(&mut self, metrics: &Metrics) -> std::fmt::Result {
+        let started = metrics
+            .started
+            .duration_since(UNIX_EPOCH)
+            .unwrap_or_default();
+        self.gauge(
+            "process_start_time_seconds",
+            "Start of the process, seconds since 1970.",
+            started.as_secs_f64(),
+        )?;
+        if let Some(bytes) = resident_bytes() {
+            self.gauge(
+                "process_resident_memory_bytes",
+                "Resident memory.",
+                bytes as f64,
+            )?;
+        }
+        Ok(())
+    }
+}
+
+fn resident_bytes() -> Option<u64> {
+    let status = std::fs::read_to_string("/proc/self/status").ok()?;
+    let line = status
+        .lines()
+        .find_map(|line| line.strip_prefix("VmRSS:"))?;
+    line.trim()
+        .strip_suffix(" kB")?
+        .parse::<u64>()
+        .ok()
+        .map(|kibibytes| kibibytes * 1024)
+}
+
+#[cfg(test)]
+mod tests {
+    use http::StatusCode;
+
+    use super::*;
+
+    #[test]
+    fn page() {
+        let metrics = Arc::new(Metrics::new());
+        for (route, status, aborted) in [
+            (Route::Static, Some(StatusCode::OK), false),
+            (Route::Static, Some(StatusCode::NOT_FOUND), true),
+            (Route::Write, None, true),
+        ] {
+            metrics.begun.fetch_add(1, Ordering::Relaxed);
+            let exchange = Exchange {
+                route,
+                started: Instant::now(),
+                line: None,
+            };
+            metrics.finish(
+                exchange,
+                Finished {
+                    status,
+                    bytes: 1,
+                    aborted,
+                },
+            );
+        }
+        let page = render(&metrics).unwrap();
+        for line in [
+            "# TYPE stoa_requests counter",
+            "stoa_requests_total{route=\"static\",status=\"2xx\"} 1",
+            "stoa_requests_total{route=\"static\",status=\"4xx\"} 1",
+            "stoa_requests_total{route=\"write\",status=\"abandoned\"} 1",
+            "stoa_request_duration_seconds_count{route=\"static\"} 2",
+            "stoa_request_duration_seconds_bucket{le=\"+Inf\",route=\"static\"} 2",
+            "stoa_responses_aborted_total 1",
+            "stoa_requests_in_flight 0.0",
+            "# EOF",
+        ] {
+            assert!(
+                page.lines().any(|found| found == line),
+                "{line} is not in\n{page}"
+            );
+        }
+    }
+
+    /// The guide names every metric.
+    #[test]
+    fn the_guide_is_complete() {
+        let source = include_str!("metrics.rs");
+        let guide = include_str!("../../../docs/guide/operating.md");
+        let names = source.split('"').filter(|text| {
+            (text.starts_with("stoa_") || text.starts_with("process_"))
+                && text
+                    .bytes()
+                    .all(|byte| byte.is_ascii_lowercase() || byte == b'_')
+        });
+        for name in names {
+            assert!(
+                guide.contains(name),
+                "docs/guide/operating.md does not name {name}"
+            );
+        }
+    }
+}

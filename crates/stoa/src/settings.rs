@@ -1,0 +1,251 @@
+//! What to do, as understood from the command line: checked whole, all faults reported together.
+
+use std::net::{Ipv4Addr, SocketAddr};
+use std::path::{Path, PathBuf};
+use std::time::Duration;
+
+use stoa_store::DatabaseUrl;
+use tracing_subscriber::EnvFilter;
+
+use crate::Result;
+use crate::command_line::{self, LogFormat};
+use crate::failure::{Exit, Failure};
+
+/// Name of the embedded database in the data folder.
+const DATABASE_FILE: &str = "data.sqlite";
+
+/// The application and where its data is.
+#[derive(Debug)]
+pub(crate) struct Place {
+    pub(crate) application: PathBuf,
+    pub(crate) data: PathBuf,
+    pub(crate) database: DatabaseUrl,
+}
+
+/// Everything that `run` is told.
+#[derive(Debug)]
+pub(crate) struct Settings {
+    pub(crate) place: Place,
+    pub(crate) listen: SocketAddr,
+    pub(crate) admin: Option<SocketAddr>,
+    pub(crate) watch: bool,
+    pub(crate) allow_data_loss: bool,
+    pub(crate) log: String,
+    pub(crate) log_format: LogFormat,
+    pub(crate) access_log: bool,
+    pub(crate) drain: Duration,
+    pub(crate) web_memory_bytes: u64,
+    pub(crate) connections: usize,
+}
+
+impl Place {
+    /// Folder for the content of File attributes.
+    pub(crate) fn files(&self) -> PathBuf {
+        self.data.join("files")
+    }
+
+    pub(crate) fn resolve(place: &command_line::Place) -> Result<Self> {
+        let mut faults = Vec::new();
+        let place = Self::understand(place, &mut faults);
+        finish(place, &faults)
+    }
+
+    fn understand(place: &command_line::Place, faults: &mut Vec<String>) -> Option<Self> {
+        let data = place
+            .data
+            .clone()
+            .unwrap_or_else(|| place.app.join(".stoa"));
+        let database = match &place.database {
+            None => Some(DatabaseUrl::Sqlite(data.join(DATABASE_FILE))),
+            Some(text) => match text.parse() {
+                Ok(database) => Some(database),
+                Err(error) => {
+                    faults.push(format!("--database (STOA_DATABASE): {error}"));
+                    None
+                }
+            },
+        };
+        Some(Self {
+            application: place.app.clone(),
+            data,
+            database: database?,
+        })
+    }
+}
+
+impl Settings {
+    pub(crate) fn resolve(run: &command_line::Run) -> Result<Self> {
+        let mut faults = Vec::new();
+        let place = Place::understand(&run.place, &mut faults);
+        let listen = address("--listen (STOA_LISTEN)", &run.listen, &mut faults);
+        if let Some(listen) = listen
+            && !listen.ip().is_loopback()
+            && !run.insecure_open
+        {
+            faults.push(format!(
+                "--listen (STOA_LISTEN): {listen} can be reached from other machines, and there is no sign-in \
+                 yet: everybody could read and change all data; listen on 127.0.0.1, or add --insecure-open if \
+                 the network is yours alone"
+            ));
+        }
+        let admin = match run.admin.as_str() {
+            "off" => None,
+            text => address("--admin (STOA_ADMIN)", text, &mut faults),
+        };
+        if let Some(admin) = admin
+            && !admin.ip().is_loopback()
+        {
+            faults.push(format!(
+                "--admin (STOA_ADMIN): {admin} can be reached from other machines; metrics are for this machine \
+                 only: use a loopback address such as 127.0.0.1:9090, or `off`"
+            ));
+        }
+        if let Err(error) = EnvFilter::try_new(&run.log) {
+            faults.push(format!(
+                "--log (STOA_LOG): `{}` is no filter: {error}",
+                run.log
+            ));
+        }
+        if run.connections == 0 {
+            faults.push("--connections (STOA_CONNECTIONS): at least 1 is needed".to_owned());
+        }
+        if run.drain_seconds > 24 * 3600 {
+            faults.push("--drain-seconds (STOA_DRAIN_SECONDS): at most 86400, a day".to_owned());
+        }
+        let web_memory_bytes = run.web_memory_mib.checked_mul(1 << 20);
+        if web_memory_bytes.is_none() {
+            faults.push("--web-memory-mib (STOA_WEB_MEMORY_MIB): too large".to_owned());
+        }
+        let settings =
+            place
+                .zip(listen)
+                .zip(web_memory_bytes)
+                .map(|((place, listen), web_memory_bytes)| Self {
+                    place,
+                    listen,
+                    admin,
+                    watch: run.watch,
+                    allow_data_loss: run.allow_data_loss,
+                    log: run.log.clone(),
+                    log_format: run.log_format,
+                    access_log: run.access_log,
+                    drain: Duration::from_secs(run.drain_seconds),
+                    web_memory_bytes,
+                    connections: run.connections,
+                });
+        finish(settings, &faults)
+    }
+}
+
+fn finish<T>(value: Option<T>, faults: &[String]) -> Result<T> {
+    match value {
+        Some(value) if faults.is_empty() => Ok(value),
+        _ => Err(Failure::new(Exit::Configuration, faults.join("\nerror: "))),
+    }
+}
+
+/// `ADDRESS:PORT`, `localhost:PORT`, or a port alone, which means loopback.
+fn address(flag: &str, text: &str, faults: &mut Vec<String>) -> Option<SocketAddr> {
+    let loopback = |port: u16| SocketAddr::from((Ipv4Addr::LOCALHOST, port));
+    let understood = text
+        .parse::<SocketAddr>()
+        .ok()
+        .or_else(|| text.strip_prefix("localhost:")?.parse().ok().map(loopback))
+        .or_else(|| text.parse().ok().map(loopback));
+    if understood.is_none() {
+        faults.push(format!(
+            "{flag}: `{text}` is no address; write IP:PORT, such as 127.0.0.1:8080 or [::1]:8080"
+        ));
+    }
+    understood
+}
+
+/// A path for people: relative to where they are if it is below.
+pub(crate) fn shown(path: &Path) -> String {
+    let here = std::env::current_dir().unwrap_or_default();
+    path.strip_prefix(&here)
+        .unwrap_or(path)
+        .display()
+        .to_string()
+}
+
+#[cfg(test)]
+mod tests {
+    use clap::Parser as _;
+
+    use super::*;
+    use crate::command_line::{Command, CommandLine};
+
+    fn resolve(arguments: &[&str]) -> std::result::Result<Settings, String> {
+        let arguments = ["stoa", "run", "app"].iter().chain(arguments);
+        let Command::Run(run) = CommandLine::try_parse_from(arguments).unwrap().command else {
+            panic!("not run");
+        };
+        Settings::resolve(&run).map_err(|failure| {
+            assert_eq!(failure.exit, Exit::Configuration);
+            format!("{failure:?}")
+        })
+    }
+
+    #[test]
+    fn defaults() {
+        let settings = resolve(&[]).unwrap();
+        assert_eq!(settings.listen.to_string(), "127.0.0.1:8080");
+        assert_eq!(settings.admin.unwrap().to_string(), "127.0.0.1:9090");
+        assert_eq!(settings.place.data, Path::new("app/.stoa"));
+        assert_eq!(
+            settings.place.database.to_string(),
+            "sqlite:app/.stoa/data.sqlite"
+        );
+        assert_eq!(settings.drain, Duration::from_secs(30));
+    }
+
+    #[test]
+    fn addresses() {
+        for (text, expected) in [
+            ("127.0.0.1:80", "127.0.0.1:80"),
+            ("[::1]:80", "[::1]:80"),
+            ("localhost:80", "127.0.0.1:80"),
+            ("80", "127.0.0.1:80"),
+        ] {
+            assert_eq!(
+                resolve(&["--listen", text]).unwrap().listen.to_string(),
+                expected
+            );
+        }
+        assert_eq!(resolve(&["--admin", "off"]).unwrap().admin, None);
+        assert!(resolve(&["--listen", "0.0.0.0:80", "--insecure-open"]).is_ok());
+    }
+
+    #[test]
+    fn all_faults_at_once() {
+        let faults = resolve(&[
+            "--listen",
+            "0.0.0.0:80",
+            "--admin",
+            "10.0.0.1:1",
+            "--database",
+            "mysql://a:secret@b/c",
+            "--log",
+            "a=b=c",
+            "--connections",
+            "0",
+        ])
+        .unwrap_err();
+        for part in [
+            "--insecure-open",
+            "--admin",
+            "mysql",
+            "--log",
+            "--connections",
+        ] {
+            assert!(faults.contains(part), "{part} is not in {faults}");
+        }
+        assert!(!faults.contains("secret"), "{faults}");
+        assert!(
+            resolve(&["--listen", "nowhere"])
+                .unwrap_err()
+                .contains("`nowhere` is no address")
+        );
+    }
+}
