@@ -1,10 +1,11 @@
 //! Writes: a change takes effect as a whole or not at all.
 //!
-//! [`engine`] turns operations into statements; one of two connections runs them; if the database refuses,
+//! [`engine`] and [`links`] turn operations into statements; one of two connections runs them; if the database refuses,
 //! [`diagnosis`] finds out everything that stands in the way.
 
 mod diagnosis;
 mod engine;
+mod links;
 mod load;
 mod postgres;
 mod source;

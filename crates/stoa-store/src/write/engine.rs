@@ -1,10 +1,9 @@
 //! Operations as statements, in order, in one transaction.
 
-use std::collections::HashSet;
 use std::time::{SystemTime, UNIX_EPOCH};
 
 use stoa_model::change::{Action, Applied, Change, Expected, Operation, Reference, Target};
-use stoa_model::model::{AttributeId, Entity, EntityId, Model, NavigationId, Purpose, Storage};
+use stoa_model::model::{AttributeId, Entity, EntityId, Model, Purpose, Storage};
 use stoa_model::physical::SEQUENCE_TABLE;
 use stoa_model::query::Source;
 use stoa_model::value::Value;
@@ -22,7 +21,7 @@ pub(super) struct Engine<'a, C> {
     pub(super) model: &'a Model,
     pub(super) connection: &'a mut C,
     /// Microseconds since the Unix epoch: the instant of every row that this change touches.
-    now: i64,
+    pub(super) now: i64,
     pub(super) applied: Vec<Option<Applied>>,
 }
 
@@ -210,7 +209,7 @@ impl<'a, C: Connection> Engine<'a, C> {
         }
     }
 
-    async fn key_of(
+    pub(super) async fn key_of(
         &mut self,
         operation: usize,
         entity: EntityId,
@@ -586,347 +585,6 @@ impl<'a, C: Connection> Engine<'a, C> {
             None => Err(self.why_not(position, entity, &key).await?),
         }
     }
-
-    /// Does for external tables what our own foreign keys do by themselves: contained and dependent rows go,
-    /// references are cleared, joins end.
-    async fn release_external(&mut self, entity: &'a Entity, key: &[Value]) -> Result<(), Failure> {
-        let mut todo = vec![(entity, key.to_vec())];
-        let mut deletes = Vec::new();
-        let mut seen: HashSet<String> = HashSet::new();
-        while let Some((entity, key)) = todo.pop() {
-            for navigation in &entity.navigations {
-                let target = &self.model[navigation.target];
-                match &navigation.storage {
-                    Storage::Join { table, own, .. }
-                        if entity.table.external && target.table.external =>
-                    {
-                        let mut writer = Writer::new(self.connection.dialect());
-                        writer.text("DELETE FROM ").name(table).text(" WHERE ");
-                        equal_columns(
-                            &mut writer,
-                            "",
-                            own.iter().map(String::as_str),
-                            key_forms(entity),
-                            &key,
-                        );
-                        deletes.push(writer.finish(Vec::new()));
-                    }
-                    Storage::Target(columns) if target.table.external || entity.table.external => {
-                        let columns = columns.iter().map(|column| column.column.as_str());
-                        let clear = navigation.on_delete == stoa_model::model::OnDelete::Clear;
-                        let cascade = navigation.contained
-                            || navigation.on_delete == stoa_model::model::OnDelete::Cascade;
-                        if !clear && !cascade {
-                            continue;
-                        }
-                        let mut writer = Writer::new(self.connection.dialect());
-                        if clear {
-                            writer
-                                .text("UPDATE ")
-                                .name(&target.table.name)
-                                .text(" SET ");
-                            for (position, column) in columns.clone().enumerate() {
-                                writer
-                                    .text(if position > 0 { ", " } else { "" })
-                                    .name(column)
-                                    .text(" = NULL");
-                            }
-                        } else {
-                            for child in self
-                                .keys_where(target, columns.clone(), entity, &key)
-                                .await?
-                            {
-                                // A row that refers to itself, or rows in a circle, are met once.
-                                if seen.insert(format!("{}{child:?}", target.name)) {
-                                    todo.push((target, child));
-                                }
-                            }
-                            writer.text("DELETE FROM ").name(&target.table.name);
-                        }
-                        writer.text(" WHERE ");
-                        equal_columns(&mut writer, "", columns, key_forms(entity), &key);
-                        deletes.push(writer.finish(Vec::new()));
-                    }
-                    _ => {}
-                }
-            }
-        }
-        // The deepest first.
-        for statement in deletes.into_iter().rev() {
-            self.connection.query(statement).await?;
-        }
-        Ok(())
-    }
-
-    /// Keys of the rows of `target` whose `columns` hold the key of a row of `entity`.
-    async fn keys_where<'c>(
-        &mut self,
-        target: &Entity,
-        columns: impl Iterator<Item = &'c str>,
-        entity: &Entity,
-        key: &[Value],
-    ) -> Result<Vec<Vec<Value>>, Failure> {
-        let mut writer = Writer::new(self.connection.dialect());
-        writer
-            .text("SELECT ")
-            .names(key_columns(target))
-            .text(" FROM ")
-            .name(&target.table.name)
-            .text(" WHERE ");
-        equal_columns(&mut writer, "", columns, key_forms(entity), key);
-        self.connection
-            .query(writer.finish(key_forms(target).collect()))
-            .await
-    }
-
-    async fn retain(
-        &mut self,
-        position: usize,
-        entity: EntityId,
-        from: &Target,
-        navigation: NavigationId,
-        keep: &[Vec<Value>],
-    ) -> Result<Applied, Failure> {
-        let key = self.key_of(position, entity, from).await?;
-        let described = &self.model[entity];
-        let target = &self.model[described[navigation].target];
-        let Storage::Target(columns) = &described[navigation].storage else {
-            return Err(StoreError::internal("contained rows that are kept elsewhere").into());
-        };
-        let columns: Vec<&str> = columns
-            .iter()
-            .map(|column| column.column.as_str())
-            .collect();
-        if target.table.external {
-            for child in self
-                .keys_where(target, columns.iter().copied(), described, &key)
-                .await?
-            {
-                if !keep.contains(&child) {
-                    self.release_external(target, &child).await?;
-                }
-            }
-        }
-        let mut writer = Writer::new(self.connection.dialect());
-        writer
-            .text("DELETE FROM ")
-            .name(&target.table.name)
-            .text(" WHERE ");
-        equal_columns(
-            &mut writer,
-            "",
-            columns.iter().copied(),
-            key_forms(described),
-            &key,
-        );
-        for kept in keep {
-            writer.text(" AND NOT (");
-            equal_columns(
-                &mut writer,
-                "",
-                key_columns(target),
-                key_forms(target),
-                kept,
-            );
-            writer.text(")");
-        }
-        self.connection.query(writer.finish(Vec::new())).await?;
-        Ok(Applied {
-            key,
-            entity,
-            version: None,
-        })
-    }
-
-    async fn link(
-        &mut self,
-        position: usize,
-        entity: EntityId,
-        from: &Target,
-        navigation: NavigationId,
-        to: &Target,
-    ) -> Result<Applied, Failure> {
-        let key = self.key_of(position, entity, from).await?;
-        let described = &self.model[entity];
-        if !self.exists(described, &key).await? {
-            return Err(StoreError::NotFound {
-                operation: position,
-            }
-            .into());
-        }
-        let end = &described[navigation];
-        let target = &self.model[end.target];
-        let missing = || {
-            Failure::Refused(super::statement::Refusal::Reference {
-                table: String::new(),
-                constraint: String::new(),
-            })
-        };
-        let other = self.find(end.target, to).await?.ok_or_else(missing)?;
-        if !self.exists(target, &other).await? {
-            return Err(missing());
-        }
-        let mut writer = Writer::new(self.connection.dialect());
-        match &end.storage {
-            Storage::Own(_) => {
-                return Err(StoreError::internal("a link that is kept in the row itself").into());
-            }
-            Storage::Target(columns) => {
-                writer
-                    .text("UPDATE ")
-                    .name(&target.table.name)
-                    .text(" SET ");
-                let mut first = true;
-                for ((column, form), value) in columns.iter().zip(key_forms(described)).zip(&key) {
-                    writer.text(if first { "" } else { ", " });
-                    writer
-                        .name(&column.column)
-                        .text(" = ")
-                        .bind(value.clone(), form);
-                    first = false;
-                }
-                touch(&mut writer, target, self.now, &mut first);
-                writer.text(" WHERE ");
-                equal_columns(
-                    &mut writer,
-                    "",
-                    key_columns(target),
-                    key_forms(target),
-                    &other,
-                );
-                writer.text(" AND NOT (");
-                for (position, ((column, form), value)) in columns
-                    .iter()
-                    .zip(key_forms(described))
-                    .zip(&key)
-                    .enumerate()
-                {
-                    writer.text(if position > 0 { " AND " } else { "" });
-                    let same = if writer.is_postgres() {
-                        " IS NOT DISTINCT FROM "
-                    } else {
-                        " IS "
-                    };
-                    writer
-                        .name(&column.column)
-                        .text(same)
-                        .bind(value.clone(), form);
-                }
-                writer.text(")");
-            }
-            Storage::Join {
-                table,
-                own,
-                target: others,
-            } => {
-                let cells: Vec<(&str, Form, &Value)> = own
-                    .iter()
-                    .zip(key_forms(described))
-                    .zip(&key)
-                    .chain(others.iter().zip(key_forms(target)).zip(&other))
-                    .map(|((column, form), value)| (column.as_str(), form, value))
-                    .collect();
-                writer.text("INSERT INTO ").name(table).text(" (");
-                writer
-                    .names(cells.iter().map(|(column, _, _)| *column))
-                    .text(") VALUES (");
-                for (position, (_, form, value)) in cells.iter().enumerate() {
-                    writer.text(if position > 0 { ", " } else { "" });
-                    writer.bind((*value).clone(), *form);
-                }
-                writer.text(") ON CONFLICT DO NOTHING");
-            }
-        }
-        self.connection.query(writer.finish(Vec::new())).await?;
-        Ok(Applied {
-            key,
-            entity,
-            version: None,
-        })
-    }
-
-    async fn unlink(
-        &mut self,
-        position: usize,
-        entity: EntityId,
-        from: &Target,
-        navigation: NavigationId,
-        to: Option<&Target>,
-    ) -> Result<Applied, Failure> {
-        let key = self.key_of(position, entity, from).await?;
-        let described = &self.model[entity];
-        if !self.exists(described, &key).await? {
-            return Err(StoreError::NotFound {
-                operation: position,
-            }
-            .into());
-        }
-        let end = &described[navigation];
-        let target = &self.model[end.target];
-        let other = match to {
-            None => None,
-            Some(to) => Some(self.key_of(position, end.target, to).await?),
-        };
-        let mut writer = Writer::new(self.connection.dialect());
-        match &end.storage {
-            Storage::Own(_) => {
-                return Err(StoreError::internal("a link that is kept in the row itself").into());
-            }
-            Storage::Target(columns) => {
-                writer
-                    .text("UPDATE ")
-                    .name(&target.table.name)
-                    .text(" SET ");
-                let mut first = true;
-                for column in columns {
-                    writer
-                        .text(if first { "" } else { ", " })
-                        .name(&column.column)
-                        .text(" = NULL");
-                    first = false;
-                }
-                touch(&mut writer, target, self.now, &mut first);
-                writer.text(" WHERE ");
-                let names = columns.iter().map(|column| column.column.as_str());
-                equal_columns(&mut writer, "", names, key_forms(described), &key);
-                if let Some(other) = &other {
-                    writer.text(" AND ");
-                    equal_columns(
-                        &mut writer,
-                        "",
-                        key_columns(target),
-                        key_forms(target),
-                        other,
-                    );
-                }
-            }
-            Storage::Join {
-                table,
-                own,
-                target: others,
-            } => {
-                writer.text("DELETE FROM ").name(table).text(" WHERE ");
-                equal_columns(
-                    &mut writer,
-                    "",
-                    own.iter().map(String::as_str),
-                    key_forms(described),
-                    &key,
-                );
-                if let Some(other) = &other {
-                    writer.text(" AND ");
-                    let names = others.iter().map(String::as_str);
-                    equal_columns(&mut writer, "", names, key_forms(target), other);
-                }
-            }
-        }
-        self.connection.query(writer.finish(Vec::new())).await?;
-        Ok(Applied {
-            key,
-            entity,
-            version: None,
-        })
-    }
 }
 
 /// The database makes no part of the key.
@@ -961,7 +619,7 @@ fn alike(left: &NewRow<'_>, right: &NewRow<'_>) -> bool {
 }
 
 /// Version and instant of the change.
-fn touch(writer: &mut Writer, entity: &Entity, now: i64, first: &mut bool) {
+pub(super) fn touch(writer: &mut Writer, entity: &Entity, now: i64, first: &mut bool) {
     for attribute in &entity.attributes {
         match attribute.purpose {
             Purpose::Version => {

@@ -179,7 +179,9 @@ impl Prepared {
         connection: &PostgresConnection,
         mut statement: Statement,
     ) -> Result<Self, Failure> {
-        let text = StatementText::new(std::mem::take(&mut statement.sql), Vec::new());
+        // With the types in its name, a statement is prepared again when a column's type has changed.
+        let types = statement.parameters.iter().map(type_of).collect();
+        let text = StatementText::new(std::mem::take(&mut statement.sql), types);
         let prepared = connection.prepare_cached(&text).await?;
         Ok(Self {
             statement,
@@ -208,6 +210,29 @@ impl Prepared {
             values.push(raw.value(*form)?);
         }
         Ok(values)
+    }
+}
+
+/// Text and arrays take the type of where they stand: an index on another text type stays usable.
+fn type_of(parameter: &Parameter) -> Type {
+    let Parameter::One(_, form) = parameter else {
+        return Type::UNKNOWN;
+    };
+    match form {
+        Form::Boolean => Type::BOOL,
+        Form::SmallInteger => Type::INT2,
+        Form::Integer => Type::INT4,
+        Form::Long | Form::Duration => Type::INT8,
+        Form::Decimal(_) => Type::NUMERIC,
+        Form::Real => Type::FLOAT4,
+        Form::Double => Type::FLOAT8,
+        Form::Text => Type::UNKNOWN,
+        Form::DateTime => Type::TIMESTAMPTZ,
+        Form::Date => Type::DATE,
+        Form::Time => Type::TIME,
+        Form::Uuid => Type::UUID,
+        Form::Binary => Type::BYTEA,
+        Form::Json => Type::JSON,
     }
 }
 
@@ -312,6 +337,9 @@ fn write_decimal(
     match *kind {
         Type::FLOAT4 => out.put_f32(value.to_f32().ok_or("out of range")?),
         Type::FLOAT8 => out.put_f64(value.to_f64().ok_or("out of range")?),
+        Type::INT2 | Type::INT4 | Type::INT8 if !value.fract().is_zero() => {
+            return Err("an integer has no digits after the point".into());
+        }
         Type::INT2 => out.put_i16(value.to_i16().ok_or("out of range")?),
         Type::INT4 => out.put_i32(value.to_i32().ok_or("out of range")?),
         Type::INT8 => out.put_i64(value.to_i64().ok_or("out of range")?),

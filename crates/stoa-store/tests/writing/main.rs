@@ -4,5 +4,6 @@
 
 mod changes;
 mod database;
+mod external;
 mod faults;
 mod loading;
