@@ -18,12 +18,14 @@ mod check;
 mod difference;
 mod error;
 mod external;
+mod from_model;
 mod kind;
 mod ledger;
 mod plan;
 mod postgres;
 mod session;
 mod sqlite;
+mod steps;
 pub mod structure;
 #[cfg(test)]
 mod tests;

@@ -4,9 +4,13 @@ use std::collections::HashSet;
 
 use crate::Dialect;
 use crate::check::{checks, fills};
-use crate::difference::{Difference, Origin, TableDifference, ordered_renames};
+use crate::difference::{Difference, Origin, TableDifference};
 use crate::kind::{Conversion, Kind, quote, quote_text};
 use crate::plan::{Class, Draft, Step};
+use crate::steps::{
+    drop_rows, drop_table, index_reason, list, loss_of_column, members, new_indexes,
+    numbering_order, rename_columns, rename_tables, rename_values,
+};
 use crate::structure::{Column, DeleteRule, Fill, ForeignKey, Index, Structure, Table};
 use stoa_model::physical;
 
@@ -47,23 +51,6 @@ pub(crate) fn draft(old: &Structure, new: &Structure) -> Draft {
     }
     add_constraints(&difference, &renewed, &mut draft.steps);
     draft
-}
-
-pub(crate) fn drop_table(table: &Table) -> Step {
-    let name = quote(&table.name);
-    Step::new(
-        Class::LosesData,
-        format!(
-            "{} is no longer in the model: its table {} is dropped",
-            table.subject, table.name
-        ),
-        vec![format!("DROP TABLE {name}")],
-    )
-    .losing(
-        format!("SELECT count(*) FROM {name}"),
-        ("row", "rows"),
-        Class::Safe,
-    )
 }
 
 fn create_table(table: &Table) -> Step {
@@ -139,11 +126,6 @@ fn add_foreign_key(table: &str, key: &ForeignKey) -> String {
     )
 }
 
-pub(crate) fn list<S: AsRef<str>>(names: &[S]) -> String {
-    let quoted: Vec<String> = names.iter().map(|name| quote(name.as_ref())).collect();
-    quoted.join(", ")
-}
-
 /// Drops what is no longer wanted or stands in the way of a change of columns. Gives the names of new
 /// constraints that must be made again although they existed.
 fn drop_constraints<'a>(difference: &Difference<'a>, steps: &mut Vec<Step>) -> HashSet<&'a str> {
@@ -217,67 +199,6 @@ fn drop_constraints<'a>(difference: &Difference<'a>, steps: &mut Vec<Step>) -> H
     renewed
 }
 
-pub(crate) fn members(table: &Table, index: &Index) -> String {
-    let members: Vec<&str> = index
-        .columns
-        .iter()
-        .map(|column| {
-            table
-                .column(&column.name)
-                .map_or(column.name.as_str(), |column| column.member.as_str())
-        })
-        .collect();
-    members.join(", ")
-}
-
-pub(crate) fn rename_tables(difference: &Difference<'_>, steps: &mut Vec<Step>) {
-    let renames = difference
-        .kept
-        .iter()
-        .filter(|table| table.old.name != table.new.name)
-        .map(|table| (table.old.name.as_str(), table.new.name.as_str()))
-        .collect();
-    for (from, to) in ordered_renames(renames) {
-        steps.push(Step::new(
-            Class::Safe,
-            format!("table {from} is now called {to} in the model"),
-            vec![format!(
-                "ALTER TABLE {} RENAME TO {}",
-                quote(&from),
-                quote(&to)
-            )],
-        ));
-    }
-}
-
-pub(crate) fn rename_columns(table: &TableDifference<'_>, steps: &mut Vec<Step>) {
-    let renames = table
-        .columns
-        .iter()
-        .filter_map(|column| match column.origin {
-            Origin::Kept(before, _) if before.name != column.new.name => {
-                Some((before.name.as_str(), column.new.name.as_str()))
-            }
-            _ => None,
-        })
-        .collect();
-    for (from, to) in ordered_renames(renames) {
-        steps.push(Step::new(
-            Class::Safe,
-            format!(
-                "column {from} of {} is now called {to} in the model",
-                table.new.subject
-            ),
-            vec![format!(
-                "ALTER TABLE {} RENAME COLUMN {} TO {}",
-                quote(&table.new.name),
-                quote(&from),
-                quote(&to)
-            )],
-        ));
-    }
-}
-
 fn rename(difference: &Difference<'_>, steps: &mut Vec<Step>) {
     rename_tables(difference, steps);
     for table in &difference.kept {
@@ -348,32 +269,6 @@ fn change_columns(difference: &Difference<'_>, table: &TableDifference<'_>, step
     rename_values(difference, table, steps);
 }
 
-/// Rows of entities that are no longer in the table.
-pub(crate) fn drop_rows(table: &TableDifference<'_>, steps: &mut Vec<Step>) {
-    let Some(discriminator) = &table.old.discriminator else {
-        return;
-    };
-    let name = |table: &TableDifference<'_>| quote(&table.new.name);
-    for removed in table.removed_types() {
-        let condition = format!("{} = {}", quote(discriminator), quote_text(removed));
-        steps.push(
-            Step::new(
-                Class::LosesData,
-                format!("{removed} is no longer in the model: its rows are deleted"),
-                vec![format!("DELETE FROM {} WHERE {condition}", name(table))],
-            )
-            .losing(
-                format!(
-                    "SELECT count(*) FROM {} WHERE {condition}",
-                    quote(&table.old.name)
-                ),
-                ("row", "rows"),
-                Class::Safe,
-            ),
-        );
-    }
-}
-
 /// Columns that nothing takes the place of, and those whose values mean nothing any more.
 fn drop_columns(table: &TableDifference<'_>, steps: &mut Vec<Step>) {
     let replaced = table
@@ -402,36 +297,6 @@ fn drop_columns(table: &TableDifference<'_>, steps: &mut Vec<Step>) {
             Class::Safe,
         ));
     }
-}
-
-pub(crate) fn loss_of_column(
-    table: &TableDifference<'_>,
-    column: &Column,
-    now: Option<&Column>,
-    statements: Vec<String>,
-    otherwise: Class,
-) -> Step {
-    let reason = match now {
-        None => format!("{} is no longer in the model", column.described()),
-        Some(now) => format!(
-            "{} is now {}: its values cannot be kept",
-            column.described(),
-            now.kind
-        ),
-    };
-    // The discriminator of a hierarchy that is none any more says nothing about the rows that stay.
-    if column.member.is_empty() {
-        return Step::new(otherwise, reason, statements).on(&table.old.name);
-    }
-    Step::new(Class::LosesData, reason, statements).losing(
-        format!(
-            "SELECT count({}) FROM {}",
-            quote(&column.name),
-            quote(&table.old.name)
-        ),
-        ("value", "values"),
-        otherwise,
-    )
 }
 
 fn keep_column(
@@ -559,26 +424,6 @@ fn number_rows(table: &Table, column: &Column) -> Vec<String> {
     )]
 }
 
-/// In the order in which rows were made, as far as that is known.
-pub(crate) fn numbering_order(table: &Table, column: &Column) -> String {
-    let mut order: Vec<String> = Vec::new();
-    if table.column(physical::CREATED_AT_COLUMN).is_some() {
-        order.push(quote(physical::CREATED_AT_COLUMN));
-    }
-    order.extend(
-        table
-            .primary_key
-            .iter()
-            .filter(|name| **name != column.name)
-            .map(|name| quote(name)),
-    );
-    if order.is_empty() {
-        "1".to_owned()
-    } else {
-        order.join(", ")
-    }
-}
-
 fn add_column(table: &TableDifference<'_>, column: &Column) -> Step {
     let (name, quoted) = (quote(&table.new.name), quote(&column.name));
     let kind = column.kind.sql(DIALECT);
@@ -621,75 +466,6 @@ fn add_column(table: &TableDifference<'_>, column: &Column) -> Step {
         ],
     )
     .on(&table.old.name)
-}
-
-fn enumeration_updates(
-    difference: &Difference<'_>,
-    table: &TableDifference<'_>,
-    before: &Column,
-    now: &Column,
-) -> Vec<String> {
-    let column = quote(&now.name);
-    let renamed = difference.renamed_members(&before.kind, &now.kind);
-    if renamed.is_empty() {
-        return Vec::new();
-    }
-    let cases: Vec<String> = renamed
-        .iter()
-        .map(|(from, to)| format!("WHEN {} THEN {}", quote_text(from), quote_text(to)))
-        .collect();
-    let former: Vec<String> = renamed.iter().map(|(from, _)| quote_text(from)).collect();
-    vec![format!(
-        "UPDATE {} SET {column} = CASE {column} {} END WHERE {column} IN ({})",
-        quote(&table.new.name),
-        cases.join(" "),
-        former.join(", ")
-    )]
-}
-
-/// Names in rows follow the model: members of enumerations, entities of a hierarchy.
-pub(crate) fn rename_values(
-    difference: &Difference<'_>,
-    table: &TableDifference<'_>,
-    steps: &mut Vec<Step>,
-) {
-    for column in &table.columns {
-        if let Origin::Kept(before, _) = &column.origin {
-            for statement in enumeration_updates(difference, table, before, column.new) {
-                steps.push(
-                    Step::new(
-                        Class::Rewrites,
-                        format!(
-                            "members of {} have new names in the model",
-                            column.new.described()
-                        ),
-                        vec![statement],
-                    )
-                    .on(&table.old.name),
-                );
-            }
-        }
-    }
-    let (Some(_), Some(discriminator)) = (&table.old.discriminator, &table.new.discriminator)
-    else {
-        return;
-    };
-    for (from, to) in table.renamed_types() {
-        let column = quote(discriminator);
-        steps.push(
-            Step::new(
-                Class::Rewrites,
-                format!("{from} is now called {to} in the model"),
-                vec![format!(
-                    "UPDATE {} SET {column} = {} WHERE {column} = {}",
-                    quote(&table.new.name),
-                    quote_text(to),
-                    quote_text(from)
-                )],
-            )
-            .on(&table.old.name),
-        );
-    }
 }
 
 fn add_constraints(difference: &Difference<'_>, renewed: &HashSet<&str>, steps: &mut Vec<Step>) {
@@ -756,36 +532,4 @@ fn add_constraints(difference: &Difference<'_>, renewed: &HashSet<&str>, steps: 
             }
         }
     }
-}
-
-pub(crate) fn index_reason(table: &Table, index: &Index) -> String {
-    format!(
-        "{} of {} {} in the model",
-        members(table, index),
-        table.subject,
-        if index.unique {
-            "is unique"
-        } else {
-            "is indexed"
-        }
-    )
-}
-
-/// Indexes that no former one has become.
-pub(crate) fn new_indexes<'a>(
-    difference: &Difference<'a>,
-    table: &TableDifference<'a>,
-) -> Vec<&'a Index> {
-    table
-        .new
-        .indexes
-        .iter()
-        .filter(|index| {
-            !table.old.indexes.iter().any(|former| {
-                difference
-                    .index_now(table, former)
-                    .is_some_and(|now| now == *index)
-            })
-        })
-        .collect()
 }

@@ -11,9 +11,9 @@ use crate::check::{checks, fills};
 use crate::difference::{Difference, Origin, TableDifference};
 use crate::kind::{Kind, quote, quote_text};
 use crate::plan::{Class, Draft, Step};
-use crate::postgres::{
-    drop_rows, index_reason, list, loss_of_column, members, new_indexes, numbering_order,
-    rename_columns, rename_tables, rename_values,
+use crate::steps::{
+    drop_rows, drop_table, index_reason, list, loss_of_column, members, new_indexes,
+    numbering_order, rename_columns, rename_tables, rename_values,
 };
 use crate::structure::{Column, DeleteRule, Fill, ForeignKey, Index, Structure, Table};
 
@@ -51,7 +51,7 @@ pub(crate) fn draft(old: &Structure, new: &Structure) -> Draft {
         }
     }
     for table in &difference.dropped {
-        let mut step = crate::postgres::drop_table(table);
+        let mut step = drop_table(table);
         step.statements = vec![format!("DROP TABLE {}", quote(&table.name))];
         step.statements.extend(numbered(table).map(|column| {
             format!(
