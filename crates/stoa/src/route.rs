@@ -56,11 +56,6 @@ impl Route {
         }
     }
 
-    /// Whether the data service answers it.
-    pub(crate) fn is_data(self) -> bool {
-        !matches!(self, Self::Health | Self::Static)
-    }
-
     /// A key read names one row: its last segment ends in a key, or the navigation goes on from one. What only
     /// the model could tell is counted as a collection.
     fn of_data(method: &Method, resource: &str) -> Self {

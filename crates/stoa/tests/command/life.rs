@@ -322,23 +322,6 @@ async fn sample_data_is_loaded_once_and_whole() {
             .text(),
         "1"
     );
-    server.stop().await.unwrap();
-
-    // As if the first start had been killed while it loaded.
-    let database = format!("sqlite:{}", data.join("data.sqlite").display());
-    std::fs::write(data.join("first-start"), database).unwrap();
-    let server = launch(&folder).data(&data).start().await.unwrap();
-    assert_eq!(
-        server
-            .client()
-            .unwrap()
-            .get("/odata/Tasks/$count")
-            .await
-            .unwrap()
-            .text(),
-        "2"
-    );
-    assert!(!data.join("first-start").exists());
 }
 
 #[test]
