@@ -7,7 +7,7 @@ use std::fmt;
 use std::time::Duration;
 
 use http::StatusCode;
-use stoa_model::change::{Change, Rule, Violation};
+use stoa_model::change::{Action, Change, Rule, Violation};
 
 /// Whose fault an error is.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -283,11 +283,21 @@ impl Error {
         let details = violations
             .iter()
             .map(|violation| {
-                let location = change
-                    .operations
-                    .get(violation.operation)
-                    .map_or("", |operation| operation.location.as_str());
-                detail_of(&violation.rule, location)
+                let operation = change.operations.get(violation.operation);
+                let location = operation.map_or("", |operation| operation.location.as_str());
+                let mut detail = detail_of(&violation.rule, location);
+                // A link's own place is the navigation already.
+                if !location.is_empty()
+                    && operation.is_some_and(|operation| {
+                        matches!(
+                            operation.action,
+                            Action::Link { .. } | Action::Unlink { .. }
+                        )
+                    })
+                {
+                    detail.target = Some(location.to_owned());
+                }
+                detail
             })
             .collect();
         Self::from_details(details).unwrap_or_else(Self::internal)
@@ -382,8 +392,8 @@ pub fn reference_table() -> String {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use stoa_model::change::{Action, Operation};
-    use stoa_model::model::EntityId;
+    use stoa_model::change::{Operation, Target};
+    use stoa_model::model::{EntityId, NavigationId};
 
     #[test]
     fn the_reference_lists_every_code() {
@@ -412,6 +422,30 @@ mod tests {
                 "{code}"
             );
         }
+    }
+
+    #[test]
+    fn a_link_that_fails_names_its_navigation_once() {
+        let key = || Target::Key(vec![]);
+        let change = Change {
+            operations: vec![Operation {
+                location: "Tags".into(),
+                action: Action::Link {
+                    entity: EntityId(0),
+                    from: key(),
+                    navigation: NavigationId(0),
+                    to: key(),
+                },
+            }],
+        };
+        let missing = Violation {
+            operation: 0,
+            rule: Rule::ReferenceMissing {
+                navigation: "Tags".into(),
+            },
+        };
+        let error = Error::from_violation(&missing, &change);
+        assert_eq!(error.details[0].target.as_deref(), Some("Tags"));
     }
 
     #[test]

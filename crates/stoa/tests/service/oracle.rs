@@ -77,7 +77,7 @@ const FILTERS: &[(&str, &str, Predicate)] = &[
     ("Customers", "contains(Name,'''')", |_, c| {
         c["Name"].contains('\'')
     }),
-    ("Customers", "contains(Name,'%')", |_, c| {
+    ("Customers", "contains(Name,'%25')", |_, c| {
         c["Name"].contains('%')
     }),
     ("Customers", "contains(Name,'_')", |_, c| {

@@ -127,7 +127,13 @@ pub(crate) fn comparable(answer: &Answer, server: &Server) -> String {
                 members.values_mut().for_each(|value| strip(value, address));
             }
             Json::Array(values) => values.iter_mut().for_each(|value| strip(value, address)),
-            Json::String(text) => *text = text.replace(address, "SERVER"),
+            Json::String(text) => {
+                *text = text.replace(address, "SERVER");
+                // The keys of lines are made when the sample data is loaded.
+                if let Some((before, _)) = text.split_once("/Lines(") {
+                    *text = format!("{before}/Lines(…)");
+                }
+            }
             _ => {}
         }
     }
