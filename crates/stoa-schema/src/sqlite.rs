@@ -85,6 +85,7 @@ pub(crate) fn draft(old: &Structure, new: &Structure) -> Draft {
             rebuild(&difference, table, steps);
         } else {
             add_columns(table, steps);
+            start_sequences(table, steps);
         }
         for index in &table.new.indexes {
             let kept = table.old.indexes.iter().any(|former| {
@@ -136,6 +137,28 @@ fn start_sequence(table: &Table, column: &Column) -> String {
         quote(&column.name),
         quote(&table.name)
     )
+}
+
+/// Numbering of columns that were there and become numbered, without a change of the table itself.
+fn start_sequences(table: &TableDifference<'_>, steps: &mut Vec<Step>) {
+    for column in &table.columns {
+        if let Origin::Kept(before, _) = &column.origin
+            && before.kind != Kind::AutoNumber
+            && column.new.kind == Kind::AutoNumber
+        {
+            steps.push(
+                Step::new(
+                    Class::Locks,
+                    format!(
+                        "{} is numbered automatically now in the model",
+                        column.new.described()
+                    ),
+                    vec![start_sequence(table.new, column.new)],
+                )
+                .on(&table.old.name),
+            );
+        }
+    }
 }
 
 /// Sequences follow their columns, and go with them.

@@ -480,3 +480,37 @@ async fn names_change_places() {
     })
     .await;
 }
+
+#[tokio::test]
+async fn a_number_becomes_automatic_and_plain_again() {
+    on_both(|database| async move {
+        let plain = structure(vec![customers().with("Number", Kind::Long).required()]);
+        let numbered = structure(vec![
+            customers()
+                .with("Number", Kind::AutoNumber)
+                .required()
+                .fill(Fill::Number),
+        ]);
+        let text = check(
+            &database,
+            &plain,
+            "name, number",
+            &["'a', 41"],
+            &numbered,
+            Class::Locks,
+            "SELECT name, number FROM customer",
+        )
+        .await;
+        assert_eq!(text, "a,41");
+        if database.dialect() == Dialect::Sqlite {
+            assert_eq!(
+                database
+                    .text("SELECT name, value FROM _stoa_sequence")
+                    .await,
+                "customer.number,41"
+            );
+        }
+        database.apply(&plain).await.unwrap();
+    })
+    .await;
+}

@@ -143,10 +143,10 @@ fn run(cases: u32, database: impl Fn(&tokio::runtime::Runtime) -> Database) {
 
 #[test]
 fn any_structure_becomes_any_other_on_sqlite() {
-    run(60, |_| sqlite());
+    run(80, |_| sqlite());
 }
 
 #[test]
 fn any_structure_becomes_any_other_on_postgres() {
-    run(12, |runtime| runtime.block_on(postgres()));
+    run(15, |runtime| runtime.block_on(postgres()));
 }
