@@ -54,7 +54,7 @@ fn a_wrong_command_line_is_64() {
             err(&output)
         );
     }
-    assert!(err(&stoa(&["rnu"])).contains("run"));
+    assert!(err(&stoa(&["rnu"])).contains("'rnu'"));
 }
 
 #[test]

@@ -13,7 +13,7 @@ use tokio::net::TcpStream;
 use super::{code, err, new_application, stoa, text};
 
 fn launch(folder: &Path) -> Launch {
-    Launch::new(folder).argument("--admin=off")
+    Launch::new(folder)
 }
 
 #[tokio::test]
@@ -216,7 +216,8 @@ async fn metrics_and_access_log() {
     let (_parent, folder) = new_application();
     let admin = stoa_testing::free_address().unwrap();
     let server = Launch::new(&folder)
-        .argument(format!("--admin={admin}"))
+        .argument("--admin")
+        .argument(admin.to_string())
         .argument("--access-log")
         .start()
         .await
@@ -275,7 +276,8 @@ async fn without_its_admin_address_the_server_goes_on() {
     let taken = TcpListener::bind("127.0.0.1:0").unwrap();
     let address = taken.local_addr().unwrap();
     let server = Launch::new(&folder)
-        .argument(format!("--admin={address}"))
+        .argument("--admin")
+        .argument(address.to_string())
         .start()
         .await
         .unwrap();

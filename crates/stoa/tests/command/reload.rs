@@ -17,7 +17,6 @@ const PATIENCE: Duration = Duration::from_secs(30);
 async fn a_changed_application_is_served_without_losing_a_request() {
     let (_parent, folder) = new_application();
     let server = Launch::new(&folder)
-        .argument("--admin=off")
         .argument("--watch")
         .start()
         .await
@@ -116,7 +115,6 @@ async fn a_changed_application_is_served_without_losing_a_request() {
 async fn changed_content_is_served() {
     let (_parent, folder) = new_application();
     let server = Launch::new(&folder)
-        .argument("--admin=off")
         .argument("--watch")
         .start()
         .await

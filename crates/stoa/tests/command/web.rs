@@ -25,11 +25,7 @@ async fn requests() {
     fs::create_dir(folder.join("web/sub")).unwrap();
     fs::write(folder.join("web/sub/index.html"), "sub").unwrap();
     std::os::unix::fs::symlink("../../secret.txt", folder.join("web/link.txt")).unwrap();
-    let server = Launch::new(&folder)
-        .argument("--admin=off")
-        .start()
-        .await
-        .unwrap();
+    let server = Launch::new(&folder).start().await.unwrap();
     for (target, expected) in [
         ("/", "200"),
         ("/index.html", "200"),
@@ -54,7 +50,7 @@ async fn requests() {
         ("/.secret", "404"),
         ("/.stoa/data.sqlite", "404"),
         ("/odatax", "404"),
-        ("index.html", "400"),
+        ("index.html", "404"),
         ("/\0", "400"),
     ] {
         assert_eq!(
@@ -68,11 +64,7 @@ async fn requests() {
 #[tokio::test]
 async fn variants_are_made_beside_the_serving() {
     let (_parent, folder) = new_application();
-    let server = Launch::new(&folder)
-        .argument("--admin=off")
-        .start()
-        .await
-        .unwrap();
+    let server = Launch::new(&folder).start().await.unwrap();
     let address = server.address();
     stoa_testing::eventually(
         "brotli is there",
