@@ -325,7 +325,7 @@ async fn a_wrong_request_is_refused_with_its_code() {
         "(".repeat(4000),
         ")".repeat(4000)
     );
-    let negations = format!("/odata/Things?$filter={}Ready", "not ".repeat(3000));
+    let negations = format!("/odata/Things?$filter={}Ready", "not ".repeat(2000));
     let deep = format!(
         "/odata/Things?$expand={}Owner{}",
         "Owner($expand=Things($expand=".repeat(5),
@@ -345,24 +345,28 @@ async fn a_wrong_request_is_refused_with_its_code() {
             "NotFound",
         ),
         ("/odata/Things?$filter=Nme eq 'x'", 400, "UnknownProperty"),
-        ("/odata/Things?$filter=Name eq", 400, "InvalidUrl"),
-        ("/odata/Things?$filter= true", 400, "InvalidUrl"),
+        ("/odata/Things?$filter=Name eq", 400, "InvalidOption"),
+        ("/odata/Things?$filter= true", 400, "InvalidOption"),
         ("/odata/Things?$filter=Name eq 5", 400, "TypeMismatch"),
         ("/odata/Things?$filter=Count", 400, "TypeMismatch"),
-        ("/odata/Things?$filter=Name eq 'open", 400, "InvalidUrl"),
-        ("/odata/Things?$filter=nofunction(Name)", 400, "InvalidUrl"),
+        ("/odata/Things?$filter=Name eq 'open", 400, "InvalidOption"),
+        (
+            "/odata/Things?$filter=nofunction(Name)",
+            400,
+            "UnknownProperty",
+        ),
         ("/odata/Things?$top=-1", 400, "InvalidOption"),
         ("/odata/Things?$top=many", 400, "InvalidOption"),
         ("/odata/Things?$skip=1.5", 400, "InvalidOption"),
         ("/odata/Things?$top=1&$top=2", 400, "InvalidOption"),
         ("/odata/Things?$orderby=Nope", 400, "UnknownProperty"),
-        ("/odata/Things?$orderby=Name sideways", 400, "InvalidUrl"),
+        ("/odata/Things?$orderby=Name sideways", 400, "InvalidOption"),
         ("/odata/Things?$select=Nope", 400, "UnknownProperty"),
         ("/odata/Things?$expand=Nope", 400, "UnknownProperty"),
         ("/odata/Things?$nosuch=1", 400, "InvalidOption"),
         ("/odata/Things?$skiptoken=nonsense", 400, "InvalidOption"),
         ("/odata/Things?$count=perhaps", 400, "InvalidOption"),
-        ("/odata/Things?$filter=Count div 0 eq 1", 400, "OutOfRange"),
+        ("/odata/Things?$filter=Shelf div 0 eq 1", 400, "OutOfRange"),
         (&long_url, 414, "UrlTooLong"),
         (&many_nodes, 400, "LimitExceeded"),
         (&nested, 400, "LimitExceeded"),
@@ -388,8 +392,8 @@ async fn a_wrong_request_is_refused_with_its_code() {
             400,
             "DuplicateProperty",
         ),
-        ("application/json", b"[]", 400, "InvalidBody"),
-        ("application/json", b"\"text\"", 400, "InvalidBody"),
+        ("application/json", b"[]", 400, "WrongType"),
+        ("application/json", b"\"text\"", 400, "WrongType"),
         (
             "application/json",
             b"{\"Name\":\"a\",\"Price\":1e999}",
@@ -525,7 +529,7 @@ async fn a_wrong_request_is_refused_with_its_code() {
             .patch(&thing, "*", &json!({"id": NOBODY}))
             .await
             .unwrap();
-        check("PATCH of the key", keyed, 200, "");
+        check("PATCH of the key", keyed, 204, "");
         assert_eq!(service.row(&format!("Things({THING})")).await["id"], THING);
         if counts(&service).await != before {
             wrong.push(format!("{}: something was written", service.database));

@@ -47,7 +47,7 @@ async fn sql_in_any_position_is_plain_data() {
             let name = format!("{i} {attempt}");
             let name: String = name.chars().take(20).collect();
             let thing = json!({
-                "Name": name, "Extra": {*attempt: attempt}, "Tags@odata.bind": [format!("Tags({})", literal(&tag))],
+                "Name": name, "Extra": {*attempt: attempt}, "Tags@odata.bind": [format!("Tags({})", encoded(&literal(&tag)))],
             });
             client
                 .post("/odata/Things", &thing)
