@@ -91,10 +91,3 @@ pub(crate) fn make_folder(database: &DatabaseUrl) -> Result<()> {
         )
     })
 }
-
-/// Tells what was changed in an existing database.
-pub(crate) fn report(applied: &Applied) {
-    for step in &applied.steps {
-        tracing::info!(change.class = %step.class, "changed the database: {}", step.reason);
-    }
-}

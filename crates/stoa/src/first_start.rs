@@ -25,10 +25,7 @@ pub(crate) async fn prepare(
         _ => None,
     };
     database::make_folder(&place.database)?;
-    let applied = database::apply(&place.database, &application, allow_data_loss).await?;
-    if !applied.created {
-        database::report(&applied);
-    }
+    database::apply(&place.database, &application, allow_data_loss).await?;
     let store = database::open(&place.database, &application).await?;
     let awaits_data = store
         .awaits_data()

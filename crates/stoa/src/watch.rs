@@ -229,21 +229,17 @@ async fn reload_application(settings: &Settings, site: &Site) -> bool {
             return false;
         }
     };
-    match database::apply(
+    let applied = database::apply(
         &settings.place.database,
         &application,
         settings.allow_data_loss,
-    )
-    .await
-    {
-        Ok(applied) => database::report(&applied),
-        Err(failure) => {
-            tracing::error!(
-                "the application is not reloaded, what ran before goes on: {}",
-                failure.message()
-            );
-            return false;
-        }
+    );
+    if let Err(failure) = applied.await {
+        tracing::error!(
+            "the application is not reloaded, what ran before goes on: {}",
+            failure.message()
+        );
+        return false;
     }
     let store = site.environment.load().store().clone();
     site.swap(Environment::new(application, store, settings.place.files()));
