@@ -85,7 +85,7 @@ ${table(header, cells((result) => figure(result.rate, 0)))}
 ${errors.length ? `\n**Failed:** ${errors.join("; ")}.\n` : "\nNo request failed.\n"}
 ## Latency, p50 / p99, milliseconds
 
-${table(header, cells((result) => `${small(result.p50)} / ${small(result.p99)}`))}
+${table(header, cells((result) => (result.p50 === undefined ? "–" : `${small(result.p50)} / ${small(result.p99)}`)))}
 
 ## CPU seconds per 1000 requests, server + database
 

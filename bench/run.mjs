@@ -153,7 +153,7 @@ async function measure(peers, results) {
     const one = await measureOne(peer, workload);
     (results.get(peer.name).workloads[workload] ??= []).push(one);
     say(`[${i + 1}/${runs.length}, ${Math.round(left)} s left] round ${round + 1}, ${workload} ${titles[workload]}, ${peer.name}: ` +
-      `${Math.round(one.rate)}/s, p50 ${one.p50.toFixed(2)} ms, p99 ${one.p99.toFixed(2)} ms${one.errors ? `, ${one.errors} ERRORS` : ""}`);
+      `${Math.round(one.rate)}/s${one.p50 === undefined ? "" : `, p50 ${one.p50.toFixed(2)} ms, p99 ${one.p99.toFixed(2)} ms`}${one.errors ? `, ${one.errors} ERRORS` : ""}`);
   }
   for (const result of results.values()) {
     for (const [workload, list] of Object.entries(result.workloads)) {

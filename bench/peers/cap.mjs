@@ -1,5 +1,5 @@
 // SAP CAP (Node.js, OData V4, SQLite). For the benchmark only.
-import { existsSync, mkdirSync, rmSync, writeFileSync } from "node:fs";
+import { cpSync, existsSync, mkdirSync, rmSync, writeFileSync } from "node:fs";
 import { createRequire } from "node:module";
 import { join } from "node:path";
 import { cache } from "../settings.mjs";
@@ -93,7 +93,7 @@ export async function cap({ data, keys }) {
     name: "bench", private: true, dependencies: packages,
     cds: { requires: { db: { kind: "sqlite", impl: "@cap-js/sqlite", credentials: { url: file } }, auth: { kind: "dummy" } } },
   }, null, 2));
-  if (!existsSync(`${file}.complete`)) {
+  if (!existsSync(`${file}.complete`) || !existsSync(`${file}.pristine`)) {
     for (const suffix of ["", "-wal", "-shm", "-journal"]) rmSync(file + suffix, { force: true });
     const sql = run("node", ["-e", `
       const cds = require("@sap/cds");
@@ -104,8 +104,12 @@ export async function cap({ data, keys }) {
     database.exec(sql);
     database.close();
     fill(file, data);
+    cpSync(file, `${file}.pristine`);
     writeFileSync(`${file}.complete`, "");
   }
+  // Every run begins with the same rows.
+  for (const suffix of ["-wal", "-shm", "-journal"]) rmSync(file + suffix, { force: true });
+  cpSync(`${file}.pristine`, file);
   const port = await freePort();
   const address = `http://127.0.0.1:${port}`;
   const start = () =>

@@ -117,8 +117,12 @@ export async function pocketbase({ data, keys, staticFile }) {
     await createCollections(address, superuser);
     await serving.stop();
     fill(join(store, "data.db"), data, keyOf);
+    cpSync(store, join(folder, "pristine"), { recursive: true });
     writeFileSync(join(folder, "complete"), "");
   }
+  // Every run begins with the same rows.
+  rmSync(store, { recursive: true, force: true });
+  cpSync(join(folder, "pristine"), store, { recursive: true });
   cpSync(staticFile, join(folder, "pb_public", "ten.bin"));
 
   const get = (path) => ({ method: "GET", path });

@@ -1,5 +1,5 @@
 // Stoa itself, on SQLite or PostgreSQL, with every workload.
-import { cpSync, existsSync, mkdirSync, rmSync, symlinkSync, writeFileSync } from "node:fs";
+import { cpSync, existsSync, mkdirSync, rmSync, symlinkSync } from "node:fs";
 import { join } from "node:path";
 import { cache, repository, settings } from "../settings.mjs";
 import { Running, freePort, request, run } from "../process.mjs";
@@ -55,6 +55,7 @@ export async function stoa({ data, keys, staticFile, postgres }) {
   const name = postgres ? "stoa-postgres" : "stoa-sqlite";
   const program = binary();
   const folder = join(cache, name, data.scale);
+  rmSync(folder, { recursive: true, force: true });
   mkdirSync(folder, { recursive: true });
   const app = application(data, staticFile);
   const database = postgres ? (await postgres.database(`stoa_${data.scale.replaceAll("-", "_")}`)).url : undefined;
