@@ -31,7 +31,7 @@ tools:
 	.ci/tools test
 
 .PHONY: check
-check: format arrows licences lint documentation ## The checks that run no code of ours
+check: format arrows links licences lint documentation ## The checks that run no code of ours
 
 .PHONY: format
 format: ## Is the code formatted? (cargo fmt mends it)
@@ -40,6 +40,10 @@ format: ## Is the code formatted? (cargo fmt mends it)
 .PHONY: arrows
 arrows: ## Does a crate depend on one that it must not know?
 	node .ci/arrows.mjs
+
+.PHONY: links
+links: ## Do links in the documentation lead somewhere?
+	node .ci/links.mjs
 
 .PHONY: licences
 licences: ## Licences, bans and sources of dependencies (the advisory database is not fetched)
