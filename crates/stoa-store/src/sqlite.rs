@@ -13,6 +13,7 @@ use std::path::Path;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
+use rusqlite::config::DbConfig;
 use rusqlite::{Connection, OpenFlags};
 use tokio::sync::oneshot;
 
@@ -212,6 +213,8 @@ fn prepare(
     capacity: usize,
 ) -> Result<(Connection, Arc<Control>), StoreError> {
     connection.set_prepared_statement_cache_capacity(capacity);
+    // A plan belongs to the shape of a request: it is not made anew for the values bound to it.
+    connection.set_db_config(DbConfig::SQLITE_DBCONFIG_ENABLE_QPSG, true)?;
     functions::register(&connection)?;
     let control = Arc::new(Control::default());
     let watched = Arc::clone(&control);
