@@ -82,7 +82,7 @@ fn start(config: Config) -> Server {
     let go = Arc::new(Notify::new());
     let working = Arc::new(AtomicUsize::new(0));
     let (go_on, count) = (Arc::clone(&go), Arc::clone(&working));
-    let handler = move |request: Request<Incoming>| {
+    let handler = move |request: Request<Incoming>, id: HeaderValue| {
         let (go, working) = (Arc::clone(&go_on), Arc::clone(&count));
         async move {
             match request.uri().path() {
@@ -94,10 +94,7 @@ fn start(config: Config) -> Server {
                 }
                 "/large" => Response::new(Body::from(Bytes::from(vec![b'x'; 64 << 20]))),
                 "/id" => {
-                    let id = request.headers()["x-request-id"]
-                        .to_str()
-                        .unwrap()
-                        .to_owned();
+                    let id = id.to_str().unwrap().to_owned();
                     Response::new(Body::from(id))
                 }
                 _ => Response::new(Body::from("hello")),
@@ -188,6 +185,11 @@ async fn answers_and_keeps_alive() {
         server.traffic.connections_accepted.load(Ordering::Relaxed),
         1
     );
+    drop(stream);
+    // The bytes of a connection are added to those of all at its end at the latest.
+    while server.traffic.connections_open.load(Ordering::Relaxed) > 0 {
+        tokio::task::yield_now().await;
+    }
     assert_eq!(
         server.traffic.bytes_in.load(Ordering::Relaxed),
         3 * GET.len() as u64

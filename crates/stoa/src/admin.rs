@@ -22,7 +22,7 @@ struct Admin {
 }
 
 impl Handler for Admin {
-    async fn handle(&self, request: Request<Incoming>) -> Response<Body> {
+    async fn handle(&self, request: Request<Incoming>, _id: &HeaderValue) -> Response<Body> {
         let path = request.uri().path();
         if Route::of(request.method(), path) == Route::Health {
             return self.site.health.respond(request.method(), path).await;

@@ -26,9 +26,21 @@ impl Histogram {
         self.microseconds.fetch_add(time, Ordering::Relaxed);
     }
 
-    /// Sum in seconds, number, and number in each class with its upper bound in seconds.
-    pub(crate) fn read(&self) -> (f64, u64, Vec<(f64, u64)>) {
-        read(&BOUNDS, &self.classes, &self.microseconds)
+    /// All of them together: sum in seconds, number, and number in each class with its upper bound in seconds.
+    pub(crate) fn read<'a>(
+        histograms: impl Iterator<Item = &'a Self>,
+    ) -> (f64, u64, Vec<(f64, u64)>) {
+        let all = Self::default();
+        for histogram in histograms {
+            for (sum, class) in all.classes.iter().zip(&histogram.classes) {
+                sum.fetch_add(class.load(Ordering::Relaxed), Ordering::Relaxed);
+            }
+            all.microseconds.fetch_add(
+                histogram.microseconds.load(Ordering::Relaxed),
+                Ordering::Relaxed,
+            );
+        }
+        read(&BOUNDS, &all.classes, &all.microseconds)
     }
 }
 
@@ -66,7 +78,7 @@ mod tests {
         for microseconds in [1, 50, 51, 20_000_000] {
             histogram.observe(Duration::from_micros(microseconds));
         }
-        let (sum, count, classes) = histogram.read();
+        let (sum, count, classes) = Histogram::read([&histogram].into_iter());
         assert!((sum - 20.000_102).abs() < 1e-9);
         assert_eq!(count, 4);
         assert_eq!(classes[0].1, 2);

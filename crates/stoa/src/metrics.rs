@@ -1,7 +1,7 @@
 //! Metrics: counted with atomics while requests run, written as text when somebody asks.
 
 use std::sync::Arc;
-use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::atomic::{AtomicU64, AtomicUsize, Ordering};
 use std::time::{Instant, SystemTime, UNIX_EPOCH};
 
 use arc_swap::ArcSwapOption;
@@ -30,13 +30,30 @@ struct RouteMetrics {
     duration: Histogram,
 }
 
-/// Everything that is measured in one server.
-#[derive(Debug)]
-pub(crate) struct Metrics {
+/// What one thread, or a few, count: threads that write to one cache line wait for each other.
+#[derive(Debug, Default)]
+#[repr(align(128))]
+struct Shard {
     routes: [RouteMetrics; Route::ALL.len()],
     begun: Counter,
     finished: Counter,
     aborted: Counter,
+}
+
+const SHARDS: usize = 8;
+
+thread_local! {
+    /// The shard of this thread.
+    static SHARD: usize = {
+        static NEXT: AtomicUsize = AtomicUsize::new(0);
+        NEXT.fetch_add(1, Ordering::Relaxed) % SHARDS
+    };
+}
+
+/// Everything that is measured in one server.
+#[derive(Debug)]
+pub(crate) struct Metrics {
+    shards: [Shard; SHARDS],
     pub(crate) reloads: Counter,
     pub(crate) refused_reloads: Counter,
     pub(crate) traffic: Arc<Traffic>,
@@ -56,16 +73,22 @@ impl std::fmt::Debug for Measured {
 impl Metrics {
     pub(crate) fn new() -> Self {
         Self {
-            routes: Default::default(),
-            begun: Counter::default(),
-            finished: Counter::default(),
-            aborted: Counter::default(),
+            shards: Default::default(),
             reloads: Counter::default(),
             refused_reloads: Counter::default(),
             traffic: Arc::default(),
             started: SystemTime::now(),
             store: ArcSwapOption::empty(),
         }
+    }
+
+    fn shard(&self) -> &Shard {
+        SHARD.with(|shard| &self.shards[*shard])
+    }
+
+    /// The sum over all threads.
+    fn sum(&self, of: impl Fn(&Shard) -> &Counter) -> u64 {
+        self.shards.iter().map(|shard| value(of(shard))).sum()
     }
 
     /// Tells of this database from now on.
@@ -87,7 +110,7 @@ impl Observer for Metrics {
     type Exchange = Exchange;
 
     fn begin(&self, request: &Request<Incoming>, id: &HeaderValue) -> Exchange {
-        self.begun.fetch_add(1, Ordering::Relaxed);
+        self.shard().begun.fetch_add(1, Ordering::Relaxed);
         let line = tracing::enabled!(target: ACCESS, tracing::Level::INFO)
             .then(|| Box::new((request.method().clone(), request.uri().clone(), id.clone())));
         Exchange {
@@ -99,14 +122,15 @@ impl Observer for Metrics {
 
     fn finish(&self, exchange: Exchange, finished: Finished) {
         let elapsed = exchange.started.elapsed();
-        self.finished.fetch_add(1, Ordering::Relaxed);
+        let shard = self.shard();
+        shard.finished.fetch_add(1, Ordering::Relaxed);
         if finished.aborted && finished.status.is_some() {
-            self.aborted.fetch_add(1, Ordering::Relaxed);
+            shard.aborted.fetch_add(1, Ordering::Relaxed);
         }
         let outcome = finished.status.map_or(ABANDONED, |status| {
             usize::from(status.as_u16() / 100).saturating_sub(1).min(4)
         });
-        if let Some(route) = self.routes.get(exchange.route as usize) {
+        if let Some(route) = shard.routes.get(exchange.route as usize) {
             route.duration.observe(elapsed);
             if let Some(counter) = route.outcomes.get(outcome) {
                 counter.fetch_add(1, Ordering::Relaxed);
@@ -228,23 +252,32 @@ impl Page<'_> {
     }
 
     fn requests(&mut self, metrics: &Metrics) -> std::fmt::Result {
-        let routes = || Route::ALL.iter().zip(&metrics.routes);
+        let routes = || Route::ALL.iter().enumerate();
         self.counters(
             "stoa_requests",
             "Requests answered, by route and class of status; abandoned: the client went away first.",
-            routes().flat_map(|(route, of_route)| {
-                OUTCOMES.iter().zip(&of_route.outcomes).map(move |(outcome, counter)| {
-                    ([("route", route.label()), ("status", *outcome)], value(counter))
+            routes().flat_map(|(place, route)| {
+                OUTCOMES.iter().enumerate().map(move |(class, outcome)| {
+                    let labels = [("route", route.label()), ("status", *outcome)];
+                    (labels, metrics.sum(|shard| &shard.routes[place].outcomes[class]))
                 })
             }),
         )?;
         self.histograms(
             "stoa_request_duration_seconds",
             "Time from a request's headers to the last byte of its response handed over.",
-            routes()
-                .map(|(route, of_route)| ([("route", route.label())], of_route.duration.read())),
+            routes().map(|(place, route)| {
+                let shards = metrics
+                    .shards
+                    .iter()
+                    .map(|shard| &shard.routes[place].duration);
+                ([("route", route.label())], Histogram::read(shards))
+            }),
         )?;
-        let (begun, finished) = (value(&metrics.begun), value(&metrics.finished));
+        let (begun, finished) = (
+            metrics.sum(|shard| &shard.begun),
+            metrics.sum(|shard| &shard.finished),
+        );
         self.gauge(
             "stoa_requests_in_flight",
             "Requests at work.",
@@ -253,7 +286,7 @@ impl Page<'_> {
         self.counter(
             "stoa_responses_aborted",
             "Responses that clients did not take to their end.",
-            value(&metrics.aborted),
+            metrics.sum(|shard| &shard.aborted),
         )?;
         self.counters(
             "stoa_reloads",
@@ -425,7 +458,7 @@ mod tests {
             (Route::Static, Some(StatusCode::NOT_FOUND), true),
             (Route::Write, None, true),
         ] {
-            metrics.begun.fetch_add(1, Ordering::Relaxed);
+            metrics.shard().begun.fetch_add(1, Ordering::Relaxed);
             let exchange = Exchange {
                 route,
                 started: Instant::now(),

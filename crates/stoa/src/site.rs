@@ -8,7 +8,6 @@ use http::{HeaderValue, Request, Response, StatusCode, header};
 use hyper::body::Incoming;
 use stoa_runtime::environment::Environment;
 use stoa_web::body::TimedBody;
-use stoa_web::request_id::X_REQUEST_ID;
 use stoa_web::server::Handler;
 use stoa_web::{Body, StaticContent};
 use tracing::Instrument as _;
@@ -28,7 +27,7 @@ pub(crate) struct Site {
 }
 
 impl Handler for Site {
-    async fn handle(&self, request: Request<Incoming>) -> Response<Body> {
+    async fn handle(&self, request: Request<Incoming>, id: &HeaderValue) -> Response<Body> {
         match Route::of(request.method(), request.uri().path()) {
             Route::Static => {
                 self.content
@@ -43,11 +42,7 @@ impl Handler for Site {
             _ if request.uri().path() == DATA => to_service_root(),
             _ => {
                 let environment = self.environment.load_full();
-                let id = request
-                    .headers()
-                    .get(&X_REQUEST_ID)
-                    .and_then(|id| id.to_str().ok());
-                let span = tracing::info_span!("request", id = id.unwrap_or_default());
+                let span = tracing::info_span!("request", id = id.to_str().unwrap_or_default());
                 let request = request.map(|body| TimedBody::new(body, BODY_TIMEOUT));
                 environment
                     .respond(request)

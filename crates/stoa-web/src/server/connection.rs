@@ -17,7 +17,7 @@ use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
 use tokio::net::TcpStream;
 
 use super::Handler;
-use super::observed::{Begun, Observed, Observer};
+use super::observed::{Begun, Observed, Observer, Told};
 use super::registry::{Command, Place, Status};
 use crate::body::Body;
 use crate::request_id::{self, X_REQUEST_ID};
@@ -30,14 +30,13 @@ pub(super) async fn serve<H: Handler, O: Observer>(
     observer: Arc<O>,
 ) {
     let status = &place.status;
+    let told = Arc::new(Told {
+        observer,
+        connection: Arc::clone(status),
+    });
     let service = service_fn(|request| {
         status.begin();
-        answer(
-            request,
-            Arc::clone(status),
-            Arc::clone(&handler),
-            Arc::clone(&observer),
-        )
+        answer(request, &*handler, &told)
     });
     let mut builder = http1::Builder::new();
     // The sweep times connections; hyper's own timer would be set anew for each request.
@@ -70,16 +69,14 @@ pub(super) async fn serve<H: Handler, O: Observer>(
 }
 
 async fn answer<H: Handler, O: Observer>(
-    mut request: Request<Incoming>,
-    status: Arc<Status>,
-    handler: Arc<H>,
-    observer: Arc<O>,
+    request: Request<Incoming>,
+    handler: &H,
+    told: &Arc<Told<O>>,
 ) -> Result<Response<Observed<O>>, std::convert::Infallible> {
     let id = request_id::accept_or_make(request.headers());
-    request.headers_mut().insert(X_REQUEST_ID, id.clone());
-    let begun = Begun::new(&request, &id, observer, status);
+    let begun = Begun::new(&request, &id, Arc::clone(told));
     // The handler's own state is not touched after a panic: it is shared between requests anyway.
-    let handled = AssertUnwindSafe(async { handler.handle(request).await })
+    let handled = AssertUnwindSafe(async { handler.handle(request, &id).await })
         .catch_unwind()
         .await;
     let mut response = handled.unwrap_or_else(|_| {

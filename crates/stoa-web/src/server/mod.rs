@@ -13,7 +13,7 @@ use std::net::SocketAddr;
 use std::sync::Arc;
 use std::time::Duration;
 
-use http::{Request, Response};
+use http::{HeaderValue, Request, Response};
 use hyper::body::Incoming;
 use tokio::net::TcpListener;
 use tokio_util::sync::CancellationToken;
@@ -64,14 +64,17 @@ pub struct Drained {
 
 /// Answers requests.
 pub trait Handler: Send + Sync + 'static {
-    /// Answers one request. A panic becomes a 500 and spares the connection.
-    fn handle(&self, request: Request<Incoming>) -> impl Future<Output = Response<Body>> + Send;
+    /// Answers one request, whose id is `id`. A panic becomes a 500 and spares the connection.
+    fn handle(
+        &self,
+        request: Request<Incoming>,
+        id: &HeaderValue,
+    ) -> impl Future<Output = Response<Body>> + Send;
 }
 
 /// Serves connections of `listener` until `shutdown` is cancelled, then lets requests in flight finish.
 ///
-/// Every response gets `X-Request-Id` and `X-Content-Type-Options: nosniff`; the handler finds the request's id in
-/// the request's own `X-Request-Id`.
+/// Every response gets `X-Request-Id` and `X-Content-Type-Options: nosniff`.
 pub async fn serve<H: Handler, O: Observer>(
     listener: TcpListener,
     config: Config,
@@ -148,11 +151,15 @@ fn is_of_the_client(error: &io::Error) -> bool {
 /// Answers with a function.
 impl<F, R> Handler for F
 where
-    F: Fn(Request<Incoming>) -> R + Send + Sync + 'static,
+    F: Fn(Request<Incoming>, HeaderValue) -> R + Send + Sync + 'static,
     R: Future<Output = Response<Body>> + Send,
 {
-    fn handle(&self, request: Request<Incoming>) -> impl Future<Output = Response<Body>> + Send {
-        self(request)
+    fn handle(
+        &self,
+        request: Request<Incoming>,
+        id: &HeaderValue,
+    ) -> impl Future<Output = Response<Body>> + Send {
+        self(request, id.clone())
     }
 }
 

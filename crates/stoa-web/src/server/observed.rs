@@ -50,21 +50,20 @@ pub struct Finished {
 /// A request without a response as yet. Dropped, it tells that the client went away.
 pub(super) struct Begun<O: Observer> {
     exchange: Option<O::Exchange>,
-    observer: Arc<O>,
-    connection: Arc<Status>,
+    told: Arc<Told<O>>,
+}
+
+/// Who is told, in one allocation of the connection: what all connections share is not touched for each request.
+pub(super) struct Told<O> {
+    pub(super) observer: Arc<O>,
+    pub(super) connection: Arc<Status>,
 }
 
 impl<O: Observer> Begun<O> {
-    pub(super) fn new(
-        request: &Request<Incoming>,
-        id: &HeaderValue,
-        observer: Arc<O>,
-        connection: Arc<Status>,
-    ) -> Self {
+    pub(super) fn new(request: &Request<Incoming>, id: &HeaderValue, told: Arc<Told<O>>) -> Self {
         Self {
-            exchange: Some(observer.begin(request, id)),
-            observer,
-            connection,
+            exchange: Some(told.observer.begin(request, id)),
+            told,
         }
     }
 
@@ -83,8 +82,8 @@ impl<O: Observer> Begun<O> {
 
     fn finish(&mut self, finished: Finished) {
         if let Some(exchange) = self.exchange.take() {
-            self.observer.finish(exchange, finished);
-            self.connection.finish();
+            self.told.observer.finish(exchange, finished);
+            self.told.connection.finish();
         }
     }
 }

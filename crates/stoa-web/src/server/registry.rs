@@ -13,7 +13,7 @@ use super::Config;
 /// Bytes and connections of a server since its start.
 #[derive(Debug, Default)]
 pub struct Traffic {
-    /// Bytes received, headers included.
+    /// Bytes received, headers included; up to a second late, as are those sent.
     pub bytes_in: AtomicU64,
     /// Bytes sent, headers included.
     pub bytes_out: AtomicU64,
@@ -57,19 +57,37 @@ pub(super) enum Command {
 #[derive(Debug)]
 pub(super) struct Status {
     number: u64,
-    started: Instant,
+    clock: Arc<Clock>,
     /// Phase in the low 8 bits, milliseconds since the registry's start above.
     phase: AtomicU64,
+    /// Not yet counted in the traffic of all.
+    bytes_in: AtomicU64,
+    /// The same.
+    bytes_out: AtomicU64,
     /// A response is not yet handed to the connection whole.
     in_request: AtomicBool,
     command: AtomicU8,
     waker: AtomicWaker,
-    pub(super) traffic: Arc<Traffic>,
+}
+
+/// The time as of the last sweep: exact enough for limits of seconds, and nothing to ask the system for.
+#[derive(Debug)]
+struct Clock {
+    started: Instant,
+    milliseconds: AtomicU64,
+}
+
+impl Clock {
+    fn tick(&self) -> u64 {
+        let now = u64::try_from(self.started.elapsed().as_millis()).unwrap_or(u64::MAX >> 8);
+        self.milliseconds.store(now, Ordering::Relaxed);
+        now
+    }
 }
 
 impl Status {
     fn enter(&self, phase: Phase) {
-        let since = u64::try_from(self.started.elapsed().as_millis()).unwrap_or(u64::MAX >> 8);
+        let since = self.clock.milliseconds.load(Ordering::Relaxed);
         self.phase
             .store((since << 8) | phase as u64, Ordering::Relaxed);
     }
@@ -90,9 +108,7 @@ impl Status {
 
     /// The client has sent something.
     pub(super) fn read(&self, bytes: usize) {
-        self.traffic
-            .bytes_in
-            .fetch_add(bytes as u64, Ordering::Relaxed);
+        self.bytes_in.fetch_add(bytes as u64, Ordering::Relaxed);
         if self.phase() == Phase::Idle {
             self.enter(Phase::Headers);
         }
@@ -100,9 +116,7 @@ impl Status {
 
     /// The client has taken something.
     pub(super) fn written(&self, bytes: usize) {
-        self.traffic
-            .bytes_out
-            .fetch_add(bytes as u64, Ordering::Relaxed);
+        self.bytes_out.fetch_add(bytes as u64, Ordering::Relaxed);
         if self.phase() == Phase::Stalled {
             let working = self.in_request.load(Ordering::Relaxed);
             self.enter(if working { Phase::Working } else { Phase::Idle });
@@ -113,6 +127,16 @@ impl Status {
     pub(super) fn stalled(&self) {
         if matches!(self.phase(), Phase::Idle | Phase::Working) {
             self.enter(Phase::Stalled);
+        }
+    }
+
+    /// Adds its bytes to those of all connections.
+    fn settle(&self, traffic: &Traffic) {
+        for (own, all) in [
+            (&self.bytes_in, &traffic.bytes_in),
+            (&self.bytes_out, &traffic.bytes_out),
+        ] {
+            all.fetch_add(own.swap(0, Ordering::Relaxed), Ordering::Relaxed);
         }
     }
 
@@ -154,6 +178,7 @@ pub(super) struct Place {
 impl Drop for Place {
     fn drop(&mut self) {
         self.registry.lock().remove(&self.status.number);
+        self.status.settle(&self.registry.traffic);
         self.registry
             .traffic
             .connections_open
@@ -165,7 +190,7 @@ impl Drop for Place {
 #[derive(Debug)]
 pub(super) struct Registry {
     config: Config,
-    started: Instant,
+    clock: Arc<Clock>,
     next: AtomicU64,
     connections: Mutex<HashMap<u64, Arc<Status>>>,
     left: Notify,
@@ -176,7 +201,10 @@ impl Registry {
     pub(super) fn new(config: Config, traffic: Arc<Traffic>) -> Self {
         Self {
             config,
-            started: Instant::now(),
+            clock: Arc::new(Clock {
+                started: Instant::now(),
+                milliseconds: AtomicU64::new(0),
+            }),
             next: AtomicU64::new(0),
             connections: Mutex::new(HashMap::new()),
             left: Notify::new(),
@@ -193,12 +221,13 @@ impl Registry {
     pub(super) fn enter(self: &Arc<Self>) -> Place {
         let status = Arc::new(Status {
             number: self.next.fetch_add(1, Ordering::Relaxed),
-            started: self.started,
+            clock: Arc::clone(&self.clock),
             phase: AtomicU64::new(0),
+            bytes_in: AtomicU64::new(0),
+            bytes_out: AtomicU64::new(0),
             in_request: AtomicBool::new(false),
             command: AtomicU8::new(0),
             waker: AtomicWaker::new(),
-            traffic: Arc::clone(&self.traffic),
         });
         status.enter(Phase::Idle);
         self.lock().insert(status.number, Arc::clone(&status));
@@ -252,8 +281,9 @@ impl Registry {
         interval.set_missed_tick_behavior(tokio::time::MissedTickBehavior::Delay);
         loop {
             interval.tick().await;
-            let now = self.started.elapsed();
+            let now = Duration::from_millis(self.clock.tick());
             for status in self.lock().values() {
+                status.settle(&self.traffic);
                 let limit = match status.phase() {
                     Phase::Idle => self.config.idle_timeout,
                     Phase::Headers => self.config.header_timeout,

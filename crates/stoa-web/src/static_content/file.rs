@@ -15,6 +15,7 @@ use http::{HeaderMap, HeaderValue, header};
 use super::encoding::Coding;
 use super::names;
 use crate::body::{Body, Part, Parts};
+use crate::request_id::X_REQUEST_ID;
 
 /// Content of one file in all its codings.
 #[derive(Debug)]
@@ -150,10 +151,16 @@ impl StaticFile {
         if self.compressible {
             not_modified.insert(header::VARY, HeaderValue::from_static("accept-encoding"));
         }
-        let mut headers = HeaderMap::with_capacity(12);
+        let mut headers = HeaderMap::with_capacity(16);
         headers.insert(header::CONTENT_TYPE, self.content_type.clone());
         headers.insert(header::CONTENT_LENGTH, HeaderValue::from(length));
         headers.insert(header::ACCEPT_RANGES, HeaderValue::from_static("bytes"));
+        // The server sets these on every response; where they have their place already, nothing grows.
+        headers.insert(X_REQUEST_ID, HeaderValue::from_static("-"));
+        headers.insert(
+            header::X_CONTENT_TYPE_OPTIONS,
+            HeaderValue::from_static("nosniff"),
+        );
         match coding {
             Coding::Identity => {}
             Coding::Gzip => {

@@ -6,7 +6,7 @@ use http::HeaderValue;
 pub(super) fn content_type(name: &str) -> HeaderValue {
     let extension = extension(name).to_ascii_lowercase();
     let known = match extension.as_str() {
-        // What browsers insist on, or what the registry of extensions does not know or calls by an old name.
+        // What is common, and what the registry of extensions does not know or calls by an old name.
         "js" | "mjs" | "cjs" => "text/javascript; charset=utf-8",
         "json" | "map" => "application/json; charset=utf-8",
         "webmanifest" => "application/manifest+json; charset=utf-8",
@@ -14,6 +14,14 @@ pub(super) fn content_type(name: &str) -> HeaderValue {
         "xml" => "application/xml; charset=utf-8",
         "ico" => "image/x-icon",
         "wasm" => "application/wasm",
+        "html" | "htm" => "text/html; charset=utf-8",
+        "css" => "text/css; charset=utf-8",
+        "csv" => "text/csv; charset=utf-8",
+        "txt" => "text/plain; charset=utf-8",
+        "png" => "image/png",
+        "jpg" | "jpeg" => "image/jpeg",
+        "webp" => "image/webp",
+        "woff2" => "font/woff2",
         "md" => "text/markdown; charset=utf-8",
         "toml" | "log" => "text/plain; charset=utf-8",
         "" => "application/octet-stream",
