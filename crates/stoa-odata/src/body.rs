@@ -233,7 +233,7 @@ pub fn reference(
     connect(model, entity, from, expected, navigation, to)
 }
 
-/// As [`reference`], for a URL that is already text.
+/// As [`reference()`], for a URL that is already text.
 fn connect(
     model: &Model,
     entity: EntityId,
