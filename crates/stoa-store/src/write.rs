@@ -22,6 +22,8 @@ use stoa_model::query::{Query, RowWriter};
 
 use crate::error::StoreError;
 use crate::postgres::{Postgres, PostgresConnection};
+use crate::read::parameter::Arguments;
+use crate::sql::plan::Plan;
 use crate::store::{Backend, Store};
 use engine::Engine;
 use statement::Failure;
@@ -111,47 +113,31 @@ impl Store {
         let mut session = postgres::Session::new(&connection);
         let mut engine = Engine::new(model, &mut session);
         let limit = self.config().response_bytes;
-        let outcome = match engine.statements_at_once(&change).await {
+        // One new row that comes back as it is takes one statement, which is its own transaction.
+        let single = match reading.as_ref().and_then(|((plan, _), _)| plan.returning()) {
+            Some(columns) => engine.statement_returning(&change, columns).await,
+            None => Ok(None),
+        };
+        let outcome = match single {
             Err(failure) => Err(failure),
-            Ok(Some(statements)) => {
+            Ok(Some(statement)) => {
                 let applied = engine.finish();
-                let commit = reading
-                    .as_ref()
-                    .is_none_or(|((plan, _), _)| plan.is_one_statement());
-                let read = reading.map(|((plan, arguments), writer)| {
-                    let connection = &connection;
-                    async move {
-                        crate::read::postgres::read_in(
-                            postgres, connection, &plan, &arguments, limit, writer,
+                match (session.alone(statement).await, reading) {
+                    (Ok(rows), Some(((plan, arguments), writer))) => {
+                        crate::read::postgres::write_returned(
+                            rows, &plan, &arguments, limit, writer,
                         )
-                        .await
-                    }
-                });
-                let found = session.at_once(statements, read, commit).await;
-                found.map(|found| (applied, found.map(|found| found.writer)))
-            }
-            Ok(None) => match engine.run(&change).await {
-                Err(failure) => Err(failure),
-                Ok(()) => {
-                    let applied = engine.finish();
-                    let found = match reading {
-                        None => Ok(None),
-                        Some(((plan, arguments), writer)) => crate::read::postgres::read_in(
-                            postgres,
-                            &connection,
-                            &plan,
-                            &arguments,
-                            limit,
-                            writer,
-                        )
-                        .await
-                        .map(Some),
-                    };
-                    found
-                        .map(|found| (applied, found.map(|found| found.writer)))
+                        .map(|found| (applied, Some(found.writer)))
                         .map_err(Failure::Error)
+                    }
+                    (Ok(_), None) => Ok((applied, None)),
+                    (Err(failure), _) => Err(failure),
                 }
-            },
+            }
+            Ok(None) => {
+                self.write_steps(model, postgres, &connection, &mut session, &change, reading)
+                    .await
+            }
         };
         match outcome {
             Ok(outcome) => {
@@ -168,6 +154,54 @@ impl Store {
                 };
                 Err(give_back(connection, error).await)
             }
+        }
+    }
+
+    /// A change of any kind, in a transaction that may stay open.
+    async fn write_steps<W: RowWriter>(
+        &self,
+        model: &Arc<Model>,
+        postgres: &Postgres,
+        connection: &PostgresConnection,
+        session: &mut postgres::Session<'_>,
+        change: &Change,
+        reading: Option<((Arc<Plan>, Arguments), W)>,
+    ) -> Result<(Vec<Applied>, Option<W>), Failure> {
+        let limit = self.config().response_bytes;
+        let mut engine = Engine::new(model, session);
+        match engine.statements_at_once(change).await {
+            Err(failure) => Err(failure),
+            Ok(Some(statements)) => {
+                let applied = engine.finish();
+                let commit = reading
+                    .as_ref()
+                    .is_none_or(|((plan, _), _)| plan.is_one_statement());
+                let read = reading.map(|((plan, arguments), writer)| async move {
+                    crate::read::postgres::read_in(
+                        postgres, connection, &plan, &arguments, limit, writer,
+                    )
+                    .await
+                });
+                let found = session.at_once(statements, read, commit).await;
+                found.map(|found| (applied, found.map(|found| found.writer)))
+            }
+            Ok(None) => match engine.run(change).await {
+                Err(failure) => Err(failure),
+                Ok(()) => {
+                    let applied = engine.finish();
+                    let found = match reading {
+                        None => Ok(None),
+                        Some(((plan, arguments), writer)) => crate::read::postgres::read_in(
+                            postgres, connection, &plan, &arguments, limit, writer,
+                        )
+                        .await
+                        .map(Some),
+                    };
+                    found
+                        .map(|found| (applied, found.map(|found| found.writer)))
+                        .map_err(Failure::Error)
+                }
+            },
         }
     }
 }

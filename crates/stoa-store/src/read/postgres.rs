@@ -87,6 +87,25 @@ pub(crate) async fn read_in<W: RowWriter>(
     write_found(&found, plan, arguments, limit, writer)
 }
 
+/// Writes the row that an insert returned, as a plan that says so reads it.
+pub(crate) fn write_returned<W: RowWriter>(
+    rows: Vec<Row>,
+    plan: &Plan,
+    arguments: &Arguments,
+    limit: usize,
+    writer: W,
+) -> Result<ReadResult<W>, StoreError> {
+    let found = Found {
+        fetched: Some(Fetched {
+            rows,
+            many: Vec::new(),
+        }),
+        count: None,
+        source_found: true,
+    };
+    write_found(&found, plan, arguments, limit, writer)
+}
+
 fn write_found<W: RowWriter>(
     found: &Found,
     plan: &Plan,

@@ -49,7 +49,13 @@ pub(crate) struct Rows {
     pub(crate) many: Vec<Many>,
     /// Values to continue after, when paged.
     pub(crate) next: Vec<Column>,
+    /// The select list, when the rows come from nothing but their own table, under [`ROOT_ALIAS`]: what an
+    /// insert may return instead of being read again.
+    pub(crate) own_columns: Option<String>,
 }
+
+/// Alias of the table that a query's rows come from.
+pub(crate) const ROOT_ALIAS: &str = "t0";
 
 /// A column of a statement's rows.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -120,6 +126,15 @@ impl Plan {
         self.count.is_none()
             && self.source_row.is_none()
             && self.rows.as_ref().is_some_and(|rows| rows.many.is_empty())
+    }
+
+    /// What an insert of the one row meant has to return so that it need not be read again.
+    pub(crate) fn returning(&self) -> Option<&str> {
+        let rows = self
+            .rows
+            .as_ref()
+            .filter(|_| self.single && self.is_one_statement())?;
+        rows.own_columns.as_deref()
     }
 }
 
@@ -293,6 +308,8 @@ impl Planner<'_> {
         let place = builder.place(ROW, &[])?;
         let first = super::builder::table(self.model, place.entity, &place.alias);
         let from = builder.close()?;
+        let own_columns = (attachment.is_none() && from == first && place.alias == ROOT_ALIAS)
+            .then(|| columns.list());
         // A join table stands right after its target, before what paths add.
         sql.push_str(&first);
         sql.push_str(joined);
@@ -327,6 +344,7 @@ impl Planner<'_> {
             layout,
             many,
             next,
+            own_columns,
         })
     }
 

@@ -11,6 +11,7 @@ use stoa_model::value::Value;
 use super::source::{equal_columns, key_columns, key_forms, key_query, of_type};
 use super::statement::{Connection, Failure, Form, Parameter, Statement, Writer, integer, text};
 use crate::error::StoreError;
+use crate::sql::plan::ROOT_ALIAS;
 use crate::store::Dialect;
 
 /// Rows of one kind from which on PostgreSQL gets them as arrays.
@@ -419,6 +420,27 @@ impl<'a, C: Connection> Engine<'a, C> {
         Ok(Some(self.insert_statements(&change.operations).await?))
     }
 
+    /// A change that inserts one row, as one statement that returns columns of it, named as a query names
+    /// them (PostgreSQL).
+    pub(super) async fn statement_returning(
+        &mut self,
+        change: &Change,
+        columns: &str,
+    ) -> Result<Option<Statement>, Failure> {
+        if change.operations.len() != 1 {
+            return Ok(None);
+        }
+        let Some(mut statements) = self.statements_at_once(change).await? else {
+            return Ok(None);
+        };
+        let statement = statements.pop();
+        Ok(statement.map(|mut statement| {
+            statement.sql.push_str(" RETURNING ");
+            statement.sql.push_str(columns);
+            statement
+        }))
+    }
+
     /// Statements that insert, rows with the same columns together; nothing is sent.
     async fn insert_statements(
         &mut self,
@@ -678,11 +700,13 @@ fn returning(writer: &mut Writer, entity: &Entity) -> Vec<Form> {
 
 pub(super) fn insert_statement(dialect: Dialect, row: &NewRow<'_>) -> Statement {
     let mut writer = Writer::new(dialect);
+    writer.text("INSERT INTO ").name(&row.entity.table.name);
+    if dialect == Dialect::Postgres {
+        // What the row returns is named as a query names it.
+        writer.text(" AS ").text(ROOT_ALIAS);
+    }
     writer
-        .text("INSERT INTO ")
-        .name(&row.entity.table.name)
-        .text(" (");
-    writer
+        .text(" (")
         .names(row.cells.iter().map(|cell| cell.column))
         .text(") VALUES (");
     for (position, cell) in row.cells.iter().enumerate() {

@@ -473,6 +473,10 @@ async fn load_postgres(
             )
             .await?;
     }
+    // Plans made before the server looks at the new rows by itself would be for an empty table.
+    connection
+        .batch_execute(&format!("ANALYZE {}", table.sql))
+        .await?;
     Ok(count)
 }
 

@@ -83,6 +83,17 @@ impl<'c> Session<'c> {
         Ok(found)
     }
 
+    /// Runs one statement that is a transaction by itself, and gives its rows as they are.
+    pub(super) async fn alone(
+        &mut self,
+        statement: Statement,
+    ) -> Result<Vec<tokio_postgres::Row>, Failure> {
+        Prepared::new(self.connection, statement)
+            .await?
+            .run_raw(self.connection)
+            .await
+    }
+
     pub(super) async fn commit(&mut self) -> Result<(), StoreError> {
         if self.state == State::Open {
             self.connection.batch_execute("COMMIT").await?;
@@ -190,17 +201,24 @@ impl Prepared {
     }
 
     async fn run(&self, connection: &PostgresConnection) -> Result<Vec<Row>, Failure> {
+        let rows = self.run_raw(connection).await?;
+        rows.iter().map(|row| self.row(row)).collect()
+    }
+
+    async fn run_raw(
+        &self,
+        connection: &PostgresConnection,
+    ) -> Result<Vec<tokio_postgres::Row>, Failure> {
         let parameters: Vec<&(dyn ToSql + Sync)> = self
             .statement
             .parameters
             .iter()
             .map(|parameter| parameter as &(dyn ToSql + Sync))
             .collect();
-        let rows = connection
+        connection
             .query(&self.prepared, &parameters)
             .await
-            .map_err(failure)?;
-        rows.iter().map(|row| self.row(row)).collect()
+            .map_err(failure)
     }
 
     fn row(&self, row: &tokio_postgres::Row) -> Result<Row, Failure> {
