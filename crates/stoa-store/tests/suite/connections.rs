@@ -85,7 +85,7 @@ async fn queued_writes_share_a_commit_and_fail_alone() -> Result<()> {
     database
         .write(|connection| Ok(connection.execute_batch("CREATE TABLE t (n INTEGER PRIMARY KEY)")?))
         .await?;
-    let (release, wait) = std::sync::mpsc::channel::<()>();
+    let (release, wait) = std::sync::mpsc::sync_channel::<()>(1);
     let blocking = tokio::spawn({
         let database = database.clone();
         async move {
@@ -173,7 +173,7 @@ async fn a_full_queue_refuses() -> Result<()> {
     })
     .await?;
     let database = store.sqlite().unwrap().clone();
-    let (release, wait) = std::sync::mpsc::channel::<()>();
+    let (release, wait) = std::sync::mpsc::sync_channel::<()>(1);
     let (begun, has_begun) = tokio::sync::oneshot::channel();
     let blocking = tokio::spawn({
         let database = database.clone();
