@@ -394,6 +394,35 @@ async fn a_file_is_taken_given_back_and_forgotten() {
 }
 
 #[tokio::test]
+async fn every_rule_that_a_row_breaks_is_told_at_once() {
+    let shop = Fixture::new().await;
+    shop.post("Products", &json!({"Sku": "tea", "Name": "Tea"}))
+        .await;
+    let nobody = "Makers(018b89c8-ff08-7ed8-a5ae-e65417397166)";
+    let answer = shop
+        .post(
+            "Products",
+            &json!({"Sku": "tea", "Name": "Tea", "Maker@odata.bind": nobody}),
+        )
+        .await;
+    assert!(answer.status.is_client_error());
+    let error = answer.json();
+    let codes: Vec<_> = error["error"]["details"]
+        .as_array()
+        .unwrap()
+        .iter()
+        .map(|fault| (&fault["code"], &fault["target"]))
+        .collect();
+    assert_eq!(
+        codes,
+        [
+            (&json!("NotUnique"), &json!("Sku")),
+            (&json!("ReferenceNotFound"), &json!("Maker"))
+        ]
+    );
+}
+
+#[tokio::test]
 async fn bodies_above_the_limit_are_refused() {
     let shop = Fixture::new().await;
     let body = format!("{{\"Name\":\"{}\"}}", "x".repeat(5 * 1024 * 1024));

@@ -106,10 +106,23 @@ async fn explain<C: Connection>(
             table,
             columns,
             constraint,
-        } => Ok(vec![unique(model, entity, table, columns, constraint)]),
-        Refusal::NotNull { column } => Ok(vec![Rule::Required {
-            member: member_of(model, entity, &operation.action, column),
-        }]),
+        } => {
+            // The database stops at the first rule: references are looked at by ourselves.
+            let mut rules = vec![unique(model, entity, table, columns, constraint)];
+            if is_of_row(&operation.action) {
+                rules.extend(references(engine, entity.id, &operation.action).await?);
+            }
+            Ok(rules)
+        }
+        Refusal::NotNull { column } => {
+            let mut rules = vec![Rule::Required {
+                member: member_of(model, entity, &operation.action, column),
+            }];
+            if is_of_row(&operation.action) {
+                rules.extend(references(engine, entity.id, &operation.action).await?);
+            }
+            Ok(rules)
+        }
         Refusal::Check { constraint } => Ok(vec![Rule::Check {
             member: constraint.clone(),
         }]),
@@ -124,6 +137,14 @@ async fn explain<C: Connection>(
             Ok(vec![by_constraint(model, entity, table, constraint)])
         }
     }
+}
+
+/// Whether the action gives values to a row of its own.
+fn is_of_row(action: &Action) -> bool {
+    matches!(
+        action,
+        Action::Insert { .. } | Action::Update { .. } | Action::Upsert { .. }
+    )
 }
 
 fn entity_of(action: &Action) -> EntityId {
