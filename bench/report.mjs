@@ -49,6 +49,7 @@ function goals(results) {
     ratio(`${workload}: Stoa on PostgreSQL to pgbench`, rate("stoa-postgres", workload), rate("pgbench", workload), goal);
   }
   ratio("W5: Stoa to nginx", rate("stoa-sqlite", "W5"), rate("nginx", "W5"), 1.25);
+  ratio("W5: Stoa to nginx, tuned", rate("stoa-sqlite", "W5"), rate("nginx-tuned", "W5"), 1.25);
   const own = results.get("stoa-sqlite");
   if (own) {
     lines.push(["start to first answer, with the data", `${figure(own.startMilliseconds, 0)} ms`, "< 100 ms", own.startMilliseconds < 100 ? "yes" : "**no**"]);

@@ -58,6 +58,7 @@ async function preparePeers(input) {
     pocketbase: () => pocketbase(input),
     cap: () => cap(input),
     nginx: () => nginx(input),
+    "nginx-tuned": () => nginx({ ...input, keepsFilesOpen: true }),
   };
   // The limits run on copies of Stoa's databases.
   const needed = new Set(settings.peers);

@@ -15,7 +15,7 @@ const number = (name, fallback) => {
 
 export const allWorkloads = ["W1", "W2", "W3", "W4", "W5"];
 export const allPeers = [
-  "stoa-sqlite", "stoa-postgres", "pocketbase", "cap", "nginx", "pgbench", "sqlite",
+  "stoa-sqlite", "stoa-postgres", "pocketbase", "cap", "nginx", "nginx-tuned", "pgbench", "sqlite",
 ];
 
 export const settings = {

@@ -6,12 +6,14 @@ import { join } from "node:path";
 import { cache } from "../settings.mjs";
 import { Running, freePort, run } from "../process.mjs";
 
-export async function nginx({ staticFile }) {
-  const folder = join(cache, "nginx");
+// `keepsFilesOpen`: tuned with open_file_cache, which Debian's configuration does not have.
+export async function nginx({ staticFile, keepsFilesOpen = false }) {
+  const name = keepsFilesOpen ? "nginx-tuned" : "nginx";
+  const folder = join(cache, name);
   mkdirSync(join(folder, "web"), { recursive: true });
   cpSync(staticFile, join(folder, "web", "ten.bin"));
   const port = await freePort();
-  // Debian's defaults for serving files, no access log, and files kept open, which helps it.
+  // Debian's defaults for serving files, but no access log: Stoa writes none either.
   writeFileSync(join(folder, "nginx.conf"), `
 daemon off;
 worker_processes ${cpus().length};
@@ -24,7 +26,7 @@ http {
   access_log off;
   etag on;
   keepalive_requests 1000000;
-  open_file_cache max=1000 inactive=60s;
+  ${keepsFilesOpen ? "open_file_cache max=1000 inactive=60s;" : ""}
   types { application/octet-stream bin; }
   ${["client_body", "proxy", "fastcgi", "uwsgi", "scgi"].map((kind) => `${kind}_temp_path ${folder}/${kind};`).join("\n  ")}
   server { listen 127.0.0.1:${port}; root ${folder}/web; }
@@ -35,10 +37,10 @@ http {
   // Workers run as root's own user, who owns the folder.
   const user = process.getuid() === 0 ? "user root;" : "";
   return {
-    name: "nginx",
-    title: "nginx",
+    name,
+    title: keepsFilesOpen ? "nginx, tuned" : "nginx",
     version: spawnSync(program, ["-v"], { encoding: "utf8" }).stderr.trim().replace("nginx version: ", ""),
-    note: "static file only; open_file_cache on",
+    note: keepsFilesOpen ? "static file only; open_file_cache on" : "static file only; Debian's settings, no access log",
     address,
     first: `${address}/ten.bin`,
     start: () => new Running(program, ["-c", join(folder, "nginx.conf"), "-e", join(folder, "error.log"), ...(user ? ["-g", user] : [])], { log: join(folder, "log") }),
