@@ -151,10 +151,21 @@ impl Plan {
 impl fmt::Display for Plan {
     fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
         if self.steps.is_empty() {
-            return writeln!(
-                formatter,
-                "Nothing to do: the database is as the model needs it."
-            );
+            return match self.obstacles.as_slice() {
+                [] => writeln!(
+                    formatter,
+                    "Nothing to do: the database is as the model needs it."
+                ),
+                obstacles => {
+                    writeln!(
+                        formatter,
+                        "The tables can stay as they are, but rows in them must be corrected first."
+                    )?;
+                    obstacles
+                        .iter()
+                        .try_for_each(|report| write!(formatter, "\n{report}"))
+                }
+            };
         }
         for (position, step) in self.steps.iter().enumerate() {
             write!(
@@ -178,5 +189,31 @@ impl fmt::Display for Plan {
             write!(formatter, "\n{report}")?;
         }
         Ok(())
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::check::Report;
+
+    #[test]
+    fn rows_in_the_way_are_shown_even_if_no_table_changes() {
+        let report = Report {
+            rule: "Title of Task is a text of at most 10 characters".to_owned(),
+            hint: "Correct these rows first.".to_owned(),
+            table: "task".to_owned(),
+            count: 1,
+            columns: Vec::new(),
+            key_columns: 0,
+            rows: Vec::new(),
+        };
+        let plan = Plan {
+            from: Some("a".to_owned()),
+            to: "b".to_owned(),
+            steps: Vec::new(),
+            obstacles: vec![report],
+        };
+        assert!(plan.to_string().contains("at most 10 characters"), "{plan}");
     }
 }
