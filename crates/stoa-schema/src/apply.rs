@@ -220,8 +220,14 @@ async fn change(
         session.execute(&statement, "making the ledger").await?;
     }
     let total = plan.steps.len();
+    if plan.from.is_none() {
+        // In a new database every table is new: one line says it.
+        tracing::info!(schema.steps = total, "making the database structure");
+    }
     for (position, step) in plan.steps.iter().enumerate() {
-        tracing::info!(schema.reason = %step.reason, schema.class = %step.class, "changing the database structure");
+        if plan.from.is_some() {
+            tracing::info!(schema.reason = %step.reason, schema.class = %step.class, "changing the database structure");
+        }
         if let Some(progress) = &options.progress {
             progress(Progress {
                 step,
