@@ -105,6 +105,7 @@ codes! {
     ReferenceNotFound 400 Client false "A reference leads to a row that does not exist.";
     CheckFailed 400 Client false "A check of the database refuses the value.";
     ResponseTooLarge 400 Client false "The answer would be larger than the limit: ask for fewer rows or properties.";
+    CrossSite 403 Client false "A page of another site tries to change data; only pages of this server may.";
     NotFound 404 Client false "There is no such resource: no row with this key, or no such path.";
     MethodNotAllowed 405 Client false "The resource does not support the method; see the header Allow.";
     NotAcceptable 406 Client false "None of the accepted media types can be given.";

@@ -9,7 +9,7 @@ use std::sync::{Arc, Mutex, PoisonError};
 use std::time::{SystemTime, UNIX_EPOCH};
 
 use bytes::Bytes;
-use http::header::{ALLOW, CONTENT_TYPE, ETAG, HOST, IF_NONE_MATCH};
+use http::header::{ALLOW, CONTENT_TYPE, ETAG, HOST, HeaderName, IF_NONE_MATCH, ORIGIN};
 use http::request::Parts;
 use http::{HeaderMap, HeaderValue, Method, Request, Response, StatusCode, header};
 use http_body::Body as HttpBody;
@@ -32,6 +32,9 @@ use crate::files::FileStore;
 
 /// Path of the data service.
 pub const SERVICE_PATH: &str = "/odata/";
+
+/// Where a browser's request comes from (W3C Fetch Metadata).
+const SEC_FETCH_SITE: HeaderName = HeaderName::from_static("sec-fetch-site");
 
 /// Payload plans kept, in shapes of answers.
 const PLANS: usize = 1024;
@@ -170,6 +173,7 @@ impl Environment {
         B: HttpBody,
         B::Error: Into<Box<dyn std::error::Error + Send + Sync>>,
     {
+        refuse_other_sites(parts)?;
         let path = parts.uri.path();
         let path = path.strip_prefix(SERVICE_PATH).unwrap_or_default();
         let url = Url::parse(path, parts.uri.query(), self.limits()).map_err(Error::from)?;
@@ -343,6 +347,34 @@ fn service_root(parts: &Parts) -> Result<String, Error> {
         return Err(Error::new(Code::InvalidHeader, "the header Host is no host name").at("Host"));
     }
     Ok(format!("http://{host}{SERVICE_PATH}"))
+}
+
+/// Refuses changes that a page of another site sends through the browser of somebody who can reach this
+/// server: browsers say where a request comes from (Fetch Metadata), older ones at least its origin.
+fn refuse_other_sites(parts: &Parts) -> Result<(), Error> {
+    if parts.method.is_safe() {
+        return Ok(());
+    }
+    let text = |name: HeaderName| {
+        parts
+            .headers
+            .get(name)
+            .map(|value| value.to_str().unwrap_or_default())
+    };
+    let is_foreign = match (text(SEC_FETCH_SITE), text(ORIGIN)) {
+        (Some(site), _) => !matches!(site, "same-origin" | "none"),
+        (None, Some(origin)) => {
+            let host =
+                text(HOST).or_else(|| parts.uri.authority().map(http::uri::Authority::as_str));
+            origin.split_once("://").map(|(_, authority)| authority) != host
+        }
+        (None, None) => false,
+    };
+    if is_foreign {
+        let message = "a page of another site may not change data here";
+        return Err(Error::new(Code::CrossSite, message));
+    }
+    Ok(())
 }
 
 fn allow_value(methods: &[Method]) -> HeaderValue {

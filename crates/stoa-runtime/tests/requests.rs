@@ -423,6 +423,57 @@ async fn every_rule_that_a_row_breaks_is_told_at_once() {
 }
 
 #[tokio::test]
+async fn pages_of_other_sites_change_nothing() {
+    let shop = Fixture::new().await;
+    let cases = [
+        (
+            &[("sec-fetch-site", "cross-site")][..],
+            StatusCode::FORBIDDEN,
+        ),
+        (
+            &[("sec-fetch-site", "same-site")][..],
+            StatusCode::FORBIDDEN,
+        ),
+        (
+            &[("origin", "https://evil.example"), ("host", "shop.example")][..],
+            StatusCode::FORBIDDEN,
+        ),
+        (
+            &[("origin", "null"), ("host", "shop.example")][..],
+            StatusCode::FORBIDDEN,
+        ),
+        (
+            &[
+                ("sec-fetch-site", "same-origin"),
+                ("origin", "http://shop.example"),
+            ][..],
+            StatusCode::CREATED,
+        ),
+        (
+            &[("origin", "http://shop.example"), ("host", "shop.example")][..],
+            StatusCode::CREATED,
+        ),
+        (&[][..], StatusCode::CREATED),
+    ];
+    for (number, (headers, status)) in cases.into_iter().enumerate() {
+        let body = json!({"Name": format!("tag {number}")}).to_string();
+        let answer = shop.send("POST", "Tags", headers, &body).await;
+        assert_eq!(answer.status, status, "{headers:?}");
+    }
+    assert_eq!(
+        shop.send(
+            "GET",
+            "Tags/$count",
+            &[("sec-fetch-site", "cross-site")],
+            ""
+        )
+        .await
+        .bytes,
+        "3"
+    );
+}
+
+#[tokio::test]
 async fn bodies_above_the_limit_are_refused() {
     let shop = Fixture::new().await;
     let body = format!("{{\"Name\":\"{}\"}}", "x".repeat(5 * 1024 * 1024));
