@@ -16,6 +16,7 @@ mod compare;
 mod convert;
 mod functions;
 mod path;
+mod pattern;
 
 use std::collections::VecDeque;
 

@@ -94,6 +94,9 @@ on_both! {
             ("concat(concat(Name,'-'),Email) eq 'Anna-a@x.org'", &[1]),
             ("concat(Name,Email) eq null", &[2, 5]),
             ("matchesPattern(Name,'^[Aa]n{2}a$')", &[1, 2]),
+            ("matchesPattern(Name,'(?i)^ANNA$')", &[1, 2]),
+            (r"matchesPattern(Name,'^\p{Ll}nna$')", &[2]),
+            (r"matchesPattern(Name,'^\wn+[^\d]$')", &[1, 2]),
             ("Name eq '''; DROP TABLE customer; --'", &[]),
             ("Name ne '\" OR 1=1 --'", &[1, 2, 3, 4, 5]),
         ]).await

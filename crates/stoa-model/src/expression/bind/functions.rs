@@ -25,7 +25,7 @@ impl Binder<'_> {
             }
             Function::MatchesPattern => {
                 self.texts(nodes, &mut arguments)?;
-                check_pattern(arguments.get(1), nodes)?;
+                read_pattern(arguments.get_mut(1), nodes)?;
                 T::Boolean
             }
             Function::IndexOf | Function::Length => {
@@ -303,8 +303,9 @@ impl Binder<'_> {
     }
 }
 
-/// Patterns are constants, so that a bad one is found here and not in the middle of an answer.
-fn check_pattern(argument: Option<&Expression>, nodes: &[Node]) -> Result<(), Error> {
+/// Patterns are constants, so that a bad one is found here and not in the middle of an answer. It is
+/// written anew for all databases alike.
+fn read_pattern(argument: Option<&mut Expression>, nodes: &[Node]) -> Result<(), Error> {
     let position = nodes.get(1).map_or(0, |node| node.position);
     let Some(Expression::Literal {
         value: Value::Text(pattern),
@@ -323,15 +324,19 @@ fn check_pattern(argument: Option<&Expression>, nodes: &[Node]) -> Result<(), Er
         );
         return Err(Error::new(ErrorKind::Limit, position, message));
     }
-    match regex::RegexBuilder::new(pattern)
+    let portable = super::pattern::portable(pattern)
+        .map_err(|message| Error::new(ErrorKind::Range, position, message))?;
+    if regex::RegexBuilder::new(&portable)
         .size_limit(1 << 20)
         .build()
+        .is_err()
     {
-        Ok(_) => Ok(()),
-        Err(_) => Err(Error::new(
+        return Err(Error::new(
             ErrorKind::Range,
             position,
-            "this is no regular expression that is supported",
-        )),
+            "this regular expression is too large",
+        ));
     }
+    *pattern = portable;
+    Ok(())
 }
