@@ -4,7 +4,7 @@
 //! transaction is rolled back in any case.
 
 use stoa_model::change::{Action, Change, Reference, Rule, Target, Violation};
-use stoa_model::model::{Entity, EntityId, Model, NavigationId, OnDelete, Storage};
+use stoa_model::model::{Entity, EntityId, Member, Model, NavigationId, OnDelete, Storage, Unique};
 use stoa_model::physical;
 use stoa_model::value::Value;
 
@@ -26,6 +26,13 @@ pub(super) async fn diagnose<C: Connection>(
     let mut violations = Vec::new();
     for position in 0..change.operations.len() {
         if depends_on_failed(&engine, change, position) {
+            let rules = faults_of_values(&mut engine, change, position)
+                .await
+                .map_err(unrefused)?;
+            violations.extend(rules.into_iter().map(|rule| Violation {
+                operation: position,
+                rule,
+            }));
             engine.applied.push(None);
             continue;
         }
@@ -107,10 +114,9 @@ async fn explain<C: Connection>(
             columns,
             constraint,
         } => {
-            // The database stops at the first rule: references are looked at by ourselves.
-            let mut rules = vec![unique(model, entity, table, columns, constraint)];
-            if is_of_row(&operation.action) {
-                rules.extend(references(engine, entity.id, &operation.action).await?);
+            let mut rules = faults_of_values(engine, change, position).await?;
+            if !rules.iter().any(|rule| matches!(rule, Rule::Unique { .. })) {
+                rules.insert(0, unique(model, entity, table, columns, constraint));
             }
             Ok(rules)
         }
@@ -118,9 +124,7 @@ async fn explain<C: Connection>(
             let mut rules = vec![Rule::Required {
                 member: member_of(model, entity, &operation.action, column),
             }];
-            if is_of_row(&operation.action) {
-                rules.extend(references(engine, entity.id, &operation.action).await?);
-            }
+            rules.extend(faults_of_values(engine, change, position).await?);
             Ok(rules)
         }
         Refusal::Check { constraint } => Ok(vec![Rule::Check {
@@ -130,7 +134,8 @@ async fn explain<C: Connection>(
             member: String::new(),
         }]),
         Refusal::Reference { table, constraint } => {
-            let rules = references(engine, entity.id, &operation.action).await?;
+            let mut rules = taken(engine, entity, &operation.action).await?;
+            rules.extend(references(engine, entity.id, &operation.action).await?);
             if !rules.is_empty() {
                 return Ok(rules);
             }
@@ -145,6 +150,154 @@ fn is_of_row(action: &Action) -> bool {
         action,
         Action::Insert { .. } | Action::Update { .. } | Action::Upsert { .. }
     )
+}
+
+/// Faults of the values of a row to insert or to change: databases report the first only, and not the same one.
+async fn faults_of_values<C: Connection>(
+    engine: &mut Engine<'_, C>,
+    change: &Change,
+    position: usize,
+) -> Result<Vec<Rule>, Failure> {
+    let Some(operation) = change.operations.get(position) else {
+        return Ok(Vec::new());
+    };
+    let action = &operation.action;
+    // Where there is no row to change, because it could not be made, only a new one can be looked at.
+    let is_new = matches!(action, Action::Insert { .. });
+    if !is_of_row(action) || (!is_new && depends_on_failed(engine, change, position)) {
+        return Ok(Vec::new());
+    }
+    let entity = &engine.model[entity_of(action)];
+    let mut rules = taken(engine, entity, action).await?;
+    rules.extend(references(engine, entity.id, action).await?);
+    Ok(rules)
+}
+
+/// Unique constraints whose values another row has already.
+async fn taken<'a, C: Connection>(
+    engine: &mut Engine<'a, C>,
+    entity: &'a Entity,
+    action: &Action,
+) -> Result<Vec<Rule>, Failure> {
+    let (values, references, own) = match action {
+        Action::Insert {
+            values, references, ..
+        } => (values, references, None),
+        Action::Update {
+            target,
+            values,
+            references,
+            ..
+        } => match engine.find(entity.id, target).await? {
+            Some(key) => (values, references, Some(key)),
+            None => return Ok(Vec::new()),
+        },
+        Action::Upsert {
+            target,
+            insert,
+            update,
+            references,
+            ..
+        } => match engine.find(entity.id, target).await? {
+            Some(key) if engine.exists(entity, &key).await? => (update, references, Some(key)),
+            _ => (insert, references, None),
+        },
+        Action::Retain { .. }
+        | Action::Delete { .. }
+        | Action::Link { .. }
+        | Action::Unlink { .. } => return Ok(Vec::new()),
+    };
+    let mut cells = engine.cells(entity, values, &[]).await?.cells;
+    for reference in references {
+        match engine
+            .cells(entity, &[], std::slice::from_ref(reference))
+            .await
+        {
+            Ok(row) => cells.extend(row.cells),
+            // Leads nowhere: that is a fault of its own.
+            Err(Failure::Refused(_)) => {}
+            Err(error) => return Err(error),
+        }
+    }
+    let model = engine.model;
+    let table = &entity.table.name;
+    let mut rules = Vec::new();
+    for columns in constraints(model, entity, own.is_none()) {
+        let given = |column: &&str| cells.iter().any(|cell| cell.column == *column);
+        let complete = columns.iter().all(given);
+        if !(complete || (own.is_some() && columns.iter().any(given))) {
+            continue;
+        }
+        let mut writer = Writer::new(engine.connection.dialect());
+        writer.text("SELECT ");
+        for (position, column) in key_columns(entity).enumerate() {
+            writer
+                .text(if position > 0 { ", " } else { "" })
+                .name(column);
+        }
+        writer.text(" FROM ").name(table).text(" WHERE ");
+        for (position, column) in columns.iter().enumerate() {
+            writer
+                .text(if position > 0 { " AND " } else { "" })
+                .name(column);
+            writer.text(" = ");
+            // A change keeps the values that it does not name. Null is equal to nothing.
+            match (cells.iter().find(|cell| cell.column == *column), &own) {
+                (Some(cell), _) => {
+                    writer.bind(cell.value.clone(), cell.form);
+                }
+                (None, Some(key)) => {
+                    writer.text("(SELECT ").name(column);
+                    writer.text(" FROM ").name(table).text(" WHERE ");
+                    equal_columns(&mut writer, "", key_columns(entity), key_forms(entity), key);
+                    writer.text(")");
+                }
+                (None, None) => {
+                    writer.text("NULL");
+                }
+            }
+        }
+        writer.text(" LIMIT 2");
+        let statement = writer.finish(key_forms(entity).collect());
+        let rows = engine.connection.query(statement).await?;
+        if rows.iter().any(|row| Some(row) != own.as_ref()) {
+            let columns: Vec<String> = columns.into_iter().map(str::to_owned).collect();
+            rules.push(unique(model, entity, table, &columns, ""));
+        }
+    }
+    Ok(rules)
+}
+
+/// Columns of the unique constraints of an entity and what it extends; the key first, if asked for.
+fn constraints<'m>(model: &'m Model, entity: &'m Entity, with_key: bool) -> Vec<Vec<&'m str>> {
+    let mut constraints = Vec::new();
+    if with_key {
+        constraints.push(key_columns(entity).collect());
+    }
+    let mut line = vec![entity];
+    while let Some(base) = line.last().and_then(|entity| entity.base) {
+        line.push(&model[base]);
+    }
+    for entity in line.into_iter().rev() {
+        constraints.extend(
+            entity
+                .uniques
+                .iter()
+                .map(|unique| unique_columns(entity, unique)),
+        );
+    }
+    constraints
+}
+
+fn unique_columns<'m>(entity: &'m Entity, unique: &Unique) -> Vec<&'m str> {
+    unique
+        .members
+        .iter()
+        .flat_map(|member| match member {
+            Member::Attribute(id) => vec![entity[*id].column.as_str()],
+            Member::Navigation(id) => own_columns(entity, *id),
+        })
+        .collect()
 }
 
 fn entity_of(action: &Action) -> EntityId {
@@ -230,14 +383,7 @@ fn columns_of(model: &Model, root: &Entity, table: &str, constraint: &str) -> Ve
     }
     for entity in family(model, root) {
         for unique in &entity.uniques {
-            let columns: Vec<&str> = unique
-                .members
-                .iter()
-                .flat_map(|member| match member {
-                    stoa_model::model::Member::Attribute(id) => vec![entity[*id].column.as_str()],
-                    stoa_model::model::Member::Navigation(id) => own_columns(entity, *id),
-                })
-                .collect();
+            let columns = unique_columns(entity, unique);
             if physical::unique_name(table, &columns) == constraint {
                 return columns.into_iter().map(str::to_owned).collect();
             }
@@ -332,6 +478,11 @@ async fn missing<C: Connection>(
             .find(|reference| reference.navigation.index() == position);
         let key: Option<Vec<Value>> = match given {
             Some(Reference { to: None, .. }) => continue,
+            // Made by this change, or reported as what could not be made.
+            Some(Reference {
+                to: Some(Target::Inserted(_)),
+                ..
+            }) => continue,
             Some(Reference { to: Some(to), .. }) => engine.find(navigation.target, to).await?,
             None => {
                 let shown: Option<Vec<Value>> = columns

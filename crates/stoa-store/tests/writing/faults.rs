@@ -125,6 +125,54 @@ async fn a_single_insert_is_refused_alike() {
 }
 
 #[tokio::test]
+async fn each_fault_of_a_row_is_reported_on_both_databases_alike() {
+    on_both(|database| async move {
+        let first = [
+            ("id", id(1)),
+            ("Name", text("a")),
+            ("Email", text("e")),
+            ("City", text("c")),
+            ("Street", text("s")),
+        ];
+        database
+            .write(vec![database.insert("Customer", &first, &[])])
+            .await
+            .unwrap();
+        let twin = violations(
+            database
+                .write(vec![database.insert("Customer", &first, &[])])
+                .await,
+        );
+        let rules: Vec<Rule> = twin.into_iter().map(|(_, rule)| rule).collect();
+        assert_eq!(rules.first(), Some(&unique(&["id"])));
+        assert_eq!(rules.len(), 3, "{rules:?}");
+        assert!(rules.contains(&unique(&["Email"])), "{rules:?}");
+        // A change meets the values that it keeps, and is not in its own way.
+        let second = [
+            ("id", id(2)),
+            ("Name", text("b")),
+            ("City", text("c")),
+            ("Street", text("t")),
+        ];
+        database
+            .write(vec![database.insert("Customer", &second, &[])])
+            .await
+            .unwrap();
+        let moved = database.update(
+            "Customer",
+            key(2),
+            Expected::Any,
+            &[("Street", text("s")), ("Email", text("e"))],
+            &[],
+        );
+        let rules = violations(database.write(vec![moved]).await);
+        assert_eq!(rules.len(), 2, "{rules:?}");
+        assert!(rules.contains(&(0, unique(&["Email"]))), "{rules:?}");
+    })
+    .await;
+}
+
+#[tokio::test]
 async fn a_reference_leads_to_a_row_of_the_right_type() {
     on_both(|database| async move {
         let clerk = database.insert("Employee", &[("id", id(1)), ("Name", text("a"))], &[]);
