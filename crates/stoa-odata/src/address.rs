@@ -95,6 +95,20 @@ pub struct ContextPath {
     pub collection: String,
     /// The rows are reached by a contained to-one navigation: their URL has no key of its own.
     pub keyless: bool,
+    /// `/Namespace.Type` where the path narrows the rows by a type; empty otherwise. It stands in context URLs
+    /// and before the navigations of a row, not in the row's identity.
+    pub cast: String,
+}
+
+impl ContextPath {
+    /// The same with rows narrowed to a type; unchanged if none is given.
+    #[must_use]
+    pub fn narrowed(mut self, model: &Model, to: Option<EntityId>) -> Self {
+        if let Some(to) = to {
+            self.cast = format!("/{}.{}", model.name, model[to].name);
+        }
+        self
+    }
 }
 
 /// Where the rows of a query stand: their entity set, or the path of their container.
@@ -105,6 +119,7 @@ pub fn context_path(model: &Model, entity: EntityId, source: &Source) -> Context
     let set = |entity: EntityId| ContextPath {
         collection: model[entity].collection.clone(),
         keyless: false,
+        cast: String::new(),
     };
     match source {
         Source::All | Source::Key(_) => set(entity),
@@ -125,6 +140,7 @@ pub fn context_path(model: &Model, entity: EntityId, source: &Source) -> Context
             ContextPath {
                 collection,
                 keyless: !navigation.many,
+                cast: String::new(),
             }
         }
     }

@@ -38,7 +38,7 @@ impl Environment {
                     .await
             }
             Part::Count => self.read_count(call, &read.query).await,
-            Part::Property(_) => self.read_property(call, read.query).await,
+            Part::Property(_) => self.read_property(call, read).await,
             Part::Value(_) => self.read_value(call, read.query).await,
         }
     }
@@ -50,11 +50,18 @@ impl Environment {
         content: Content,
         preferences: &Preferences,
     ) -> Result<Response<Body>, Failure> {
-        let Read { query, paging, .. } = read;
+        let Read {
+            query,
+            paging,
+            cast_from,
+            ..
+        } = read;
         let format = call.json_format()?;
         let preconditions = Preconditions::from_headers(call.headers())?;
         let plan = self.plan(call.url, &query.selection, format, content);
-        let context = context_path(&self.model, query.entity, &query.source);
+        let declared = cast_from.unwrap_or(query.entity);
+        let context = context_path(&self.model, declared, &query.source)
+            .narrowed(&self.model, cast_from.map(|_| query.entity));
         let mut writer = Writer::new(plan, call.root, context, query.single);
         if !query.single || !query.selection.expands.is_empty() {
             let root = call.root.to_owned();
@@ -115,14 +122,20 @@ impl Environment {
         ))
     }
 
-    async fn read_property(
-        &self,
-        call: &Call<'_>,
-        query: Query,
-    ) -> Result<Response<Body>, Failure> {
+    async fn read_property(&self, call: &Call<'_>, read: Read) -> Result<Response<Body>, Failure> {
+        let Read {
+            query, cast_from, ..
+        } = read;
         let format = call.json_format()?;
         let attribute = self.selected(&query)?;
-        let path = row_path(&self.model, query.entity, &query.source);
+        let declared = cast_from.unwrap_or(query.entity);
+        let mut path = row_path(&self.model, declared, &query.source);
+        if cast_from.is_some() {
+            path.push_str(&format!(
+                "/{}.{}",
+                self.model.name, self.model[query.entity].name
+            ));
+        }
         let writer = PropertyWriter::new(
             call.root,
             &path,

@@ -336,7 +336,7 @@ impl Environment {
             entity,
             source,
             is_collection: false,
-            is_cast: false,
+            cast_from: None,
             filters: Vec::new(),
             part: Part::Rows,
         };

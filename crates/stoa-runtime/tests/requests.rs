@@ -575,3 +575,48 @@ async fn faults_of_sample_data_name_file_and_line_and_nothing_is_loaded() {
         "0"
     );
 }
+
+#[tokio::test]
+async fn a_type_in_the_path_stands_in_the_context_and_not_in_the_identity() {
+    let shop = Fixture::new().await;
+    let made = shop
+        .post("Workshops", &json!({"Name": "w", "Seats": 3}))
+        .await;
+    assert_eq!(made.status, StatusCode::CREATED);
+    let id = made.json()["id"].as_str().unwrap().to_owned();
+    let root = "http://shop.example/odata/";
+    for (path, context) in [
+        (
+            "Makers/Shop.Workshop?$select=Seats".to_owned(),
+            "Makers/Shop.Workshop(Seats)".to_owned(),
+        ),
+        (
+            format!("Makers({id})/Shop.Workshop?$select=Seats"),
+            "Makers/Shop.Workshop(Seats)/$entity".to_owned(),
+        ),
+        (
+            "Workshops?$select=Seats".to_owned(),
+            "Workshops(Seats)".to_owned(),
+        ),
+        (
+            format!("Makers({id})/Shop.Workshop/Seats"),
+            format!("Makers({id})/Shop.Workshop/Seats"),
+        ),
+    ] {
+        let answer = shop.send("GET", &path, &[], "").await.json();
+        assert_eq!(
+            answer["@odata.context"],
+            format!("{root}$metadata#{context}"),
+            "{path}"
+        );
+        let row = answer["value"].get(0).unwrap_or(&answer);
+        if let Some(found) = row.get("@odata.id") {
+            let set = if path.starts_with("Workshops") {
+                "Workshops"
+            } else {
+                "Makers"
+            };
+            assert_eq!(found, &json!(format!("{root}{set}({id})")), "{path}");
+        }
+    }
+}

@@ -71,6 +71,7 @@ fn expand(navigation: NavigationId, mut selection: Selection, node: usize) -> Ex
 
 fn set(name: &str) -> ContextPath {
     ContextPath {
+        cast: String::new(),
         collection: name.to_owned(),
         keyless: false,
     }

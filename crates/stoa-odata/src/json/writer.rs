@@ -104,6 +104,7 @@ impl Answer {
             });
         } else {
             write_escaped(&mut self.out, &self.context.collection);
+            write_escaped(&mut self.out, &self.context.cast);
             self.out.extend_from_slice(plan.select_list.as_bytes());
             if self.single && !self.context.keyless {
                 self.out.extend_from_slice(b"/$entity");
@@ -133,12 +134,19 @@ impl Answer {
             if with_key {
                 write_address_key(&mut self.path, &plan.address, row.key);
             }
+            if node == 0 {
+                self.path.push_str(&self.context.cast);
+            }
         }
         self.rows.push((start, self.path.len()));
     }
 
     fn write_link(&mut self, suffix: &str) {
-        let (start, end) = self.rows.last().copied().unwrap_or_default();
+        let (start, mut end) = self.rows.last().copied().unwrap_or_default();
+        if suffix.is_empty() && self.rows.len() == 1 {
+            // The identity of a row does not depend on the type that it was asked for as.
+            end = end.saturating_sub(self.context.cast.len()).max(start);
+        }
         self.out.push(b'"');
         write_escaped(&mut self.out, &self.root);
         write_escaped(&mut self.out, &self.path[start..end]);

@@ -18,6 +18,8 @@ use crate::url::{Error, ErrorKind, OptionName, Options, OrderItem, Place, Url};
 pub struct Read {
     /// What is read.
     pub query: Query,
+    /// What the source gives, where the path narrows it by a type.
+    pub cast_from: Option<EntityId>,
     /// What of it is answered.
     pub part: Part,
     /// Makes the nextLinks of the answer.
@@ -54,7 +56,7 @@ impl Read {
             let condition = level.condition(condition, Place::Path)?;
             filter = Some(and(filter, condition));
         }
-        if target.is_cast && !matches!(target.source, Source::All) {
+        if target.cast_from.is_some() && !matches!(target.source, Source::All) {
             let is_of = Expression::IsOf {
                 from: ROW,
                 path: Vec::new(),
@@ -123,6 +125,7 @@ impl Read {
         nodes.append(&mut selector.pages);
         Ok(Self {
             query,
+            cast_from: target.cast_from,
             part: target.part,
             paging: Paging::new(url, nodes),
         })

@@ -20,8 +20,9 @@ pub struct Target {
     pub source: Source,
     /// Several rows, or one that may be missing.
     pub is_collection: bool,
-    /// `entity` is narrower than what the source gives: rows of other types are left out.
-    pub is_cast: bool,
+    /// What the source gives, where `entity` is narrower by a type in the path: rows of other types are left
+    /// out.
+    pub cast_from: Option<EntityId>,
     /// Conditions of `/$filter(…)` segments.
     pub filters: Vec<Node>,
     /// What of the rows.
@@ -164,7 +165,7 @@ impl Walk<'_> {
             entity: id,
             source: Source::All,
             is_collection: true,
-            is_cast: false,
+            cast_from: None,
             filters: Vec::new(),
             part: Part::Rows,
         };
@@ -272,7 +273,9 @@ impl Walk<'_> {
         });
         if let Some(to) = is_type {
             if to != target.entity {
-                target.is_cast |= entity.specialisations.contains(&to);
+                if entity.specialisations.contains(&to) {
+                    target.cast_from.get_or_insert(target.entity);
+                }
                 target.entity = to;
             }
             return self.key(target, arguments, segment);
@@ -306,7 +309,7 @@ impl Walk<'_> {
         };
         target.is_collection = navigation.many;
         target.entity = navigation.target;
-        target.is_cast = false;
+        target.cast_from = None;
     }
 
     /// Narrows a collection to the row with a key.
