@@ -3,6 +3,8 @@
 use std::fs;
 use std::path::Path;
 
+use stoa_model::application::schema;
+
 use super::print;
 use crate::Result;
 use crate::command_line::New;
@@ -72,6 +74,15 @@ fn write(folder: &Path, name: &str, label: &str) -> std::io::Result<()> {
             .replace("{{Label}}", label)
             .replace("{{folder}}", &shown);
         fs::write(path, text)?;
+    }
+    // Editors complete and check with these; the files above refer to them.
+    let schemas = folder.join("schema");
+    fs::create_dir(&schemas)?;
+    for (name, schema) in [
+        ("app.schema.json", schema::application()),
+        ("model.schema.json", schema::model()),
+    ] {
+        fs::write(schemas.join(name), format!("{schema:#}\n"))?;
     }
     Ok(())
 }

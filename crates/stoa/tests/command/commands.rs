@@ -84,6 +84,17 @@ fn new_makes_a_valid_application_once() {
 
     let before = fs::read_to_string(folder.join("app.toml")).unwrap();
     assert!(!before.contains("{{"), "{before}");
+    // Each file of the model refers to a schema that is there, for editors.
+    for file in ["app.toml", "model/tasks.toml"] {
+        let file = folder.join(file);
+        let text = fs::read_to_string(&file).unwrap();
+        let schema = text
+            .lines()
+            .next()
+            .and_then(|line| line.strip_prefix("#:schema "))
+            .unwrap_or_else(|| panic!("{text}"));
+        assert!(file.parent().unwrap().join(schema).exists(), "{schema}");
+    }
     let output = stoa(&["new", text(&folder)]);
     assert_eq!(code(&output), 73);
     assert!(err(&output).contains("exists already"), "{}", err(&output));
