@@ -332,12 +332,19 @@ fn service_root(parts: &Parts) -> Result<String, Error> {
     if let Some(Origin(origin)) = parts.extensions.get::<Origin>() {
         return Ok(format!("{origin}{SERVICE_PATH}"));
     }
-    let host = parts
-        .uri
-        .authority()
-        .map(http::uri::Authority::as_str)
+    // A proxy in front says how the outside world reaches it; the first name is the outermost one's.
+    let forwarded = |name: &str| {
+        let value = parts.headers.get(name)?.to_str().ok()?;
+        value.split(',').next().map(str::trim)
+    };
+    let host = forwarded("x-forwarded-host")
+        .or_else(|| parts.uri.authority().map(http::uri::Authority::as_str))
         .or_else(|| parts.headers.get(HOST).and_then(|host| host.to_str().ok()))
         .unwrap_or("localhost");
+    let scheme = match forwarded("x-forwarded-proto") {
+        Some("https") => "https",
+        _ => "http",
+    };
     // The host goes into URLs of the answer: nothing but a host may stand there.
     let sane = !host.is_empty()
         && host
@@ -346,7 +353,7 @@ fn service_root(parts: &Parts) -> Result<String, Error> {
     if !sane {
         return Err(Error::new(Code::InvalidHeader, "the header Host is no host name").at("Host"));
     }
-    Ok(format!("http://{host}{SERVICE_PATH}"))
+    Ok(format!("{scheme}://{host}{SERVICE_PATH}"))
 }
 
 /// Refuses changes that a page of another site sends through the browser of somebody who can reach this

@@ -474,6 +474,24 @@ async fn pages_of_other_sites_change_nothing() {
 }
 
 #[tokio::test]
+async fn links_are_those_of_the_proxy_in_front() {
+    let shop = Fixture::new().await;
+    let headers = [
+        ("x-forwarded-host", "data.example, inner"),
+        ("x-forwarded-proto", "https"),
+    ];
+    let answer = shop.send("GET", "Tags", &headers, "").await.json();
+    assert_eq!(
+        answer["@odata.context"],
+        "https://data.example/odata/$metadata#Tags"
+    );
+    let wrong = shop
+        .send("GET", "Tags", &[("x-forwarded-host", "evil\"/x")], "")
+        .await;
+    assert_eq!(wrong.status, StatusCode::BAD_REQUEST);
+}
+
+#[tokio::test]
 async fn bodies_above_the_limit_are_refused() {
     let shop = Fixture::new().await;
     let body = format!("{{\"Name\":\"{}\"}}", "x".repeat(5 * 1024 * 1024));

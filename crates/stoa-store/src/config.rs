@@ -5,8 +5,11 @@ use std::time::Duration;
 /// How a store uses its database.
 #[derive(Clone, Debug)]
 pub struct Config {
-    /// PostgreSQL: most connections. Default: four for each core.
+    /// PostgreSQL: most connections. Default: eight for each core, since a commit waits for the disk.
     pub connections: usize,
+    /// PostgreSQL: most connections that read at once; more would only make each other slower. Default:
+    /// four for each core.
+    pub reading_connections: usize,
     /// SQLite: threads that read. Default: one for each core.
     pub reader_threads: usize,
     /// Time to get a connection: waiting for a free one, and dialling. Default: 5 s.
@@ -31,7 +34,8 @@ impl Default for Config {
     fn default() -> Self {
         let cores = std::thread::available_parallelism().map_or(2, std::num::NonZero::get);
         Self {
-            connections: cores * 4,
+            connections: cores * 8,
+            reading_connections: cores * 4,
             reader_threads: cores,
             connect_timeout: Duration::from_secs(5),
             statement_timeout: Duration::from_secs(30),

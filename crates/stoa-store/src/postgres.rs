@@ -16,6 +16,7 @@ use deadpool::managed::{
     Manager, Metrics, Object, Pool, PoolError, RecycleError, RecycleResult, TimeoutType,
 };
 use lru::LruCache;
+use tokio::sync::{Semaphore, SemaphorePermit};
 use tokio::task::JoinHandle;
 use tokio_postgres::types::Type;
 use tokio_postgres::{Client, Statement};
@@ -30,6 +31,8 @@ use crate::statistics::{PoolState, Statistics, count};
 #[derive(Clone)]
 pub struct Postgres {
     pool: Pool<Sessions>,
+    reading: Arc<Semaphore>,
+    connect_timeout: Duration,
     statistics: Arc<Statistics>,
 }
 
@@ -157,7 +160,12 @@ impl Postgres {
             .runtime(Runtime::Tokio1)
             .build()
             .map_err(|error| StoreError::internal(error.to_string()))?;
-        let postgres = Self { pool, statistics };
+        let postgres = Self {
+            pool,
+            reading: Arc::new(Semaphore::new(config.reading_connections.max(1))),
+            connect_timeout: config.connect_timeout,
+            statistics,
+        };
         let connection = postgres.connection().await?;
         if connection.prepared_versions_are_too_old().await? {
             return Err(StoreError::Configuration {
@@ -166,6 +174,15 @@ impl Postgres {
         }
         connection.release();
         Ok(postgres)
+    }
+
+    /// Takes one of the places for reading, to be held as long as a connection is used for it.
+    pub(crate) async fn reading(&self) -> Result<SemaphorePermit<'_>, StoreError> {
+        // The semaphore is never closed: only time can run out.
+        match tokio::time::timeout(self.connect_timeout, self.reading.acquire()).await {
+            Ok(Ok(place)) => Ok(place),
+            Ok(Err(_)) | Err(_) => Err(StoreError::unavailable("all connections are in use")),
+        }
     }
 
     /// Takes a connection from the pool.

@@ -167,6 +167,7 @@ async fn find(
     limit: usize,
     timeout: Duration,
 ) -> Result<Found, StoreError> {
+    let _place = postgres.reading().await?;
     let mut again = true;
     loop {
         let connection = postgres.connection().await?;

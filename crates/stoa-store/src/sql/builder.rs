@@ -96,6 +96,17 @@ impl<'m> Builder<'m> {
         self.positions.list(list).ok_or_else(lost)
     }
 
+    /// The most rows to give: in the text on PostgreSQL (see the shape), else a placeholder.
+    pub(crate) fn limit(&mut self, limit: &u64, more: u8) -> Result<String, StoreError> {
+        match self.dialect {
+            Dialect::Postgres => Ok(limit
+                .saturating_add(u64::from(more))
+                .min(i64::MAX as u64)
+                .to_string()),
+            Dialect::Sqlite => self.bind_number(limit, more),
+        }
+    }
+
     /// A placeholder for a number of rows.
     pub(crate) fn bind_number(&mut self, number: &u64, more: u8) -> Result<String, StoreError> {
         let position = self.positions.number(number).ok_or_else(lost)?;

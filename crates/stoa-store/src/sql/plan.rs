@@ -318,7 +318,7 @@ impl Planner<'_> {
         if !wanted.single {
             sql.push_str(&builder.order_by(&terms));
             let more = u8::from(wanted.paged || attached == Some(Attachment::Together));
-            let limit = builder.bind_number(wanted.limit, more)?;
+            let limit = builder.limit(wanted.limit, more)?;
             sql.push_str(&format!(" LIMIT {limit}"));
             if *wanted.skip > 0 {
                 let skip = builder.bind_number(wanted.skip, 0)?;

@@ -98,8 +98,17 @@ impl<'q> Shape<'q> {
             self.value(value);
         }
         self.arguments.push(Argument::Number(&query.skip));
-        self.arguments.push(Argument::Number(&query.limit));
+        self.limit(&query.limit);
         self.selection(&query.selection);
+    }
+
+    /// PostgreSQL plans for the number of rows wanted, so there it is part of the statement's text. As a
+    /// parameter it would be unknown to a plan made once, and every run would be planned anew.
+    fn limit(&mut self, limit: &'q u64) {
+        if self.dialect == Dialect::Postgres {
+            self.number(u32::try_from(*limit).unwrap_or(u32::MAX));
+        }
+        self.arguments.push(Argument::Number(limit));
     }
 
     fn source(&mut self, source: &'q Source) {
@@ -178,7 +187,7 @@ impl<'q> Shape<'q> {
         }
         self.order(&expand.order);
         self.arguments.push(Argument::Number(&expand.skip));
-        self.arguments.push(Argument::Number(&expand.limit));
+        self.limit(&expand.limit);
         self.selection(&expand.selection);
     }
 

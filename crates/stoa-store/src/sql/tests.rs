@@ -202,7 +202,7 @@ fn a_page_of_one_customers_orders() {
     query.skip = 3;
     insta::assert_snapshot!(sql(&model, &query), @r#"
     Postgres
-    SELECT t0."id", t0."_version", t0."status", t0."placed_at" FROM "order" AS t0 WHERE t0."customer_id" = $1 AND (t0."placed_at", t0."id") < ($2, $3) ORDER BY t0."placed_at" DESC, t0."id" DESC LIMIT $4 OFFSET $5
+    SELECT t0."id", t0."_version", t0."status", t0."placed_at" FROM "order" AS t0 WHERE t0."customer_id" = $1 AND (t0."placed_at", t0."id") < ($2, $3) ORDER BY t0."placed_at" DESC, t0."id" DESC LIMIT 11 OFFSET $4
     count: SELECT count(*) FROM "order" AS t0 WHERE t0."customer_id" = $1
     source: SELECT 1 FROM "customer" AS t0 WHERE t0."id" = $1
     Sqlite
@@ -226,9 +226,9 @@ fn expands() {
     );
     insta::assert_snapshot!(sql(&model, &query), @r#"
     Postgres
-    SELECT t0."id", t0."_version", t0."status", t1."id", t1."_version", t1."name" FROM "order" AS t0 LEFT JOIN "customer" AS t1 ON t1."id" = t0."customer_id" LEFT JOIN "region" AS t2 ON t2."id" = t1."region_id" WHERE (t2."name" = $1 AND t1."credit" > $2) ORDER BY t0."id" LIMIT $3
-    together: SELECT t1."customer_id", t0."id", t0."_version", t0."name" FROM "customer" AS t0 JOIN "customer_friends" AS t1 ON t0."id" = t1."friends_id" WHERE t1."customer_id" = ANY($1) ORDER BY t0."id" LIMIT $2
-    SELECT c.* FROM unnest($2) AS p(k0) CROSS JOIN LATERAL (SELECT t1."customer_id", t0."id", t0."_version", t0."name" FROM "customer" AS t0 JOIN "customer_friends" AS t1 ON t0."id" = t1."friends_id" WHERE t1."customer_id" = p.k0 ORDER BY t0."id" LIMIT $1) AS c
+    SELECT t0."id", t0."_version", t0."status", t1."id", t1."_version", t1."name" FROM "order" AS t0 LEFT JOIN "customer" AS t1 ON t1."id" = t0."customer_id" LEFT JOIN "region" AS t2 ON t2."id" = t1."region_id" WHERE (t2."name" = $1 AND t1."credit" > $2) ORDER BY t0."id" LIMIT 10
+    together: SELECT t1."customer_id", t0."id", t0."_version", t0."name" FROM "customer" AS t0 JOIN "customer_friends" AS t1 ON t0."id" = t1."friends_id" WHERE t1."customer_id" = ANY($1) ORDER BY t0."id" LIMIT 11
+    SELECT c.* FROM unnest($1) AS p(k0) CROSS JOIN LATERAL (SELECT t1."customer_id", t0."id", t0."_version", t0."name" FROM "customer" AS t0 JOIN "customer_friends" AS t1 ON t0."id" = t1."friends_id" WHERE t1."customer_id" = p.k0 ORDER BY t0."id" LIMIT 10) AS c
     Sqlite
     SELECT t0."id", t0."_version", t0."status", t1."id", t1."_version", t1."name" FROM "order" AS t0 LEFT JOIN "customer" AS t1 ON t1."id" = t0."customer_id" LEFT JOIN "region" AS t2 ON t2."id" = t1."region_id" WHERE (t2."name" = ?1 AND t1."credit" > ?2) ORDER BY t0."id" LIMIT ?3
     SELECT t0."id", t0."_version", t0."name" FROM "customer" AS t0 JOIN "customer_friends" AS t1 ON t0."id" = t1."friends_id" WHERE t1."customer_id" = ?1 ORDER BY t0."id" LIMIT ?2
@@ -250,11 +250,11 @@ fn continuing_with_nulls_and_mixed_directions() {
     query.after = Some(vec![Value::Null, Value::Text("b".to_owned()), id]);
     insta::assert_snapshot!(format!("{first}{}", sql(&model, &query)), @r#"
     Postgres
-    SELECT t0."id", t0."_version", t0."name" FROM "customer" AS t0 WHERE t0."email" >= $1 AND (t0."email" > $1 OR (t0."email" = $1 AND (t0."name" < $2 OR (t0."name" = $2 AND t0."id" > $3)))) ORDER BY t0."email" NULLS FIRST, t0."name" DESC, t0."id" LIMIT $4
+    SELECT t0."id", t0."_version", t0."name" FROM "customer" AS t0 WHERE t0."email" >= $1 AND (t0."email" > $1 OR (t0."email" = $1 AND (t0."name" < $2 OR (t0."name" = $2 AND t0."id" > $3)))) ORDER BY t0."email" NULLS FIRST, t0."name" DESC, t0."id" LIMIT 10
     Sqlite
     SELECT t0."id", t0."_version", t0."name" FROM "customer" AS t0 WHERE t0."email" >= ?1 AND (t0."email" > ?1 OR (t0."email" = ?1 AND (t0."name" < ?2 OR (t0."name" = ?2 AND t0."id" > ?3)))) ORDER BY t0."email", t0."name" DESC, t0."id" LIMIT ?4
     Postgres
-    SELECT t0."id", t0."_version", t0."name" FROM "customer" AS t0 WHERE (t0."email" IS NOT NULL OR (t0."email" IS NULL AND (t0."name" < $1 OR (t0."name" = $1 AND t0."id" > $2)))) ORDER BY t0."email" NULLS FIRST, t0."name" DESC, t0."id" LIMIT $3
+    SELECT t0."id", t0."_version", t0."name" FROM "customer" AS t0 WHERE (t0."email" IS NOT NULL OR (t0."email" IS NULL AND (t0."name" < $1 OR (t0."name" = $1 AND t0."id" > $2)))) ORDER BY t0."email" NULLS FIRST, t0."name" DESC, t0."id" LIMIT 10
     Sqlite
     SELECT t0."id", t0."_version", t0."name" FROM "customer" AS t0 WHERE (t0."email" IS NOT NULL OR (t0."email" IS NULL AND (t0."name" < ?1 OR (t0."name" = ?1 AND t0."id" > ?2)))) ORDER BY t0."email", t0."name" DESC, t0."id" LIMIT ?3
     "#);
@@ -265,7 +265,7 @@ fn hierarchies() {
     let model = model();
     insta::assert_snapshot!(sql(&model, &query(&model, "Manager")), @r#"
     Postgres
-    SELECT t0."number", t0."_version" FROM "person" AS t0 WHERE t0."_type" = 'Manager' ORDER BY t0."number" LIMIT $1
+    SELECT t0."number", t0."_version" FROM "person" AS t0 WHERE t0."_type" = 'Manager' ORDER BY t0."number" LIMIT 10
     Sqlite
     SELECT t0."number", t0."_version" FROM "person" AS t0 WHERE t0."_type" = 'Manager' ORDER BY t0."number" LIMIT ?1
     "#);
