@@ -89,6 +89,17 @@ pub enum Value {
 }
 
 impl Value {
+    /// An instant (microseconds since the Unix epoch) as the type keeps it: its day, its time of day, or whole.
+    #[must_use]
+    pub fn instant(scalar_type: ScalarType, micros: i64) -> Self {
+        match scalar_type {
+            // In range: 64 bits of microseconds are fewer than 2^31 days.
+            ScalarType::Date => Self::Date(micros.div_euclid(text::DAY) as i32),
+            ScalarType::Time => Self::Time(micros.rem_euclid(text::DAY)),
+            _ => Self::DateTime(micros),
+        }
+    }
+
     /// Whether this is [`Value::Null`].
     #[must_use]
     pub fn is_null(&self) -> bool {

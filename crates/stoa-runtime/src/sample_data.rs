@@ -25,6 +25,8 @@ use stoa_model::value::{ScalarType, Value};
 use stoa_store::{Load, LoadProgress, LoadTarget, Store, StoreError};
 use uuid::Uuid;
 
+use crate::environment::now;
+
 /// Faults reported at most.
 const FAULTS: usize = 20;
 
@@ -394,23 +396,7 @@ fn default_value(scalar_type: ScalarType, missing: &Missing) -> Value {
     match missing {
         Missing::NewKey => Value::Uuid(Uuid::now_v7()),
         Missing::Default(ModelDefault::Value(value)) => value.clone(),
-        Missing::Default(ModelDefault::Now) => now(scalar_type),
-    }
-}
-
-/// The present instant as the type holds it.
-fn now(scalar_type: ScalarType) -> Value {
-    const DAY: i64 = 86_400_000_000;
-    let micros = std::time::SystemTime::now()
-        .duration_since(std::time::UNIX_EPOCH)
-        .map_or(0, |since| {
-            i64::try_from(since.as_micros()).unwrap_or(i64::MAX)
-        });
-    match scalar_type {
-        // In range: microseconds in 64 bits are fewer than 2^31 days.
-        ScalarType::Date => Value::Date((micros / DAY) as i32),
-        ScalarType::Time => Value::Time(micros % DAY),
-        _ => Value::DateTime(micros),
+        Missing::Default(ModelDefault::Now) => Value::instant(scalar_type, now()),
     }
 }
 

@@ -12,9 +12,6 @@ use stoa_model::value::{ScalarType, Value};
 use super::{Builder, Draft, name_of};
 use crate::error::Code;
 
-/// Microseconds.
-const DAY: i64 = 86_400_000_000;
-
 impl<'a> Builder<'a> {
     /// Adds what the request's URL or the containing object gives.
     pub(in crate::body) fn give(
@@ -204,13 +201,7 @@ impl<'a> Builder<'a> {
 
     /// The instant of the request, as the type keeps it.
     pub(in crate::body) fn now(&self, scalar_type: ScalarType) -> Value {
-        let now = self.options.now;
-        match scalar_type {
-            // In range: 64 bits of microseconds are fewer than 2^31 days.
-            ScalarType::Date => Value::Date(now.div_euclid(DAY) as i32),
-            ScalarType::Time => Value::Time(now.rem_euclid(DAY)),
-            _ => Value::DateTime(now),
-        }
+        Value::instant(scalar_type, self.options.now)
     }
 
     pub(in crate::body) fn default(
