@@ -5,6 +5,8 @@
 
 pub mod text;
 
+use std::cmp::Ordering;
+
 use rust_decimal::Decimal;
 use uuid::Uuid;
 
@@ -98,6 +100,23 @@ impl Value {
             ScalarType::Time => Self::Time(micros.rem_euclid(text::DAY)),
             _ => Self::DateTime(micros),
         }
+    }
+
+    /// Order of two values of one type, integers and decimals together; none for values that have none.
+    #[must_use]
+    pub fn order(&self, other: &Self) -> Option<Ordering> {
+        Some(match (self, other) {
+            (Self::Integer(left), Self::Integer(right))
+            | (Self::DateTime(left), Self::DateTime(right))
+            | (Self::Time(left), Self::Time(right))
+            | (Self::Duration(left), Self::Duration(right)) => left.cmp(right),
+            (Self::Date(left), Self::Date(right)) => left.cmp(right),
+            (Self::Decimal(left), Self::Decimal(right)) => left.cmp(right),
+            (Self::Decimal(left), Self::Integer(right)) => left.cmp(&Decimal::from(*right)),
+            (Self::Integer(left), Self::Decimal(right)) => Decimal::from(*left).cmp(right),
+            (Self::Text(left), Self::Text(right)) => left.cmp(right),
+            _ => return None,
+        })
     }
 
     /// Whether this is [`Value::Null`].

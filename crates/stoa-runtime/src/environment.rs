@@ -371,9 +371,13 @@ fn refuse_other_sites(parts: &Parts) -> Result<(), Error> {
     let is_foreign = match (text(SEC_FETCH_SITE), text(ORIGIN)) {
         (Some(site), _) => !matches!(site, "same-origin" | "none"),
         (None, Some(origin)) => {
-            let host =
-                text(HOST).or_else(|| parts.uri.authority().map(http::uri::Authority::as_str));
-            origin.split_once("://").map(|(_, authority)| authority) != host
+            let own = [
+                text(HeaderName::from_static("x-forwarded-host")),
+                text(HOST),
+                parts.uri.authority().map(http::uri::Authority::as_str),
+            ];
+            let authority = origin.split_once("://").map(|(_, authority)| authority);
+            authority.is_none() || !own.contains(&authority)
         }
         (None, None) => false,
     };

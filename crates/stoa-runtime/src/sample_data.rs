@@ -8,6 +8,7 @@
 //!
 //! Everything is read and judged before the first row is written, so a fault leaves an empty database.
 
+use std::cmp::Ordering;
 use std::collections::HashMap;
 use std::fs;
 use std::io;
@@ -487,6 +488,22 @@ fn judge(model: &Model, column: Column, value: &Value) -> Option<String> {
                 {
                     Some("the text does not match the pattern".to_owned())
                 }
+                Value::Text(text) if text.contains('\0') => {
+                    Some("the text may not contain the character U+0000".to_owned())
+                }
+                Value::Binary(bytes)
+                    if attribute
+                        .length
+                        .is_some_and(|length| bytes.len() > length as usize) =>
+                {
+                    Some("the value is too long".to_owned())
+                }
+                value if is(value, Ordering::Less, attribute.minimum.as_ref()) => {
+                    Some("the value is below the minimum".to_owned())
+                }
+                value if is(value, Ordering::Greater, attribute.maximum.as_ref()) => {
+                    Some("the value is above the maximum".to_owned())
+                }
                 _ => None,
             }
         }
@@ -496,6 +513,11 @@ fn judge(model: &Model, column: Column, value: &Value) -> Option<String> {
                 .then(|| "a reference is required".to_owned())
         }
     }
+}
+
+/// Whether a value stands so to a limit, if there is one.
+fn is(value: &Value, order: Ordering, limit: Option<&Value>) -> bool {
+    limit.is_some_and(|limit| value.order(limit) == Some(order))
 }
 
 /// Rows in all files, for a progress display.

@@ -36,7 +36,7 @@ Founded = { type = "Date", default = "now" }
 [entity.Workshop]
 extends = "Maker"
 [entity.Workshop.attributes]
-Seats = { type = "Integer" }
+Seats = { type = "Integer", minimum = 1 }
 "#;
 
 struct Fixture {
@@ -576,12 +576,17 @@ async fn faults_of_sample_data_name_file_and_line_and_nothing_is_loaded() {
                 "Sku,Name,Maker\ntea,,\nmuch too long,Milk,x\n",
             ),
             ("Nobody.csv", "a\n1\n"),
+            (
+                "Workshops.csv",
+                "id,Name,Seats\n018b89c8-ff08-7ed8-a5ae-e65417397166,Ada,0\n",
+            ),
         ],
     )
     .await
     .unwrap_err();
     for expected in [
         "Nobody.csv: no collection or entity is named Nobody",
+        "Workshops.csv:2: Seats: the value is below the minimum",
         "Products.csv:2: Name: a value is required",
         "Products.csv:3: Sku: the text is too long",
         "Products.csv:3: Maker: \"x\" is not a uuid",

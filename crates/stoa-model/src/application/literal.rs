@@ -135,16 +135,3 @@ fn decimal(text: &str, precision: u8, scale: u8) -> Result<Value, LiteralFault> 
     }
     Ok(Value::Decimal(number))
 }
-
-/// Order of two values of one type that has bounds.
-pub(crate) fn compare(left: &Value, right: &Value) -> Option<std::cmp::Ordering> {
-    match (left, right) {
-        (Value::Integer(left), Value::Integer(right))
-        | (Value::DateTime(left), Value::DateTime(right))
-        | (Value::Time(left), Value::Time(right))
-        | (Value::Duration(left), Value::Duration(right)) => Some(left.cmp(right)),
-        (Value::Date(left), Value::Date(right)) => Some(left.cmp(right)),
-        (Value::Decimal(left), Value::Decimal(right)) => Some(left.cmp(right)),
-        _ => None,
-    }
-}

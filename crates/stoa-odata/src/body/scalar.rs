@@ -2,7 +2,6 @@
 
 use std::cmp::Ordering;
 
-use rust_decimal::Decimal;
 use stoa_model::expression::error::nearest;
 use stoa_model::expression::literal;
 use stoa_model::model::{Attribute, Model};
@@ -302,7 +301,7 @@ fn check_text(attribute: &Attribute, text: &str) -> Result<(), Fault> {
 
 fn check_range(attribute: &Attribute, value: &Value) -> Result<(), Fault> {
     if let Some(minimum) = &attribute.minimum
-        && order(value, minimum) == Some(Ordering::Less)
+        && value.order(minimum) == Some(Ordering::Less)
     {
         return Err((
             Code::OutOfRange,
@@ -310,7 +309,7 @@ fn check_range(attribute: &Attribute, value: &Value) -> Result<(), Fault> {
         ));
     }
     if let Some(maximum) = &attribute.maximum
-        && order(value, maximum) == Some(Ordering::Greater)
+        && value.order(maximum) == Some(Ordering::Greater)
     {
         return Err((
             Code::OutOfRange,
@@ -333,20 +332,4 @@ fn plain(value: &Value) -> String {
         value => write_plain(&mut out, value.as_ref()),
     }
     shown(&String::from_utf8(out).unwrap_or_default())
-}
-
-/// Order of two values of one type.
-fn order(left: &Value, right: &Value) -> Option<Ordering> {
-    Some(match (left, right) {
-        (Value::Integer(left), Value::Integer(right))
-        | (Value::DateTime(left), Value::DateTime(right))
-        | (Value::Time(left), Value::Time(right))
-        | (Value::Duration(left), Value::Duration(right)) => left.cmp(right),
-        (Value::Date(left), Value::Date(right)) => left.cmp(right),
-        (Value::Decimal(left), Value::Decimal(right)) => left.cmp(right),
-        (Value::Decimal(left), Value::Integer(right)) => left.cmp(&Decimal::from(*right)),
-        (Value::Integer(left), Value::Decimal(right)) => Decimal::from(*left).cmp(right),
-        (Value::Text(left), Value::Text(right)) => left.cmp(right),
-        _ => return None,
-    })
 }

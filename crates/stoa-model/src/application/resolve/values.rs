@@ -55,7 +55,10 @@ impl Resolver<'_, '_> {
         let (Some(minimum), Some(maximum)) = (&attribute.minimum, &attribute.maximum) else {
             return;
         };
-        if literal::compare(minimum, maximum).is_some_and(std::cmp::Ordering::is_gt) {
+        if minimum
+            .order(maximum)
+            .is_some_and(std::cmp::Ordering::is_gt)
+        {
             self.faults.push(
                 Diagnostic::error(
                     Code::Contradiction,
@@ -127,10 +130,8 @@ fn broken_rule(value: &Value, attribute: &Attribute) -> Option<(String, String)>
             ));
         }
     }
-    let below =
-        |bound: &Value| literal::compare(value, bound).is_some_and(std::cmp::Ordering::is_lt);
-    let above =
-        |bound: &Value| literal::compare(value, bound).is_some_and(std::cmp::Ordering::is_gt);
+    let below = |bound: &Value| value.order(bound).is_some_and(std::cmp::Ordering::is_lt);
+    let above = |bound: &Value| value.order(bound).is_some_and(std::cmp::Ordering::is_gt);
     if attribute.minimum.as_ref().is_some_and(below) {
         return Some((
             "is less than the minimum".to_owned(),
