@@ -288,9 +288,8 @@ impl Environment {
         let reads_along = known_key.is_some();
         let along = if reads_along { reread.take() } else { None };
         let outcome = self.store.write(&self.model, change.clone(), along).await;
-        let (mut applied, writer) = outcome.map_err(|error| {
-            Self::failed(error, &change, call, &self.model[entity].key, self, entity)
-        })?;
+        let (mut applied, writer) =
+            outcome.map_err(|error| self.failed(error, &change, call, target, entity))?;
         let applied = applied.swap_remove(root);
         let payload = match (writer, reread) {
             (Some(writer), _) => Some((format, writer.into_bytes())),
@@ -394,25 +393,48 @@ impl Environment {
         )?))
     }
 
+    /// What a failed change means to the client that sent it to this path.
     fn failed(
+        &self,
         error: StoreError,
         change: &Change,
         call: &Call<'_>,
-        key: &[stoa_model::model::AttributeId],
-        environment: &Self,
+        target: &Target,
         entity: EntityId,
     ) -> Failure {
-        let insert_only = call.headers().contains_key(http::header::IF_NONE_MATCH);
-        if insert_only && let StoreError::Violations(violations) = &error {
-            let names: Vec<&str> = key
+        let StoreError::Violations(violations) = &error else {
+            return Failure::from_store(error, Some(change));
+        };
+        if call.headers().contains_key(http::header::IF_NONE_MATCH) {
+            let described = &self.model[entity];
+            let key: Vec<&str> = described
+                .key
                 .iter()
-                .map(|id| environment.model[entity][*id].name.as_str())
+                .map(|id| described[*id].name.as_str())
                 .collect();
             let exists = violations.iter().any(
-                |violation| matches!(&violation.rule, Rule::Unique { members } if *members == names),
+                |violation| matches!(&violation.rule, Rule::Unique { members } if *members == key),
             );
             if exists {
                 return Error::new(Code::PreconditionFailed, "the row exists already").into();
+            }
+        }
+        if call.parts.method == Method::POST
+            && let Source::Related {
+                entity: from,
+                navigation,
+                ..
+            } = &target.source
+        {
+            // The path itself leads through a row that is not there.
+            let navigation = &self.model[*from][*navigation];
+            let back = &self.model[navigation.target][navigation.partner];
+            let back = back.name.as_deref().unwrap_or(&self.model[*from].name);
+            let is_nowhere = violations.iter().any(|violation| {
+                matches!(&violation.rule, Rule::ReferenceMissing { navigation } if navigation == back)
+            });
+            if is_nowhere {
+                return not_found().into();
             }
         }
         Failure::from_store(error, Some(change))

@@ -332,6 +332,11 @@ async fn references_are_set_and_taken_away() {
     assert_eq!(count.bytes, "0");
     let nowhere = shop.send("GET", "Products('coffee')/Tags", &[], "").await;
     assert_eq!(nowhere.status, StatusCode::NOT_FOUND);
+    let nobody = "Makers(018b89c8-ff08-7ed8-a5ae-e65417397166)/Products";
+    let orphan = shop
+        .post(nobody, &json!({"Sku": "milk", "Name": "Milk"}))
+        .await;
+    assert_eq!(orphan.status, StatusCode::NOT_FOUND, "{:?}", orphan.bytes);
 }
 
 #[tokio::test]
