@@ -8,12 +8,12 @@ use std::path::PathBuf;
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::{SystemTime, UNIX_EPOCH};
 
-use bytes::Bytes;
+use bytes::{Buf, BufMut, Bytes, BytesMut};
 use http::header::{ALLOW, CONTENT_TYPE, ETAG, HOST, HeaderName, IF_NONE_MATCH, ORIGIN};
 use http::request::Parts;
 use http::{HeaderMap, HeaderValue, Method, Request, Response, StatusCode, header};
 use http_body::Body as HttpBody;
-use http_body_util::{BodyExt, LengthLimitError, Limited};
+use http_body_util::BodyExt;
 use lru::LruCache;
 use stoa_model::application::{Application, Limits, Manifest};
 use stoa_model::model::Model;
@@ -35,6 +35,10 @@ pub const SERVICE_PATH: &str = "/odata/";
 
 /// Where a browser's request comes from (W3C Fetch Metadata).
 const SEC_FETCH_SITE: HeaderName = HeaderName::from_static("sec-fetch-site");
+
+/// Bytes beyond the limit that are still read and thrown away: a client that sends its whole body before it
+/// looks for an answer gets the 413 instead of a broken connection.
+const DISCARDED: usize = 16 * 1024 * 1024;
 
 /// Payload plans kept, in shapes of answers.
 const PLANS: usize = 1024;
@@ -416,17 +420,37 @@ where
             format!("the body is larger than the {limit} bytes allowed"),
         )
     };
-    if body.size_hint().lower() > limit as u64 {
+    let mut is_too_large = body.size_hint().lower() > limit as u64;
+    let mut body = std::pin::pin!(body);
+    let mut whole = BytesMut::new();
+    let mut read = 0;
+    while let Some(frame) = body.as_mut().frame().await {
+        let frame = frame.map_err(|error| {
+            let error: Box<dyn std::error::Error + Send + Sync> = error.into();
+            Error::new(
+                Code::InvalidBody,
+                format!("the body could not be read: {error}"),
+            )
+        })?;
+        let Ok(mut data) = frame.into_data() else {
+            continue;
+        };
+        read += data.remaining();
+        is_too_large |= read > limit;
+        if !is_too_large && whole.is_empty() && body.is_end_stream() {
+            // All of it came at once, as nearly always.
+            return Ok(data.copy_to_bytes(data.remaining()));
+        }
+        if !is_too_large {
+            whole.put(data);
+        } else if read > limit.saturating_add(DISCARDED) {
+            break;
+        }
+    }
+    if is_too_large {
         return Err(too_large());
     }
-    match Limited::new(body, limit).collect().await {
-        Ok(collected) => Ok(collected.to_bytes()),
-        Err(error) if error.is::<LengthLimitError>() => Err(too_large()),
-        Err(error) => Err(Error::new(
-            Code::InvalidBody,
-            format!("the body could not be read: {error}"),
-        )),
-    }
+    Ok(whole.freeze())
 }
 
 /// An answer with JSON.
