@@ -9,7 +9,6 @@
 //! Everything is read and judged before the first row is written, so a fault leaves an empty database.
 
 use std::cmp::Ordering;
-use std::collections::HashMap;
 use std::fs;
 use std::io;
 use std::path::{Path, PathBuf};
@@ -524,20 +523,6 @@ fn is(value: &Value, order: Ordering, limit: Option<&Value>) -> bool {
 #[must_use]
 pub fn count(all: &[Rows]) -> usize {
     all.iter().map(|rows| rows.rows.len()).sum()
-}
-
-/// Rows of each entity or navigation, for a report.
-#[must_use]
-pub fn summary<'a>(model: &'a Model, all: &[Rows]) -> HashMap<&'a str, usize> {
-    let mut counts = HashMap::new();
-    for rows in all {
-        let name = match rows.target {
-            Target::Entity { entity, .. } => model[entity].collection.as_str(),
-            Target::Join { .. } => continue,
-        };
-        *counts.entry(name).or_default() += rows.rows.len();
-    }
-    counts
 }
 
 /// Writes what [`read`] has read, all of it or nothing, once in the life of a database; gives the number of

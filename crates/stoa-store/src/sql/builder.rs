@@ -119,6 +119,34 @@ impl<'m> Builder<'m> {
         format!("t{}", self.aliases - 1)
     }
 
+    /// Joins the table of a many-to-many navigation to its target, whose rows are `alias`: the join table's
+    /// alias, and the clause.
+    pub(crate) fn join_table(
+        &mut self,
+        target: &Entity,
+        alias: &str,
+        table: &str,
+        theirs: &[String],
+    ) -> (String, String) {
+        let join = self.new_alias();
+        let parts: Vec<String> = key(target)
+            .zip(theirs)
+            .map(|(part, theirs)| {
+                format!(
+                    "{} = {}",
+                    column(alias, &part.column),
+                    column(&join, theirs)
+                )
+            })
+            .collect();
+        let clause = format!(
+            " JOIN {} AS {join} ON {}",
+            quoted(table),
+            parts.join(" AND ")
+        );
+        (join, clause)
+    }
+
     /// Starts a scope: `variable` stands for rows of `entity`. Returns their alias.
     pub(crate) fn open(&mut self, variable: Variable, entity: EntityId) -> String {
         let alias = self.new_alias();

@@ -11,7 +11,7 @@ use stoa_model::value::{ScalarType, Value};
 use super::builder::{Builder, Place, column, key, link, lost, table};
 use super::shape::{is_list_of_literals, list_has_null, list_scale, list_values, padded};
 use super::term::{Term, enumeration_of};
-use super::{Binding, Encoding, quoted};
+use super::{Binding, Encoding};
 use crate::error::StoreError;
 
 impl Builder<'_> {
@@ -357,22 +357,8 @@ impl Builder<'_> {
         let mut conditions = Vec::new();
         let mut joined = String::new();
         if let Storage::Join { table, own, target } = &navigation.storage {
-            let join = self.new_alias();
-            let parts: Vec<String> = key(&model[navigation.target])
-                .zip(target)
-                .map(|(part, theirs)| {
-                    format!(
-                        "{} = {}",
-                        column(&alias, &part.column),
-                        column(&join, theirs)
-                    )
-                })
-                .collect();
-            joined = format!(
-                " JOIN {} AS {join} ON {}",
-                quoted(table),
-                parts.join(" AND ")
-            );
+            let (join, clause) = self.join_table(&model[navigation.target], &alias, table, target);
+            joined = clause;
             for (part, ours) in key(&model[place.entity]).zip(own) {
                 conditions.push(format!(
                     "{} = {}",

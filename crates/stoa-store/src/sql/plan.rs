@@ -11,7 +11,7 @@ use tokio_postgres::types::Type;
 
 use super::builder::{Builder, column, key, lost};
 use super::shape::{Positions, Purpose};
-use super::{Binding, Encoding, quoted};
+use super::{Binding, Encoding};
 use crate::error::StoreError;
 use crate::postgres::StatementText;
 use crate::store::Dialect;
@@ -530,22 +530,8 @@ impl Planner<'_> {
                 own,
                 target: theirs,
             } => {
-                let join = builder.new_alias();
-                let parts: Vec<String> = key(target)
-                    .zip(theirs)
-                    .map(|(part, theirs)| {
-                        format!(
-                            "{} = {}",
-                            column(&alias, &part.column),
-                            column(&join, theirs)
-                        )
-                    })
-                    .collect();
-                joined = format!(
-                    " JOIN {} AS {join} ON {}",
-                    quoted(table),
-                    parts.join(" AND ")
-                );
+                let (join, clause) = builder.join_table(target, &alias, table, theirs);
+                joined = clause;
                 own.iter().map(|name| column(&join, name)).collect()
             }
         };
