@@ -124,8 +124,24 @@ pub enum Expression {
         /// Only rows that fulfil it.
         filter: Option<Box<Expression>>,
     },
-    /// Something about the user of the request (`$user/Region`); resolved to a literal before the store.
-    User(Vec<String>),
+    /// Something about the user of the request (`$user/Region`); the access layer puts a literal in its
+    /// place before the store sees it.
+    User {
+        /// Position in [`crate::model::UserModel::values`].
+        value: usize,
+        /// Type of that value.
+        scalar_type: ScalarType,
+    },
+    /// `then` where the condition is true, else null. Made by the access layer: what the user may not see.
+    If {
+        /// When the value may be seen.
+        condition: Box<Expression>,
+        /// The value.
+        then: Box<Expression>,
+    },
+    /// True where the expression is true, false where it is false or null. Made by the access layer, so
+    /// that the opposite of "may see" is "may not see".
+    Holds(Box<Expression>),
 }
 
 /// A row variable: 0 is the row that the filter is about (`$it`), others belong to lambdas.

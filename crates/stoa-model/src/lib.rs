@@ -1,7 +1,7 @@
 //! The application definition, and the types in which requests are stated.
 //!
 //! Owns: what a model is, how its text is read and judged ([`application`], [`diagnostic`]), the
-//! expression language ([`expression`]), and the contracts between the wire and the store ([`query`],
+//! expression language ([`expression`]), what access rules allow ([`access`]), and the contracts between the wire and the store ([`query`],
 //! [`change`], [`value`]).
 //!
 //! Does not own: SQL, HTTP, OData's URL and JSON forms. Does no I/O beyond reading the application's
@@ -12,6 +12,7 @@
 //!
 //! Start reading at [`model`].
 
+pub mod access;
 pub mod application;
 pub mod change;
 pub mod diagnostic;

@@ -49,7 +49,7 @@ id!(
 );
 
 /// An application's model.
-#[derive(Debug)]
+#[derive(Clone, Debug)]
 pub struct Model {
     /// Namespace of the service: the application's `name`.
     pub name: String,
@@ -61,6 +61,11 @@ pub struct Model {
     pub roles: Vec<Role>,
     /// Entity name → id.
     pub entities_by_name: HashMap<String, EntityId>,
+    /// What there is to know of the user who makes a request.
+    pub user: UserModel,
+    /// Role of everybody who is not signed in, where the application lets them in at all
+    /// (`anonymous = true` in `app.toml`). One of `roles`.
+    pub anonymous: Option<RoleId>,
     /// Collection (entity set) name → id. Contained entities have no entity set and are not in it.
     pub entities_by_collection: HashMap<String, EntityId>,
 }
@@ -80,7 +85,7 @@ impl Index<EnumerationId> for Model {
 }
 
 /// An entity with everything it inherits.
-#[derive(Debug)]
+#[derive(Clone, Debug)]
 pub struct Entity {
     /// Own id.
     pub id: EntityId,
@@ -118,8 +123,15 @@ pub struct Entity {
     pub uniques: Vec<Unique>,
     /// Indexes, own ones only (foreign keys get one without being named here).
     pub indexes: Vec<IndexDefinition>,
-    /// Access rules, own ones only.
+    /// Access rules, own ones only. Rules of the bases hold too.
     pub access: Vec<AccessRule>,
+    /// What the reader may do with its rows.
+    pub reach: EntityReach,
+    /// Kept by the runtime for itself: never part of the service, whatever rules say. Internal entities
+    /// stand in `entities` and `entities_by_name`, and not in `entities_by_collection`.
+    pub internal: bool,
+    /// Every change of its rows is recorded in the audit trail.
+    pub audited: bool,
     /// The navigation from a contained entity to its container, if it is contained anywhere.
     pub container: Option<NavigationId>,
     /// Attribute name → id; the version is no property and not in it.
@@ -186,6 +198,26 @@ pub struct Attribute {
     pub column_type: Option<ColumnType>,
     /// Entity that declares it.
     pub declared_by: EntityId,
+    /// What the reader may do with it.
+    pub reach: MemberReach,
+}
+
+impl EntityReach {
+    /// Everything.
+    pub const ALL: Self = Self {
+        read: Extent::All,
+        create: Extent::All,
+        update: Extent::All,
+        delete: Extent::All,
+    };
+}
+
+impl MemberReach {
+    /// Everything.
+    pub const ALL: Self = Self {
+        read: Extent::All,
+        write: Extent::All,
+    };
 }
 
 impl Attribute {
@@ -260,6 +292,70 @@ pub struct Navigation {
     pub storage: Storage,
     /// Entity that has this end.
     pub declared_by: EntityId,
+    /// What the reader may do with it.
+    pub reach: MemberReach,
+}
+
+/// What of an entity a reader may do. In the application's own model everything is [`Extent::All`]; in the
+/// model as a reader sees it ([`crate::access`]) it is what the reader's roles allow.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct EntityReach {
+    /// See rows.
+    pub read: Extent,
+    /// Create rows.
+    pub create: Extent,
+    /// Change rows: some member of some row.
+    pub update: Extent,
+    /// Delete rows.
+    pub delete: Extent,
+}
+
+/// What of an attribute or navigation a reader may do.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct MemberReach {
+    /// See it. [`Extent::None`]: as if the model did not have it, except that its name may be given in
+    /// bodies if it may be written. [`Extent::Some`]: null or empty in rows where it is hidden.
+    pub read: Extent,
+    /// Give it in a create or an update.
+    pub write: Extent,
+}
+
+/// For how many rows something is allowed, as far as the model tells.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub enum Extent {
+    /// For none.
+    None,
+    /// That depends on the row.
+    Some,
+    /// For every row that the reader sees.
+    All,
+}
+
+/// The entity of users and what access rules want to know of the one who makes a request.
+#[derive(Clone, Debug)]
+pub struct UserModel {
+    /// Entity of users: `System.User`, in the service `SystemUser`.
+    pub entity: EntityId,
+    /// What rules refer to, each once: `Expression::User` names a position.
+    pub values: Vec<UserValue>,
+}
+
+/// Something about a user: `$user/Department/Region`.
+#[derive(Clone, Debug, PartialEq)]
+pub struct UserValue {
+    /// As written after `$user/`.
+    pub path: String,
+    /// Entity of users that has the first step: the entity of users or one of its specialisations. A user
+    /// of another type has null.
+    pub from: EntityId,
+    /// To-one navigations from there.
+    pub navigations: Vec<NavigationId>,
+    /// Entity that they reach.
+    pub entity: EntityId,
+    /// Attribute of that entity.
+    pub attribute: AttributeId,
+    /// Type of the attribute.
+    pub scalar_type: ScalarType,
 }
 
 /// What a delete does to rows that refer to the deleted one.
@@ -326,7 +422,7 @@ pub enum Member {
 }
 
 /// An enumeration.
-#[derive(Debug)]
+#[derive(Clone, Debug)]
 pub struct Enumeration {
     /// Name of the enumeration type.
     pub name: String,
@@ -339,7 +435,7 @@ pub struct Enumeration {
 }
 
 /// A member of an enumeration.
-#[derive(Debug)]
+#[derive(Clone, Debug)]
 pub struct EnumerationMember {
     /// As written and as stored.
     pub name: String,
@@ -350,7 +446,7 @@ pub struct EnumerationMember {
 }
 
 /// A user role.
-#[derive(Debug)]
+#[derive(Clone, Debug)]
 pub struct Role {
     /// As written.
     pub name: String,
@@ -361,7 +457,7 @@ pub struct Role {
 }
 
 /// Who may do what to which rows. Parsed and validated; enforced by the access layer.
-#[derive(Debug)]
+#[derive(Clone, Debug)]
 pub struct AccessRule {
     /// Who.
     pub role: RoleId,
@@ -378,7 +474,7 @@ pub struct AccessRule {
 }
 
 /// Yes, no, or for some rows.
-#[derive(Debug)]
+#[derive(Clone, Debug, PartialEq)]
 pub enum Permission {
     /// Never.
     Denied,

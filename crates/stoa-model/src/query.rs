@@ -50,6 +50,16 @@ pub enum Source {
         /// Key of the one target meant.
         key: Option<Vec<Value>>,
     },
+    /// Those rows of another source that fulfil a condition. Made by the access layer: what the user may
+    /// not see is not there.
+    Where {
+        /// Entity of the rows.
+        entity: EntityId,
+        /// The rows.
+        from: Box<Source>,
+        /// Condition, in which they are [`ROW`].
+        condition: Expression,
+    },
 }
 
 /// A term of an order.
@@ -76,6 +86,17 @@ pub struct Selection {
     pub specialised: Vec<(EntityId, AttributeId)>,
     /// Navigations in output order.
     pub expands: Vec<Expand>,
+    /// Values that are given for some rows only, else null. Made by the access layer; ascending positions.
+    pub masks: Vec<Mask>,
+}
+
+/// A value that the user may see in some rows only.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Mask {
+    /// Position as in [`RowWriter::value`]: of `attributes`, then of `specialised`.
+    pub position: usize,
+    /// Condition on the row, which is [`ROW`]: true where the value may be seen.
+    pub condition: Expression,
 }
 
 /// A navigation whose targets are wanted with each row.
@@ -83,7 +104,11 @@ pub struct Selection {
 pub struct Expand {
     /// Navigation of the selection's entity.
     pub navigation: NavigationId,
-    /// Condition on the targets, which are [`Variable`] 0.
+    /// Condition on the row with the navigation, which is [`ROW`]: where it is not true there are no
+    /// targets. Made by the access layer.
+    pub condition: Option<Expression>,
+    /// Condition on the targets, which are [`Variable`] 0. Of a to-one navigation too: a target that does
+    /// not fulfil it is no target.
     pub filter: Option<Expression>,
     /// Total order of the targets; empty for to-one.
     pub order: Vec<OrderTerm>,

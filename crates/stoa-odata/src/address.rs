@@ -123,6 +123,7 @@ pub fn context_path(model: &Model, entity: EntityId, source: &Source) -> Context
     };
     match source {
         Source::All | Source::Key(_) => set(entity),
+        Source::Where { from, .. } => context_path(model, entity, from),
         Source::Related {
             entity: from_entity,
             from,
@@ -155,6 +156,7 @@ fn navigation_segment(navigation: &Navigation) -> &str {
 pub fn row_path(model: &Model, entity: EntityId, source: &Source) -> String {
     match source {
         Source::All => model[entity].collection.clone(),
+        Source::Where { from, .. } => row_path(model, entity, from),
         Source::Key(key) => canonical(model, entity, key),
         Source::Related {
             entity: from_entity,

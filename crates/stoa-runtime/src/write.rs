@@ -496,7 +496,7 @@ impl Environment {
                 let target = self.model[*entity][*navigation].target;
                 !stoa_odata::address::has_entity_set(&self.model, &self.model[target])
             }
-            Source::All | Source::Key(_) => false,
+            Source::All | Source::Key(_) | Source::Where { .. } => false,
         }
     }
 }
@@ -520,7 +520,7 @@ fn through(source: &Source) -> Option<Through> {
             source: (**from).clone(),
             navigation: *navigation,
         }),
-        Source::All | Source::Key(_) => None,
+        Source::All | Source::Key(_) | Source::Where { .. } => None,
     }
 }
 

@@ -20,7 +20,7 @@ use super::faults::{At, Faults};
 use super::names::{NameOf, check_identifier};
 use crate::diagnostic::{Code, Diagnostic, SourceFile, Span};
 use crate::model::{
-    Entity, EntityId, Enumeration, EnumerationId, EnumerationMember, Model, Role, RoleId,
+    Entity, EntityId, Enumeration, EnumerationId, EnumerationMember, Model, Role, RoleId, UserModel,
 };
 
 /// Resolves drafts into a model. The model is valid only if no error was reported.
@@ -226,6 +226,11 @@ impl<'d, 'f> Resolver<'d, 'f> {
             roles: self.roles,
             entities_by_name,
             entities_by_collection,
+            user: UserModel {
+                entity: EntityId(0),
+                values: Vec::new(),
+            },
+            anonymous: None,
         }
     }
 }

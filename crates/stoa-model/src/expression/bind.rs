@@ -181,7 +181,7 @@ impl<'a> Binder<'a> {
                     scalar_type: ScalarType::Boolean,
                 });
             }
-            Operand::User(names) => return Ok(Expression::User(names)),
+            Operand::User(names) => return Ok(user_value(&names)),
             Operand::Scalar(_, scalar_type) => self.describe(scalar_type),
             Operand::Literal(_) => "a literal".to_owned(),
             Operand::Row(reached) => format!("a row of {}", self.model[reached.cast].name),
@@ -423,6 +423,14 @@ impl<'a> Binder<'a> {
     }
 }
 
+/// Something about the user.
+fn user_value(_names: &[String]) -> Expression {
+    Expression::User {
+        value: 0,
+        scalar_type: ScalarType::String,
+    }
+}
+
 /// A Boolean constant.
 fn constant(value: bool) -> Expression {
     Expression::Literal {
@@ -493,13 +501,15 @@ impl Expression {
                 other => other,
             },
             Self::Count { .. } => Some(ScalarType::Long),
-            Self::User(_) => None,
+            Self::User { scalar_type, .. } => Some(*scalar_type),
+            Self::If { then, .. } => then.scalar_type(),
             Self::HasTarget { .. }
             | Self::IsOf { .. }
             | Self::Compare { .. }
             | Self::And(_)
             | Self::Or(_)
             | Self::Not(_)
+            | Self::Holds(_)
             | Self::In { .. }
             | Self::Lambda { .. } => Some(ScalarType::Boolean),
         }
@@ -521,7 +531,10 @@ impl Expression {
                     arguments: operands,
                     ..
                 } => waiting.extend(operands),
-                Self::Not(inner) | Self::Negate(inner) => waiting.push_back(inner),
+                Self::Not(inner) | Self::Negate(inner) | Self::Holds(inner) => {
+                    waiting.push_back(inner);
+                }
+                Self::If { condition, then } => waiting.extend([condition.as_ref(), then.as_ref()]),
                 Self::In { left, list } => {
                     waiting.push_back(left);
                     waiting.extend(list);
@@ -534,7 +547,7 @@ impl Expression {
                 | Self::Attribute { .. }
                 | Self::HasTarget { .. }
                 | Self::IsOf { .. }
-                | Self::User(_) => {}
+                | Self::User { .. } => {}
             }
             // Children go before what waits already: depth first.
             waiting.rotate_left(before);

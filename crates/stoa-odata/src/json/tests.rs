@@ -35,6 +35,7 @@ fn select(model: &Model, of: &str, names: &[&str]) -> Selection {
             .collect(),
         specialised: Vec::new(),
         expands: Vec::new(),
+        masks: Vec::new(),
     }
 }
 
@@ -58,6 +59,7 @@ fn expand(navigation: NavigationId, mut selection: Selection, node: usize) -> Ex
     selection.node = node;
     Expand {
         navigation,
+        condition: None,
         filter: None,
         order: Vec::new(),
         skip: 0,

@@ -260,6 +260,7 @@ fn key_only(model: &Model, entity: EntityId) -> Selection {
         attributes: model[entity].key.clone(),
         specialised: Vec::new(),
         expands: Vec::new(),
+        masks: Vec::new(),
     }
 }
 

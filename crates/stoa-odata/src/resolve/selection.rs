@@ -91,6 +91,7 @@ impl<'a> Selector<'a> {
             attributes: Vec::new(),
             specialised: Vec::new(),
             expands: Vec::new(),
+            masks: Vec::new(),
         };
         let Some(items) = &options.select else {
             self.all_properties(entity, &mut selection);
@@ -392,11 +393,13 @@ impl<'a> Selector<'a> {
                     attributes: Vec::new(),
                     specialised: Vec::new(),
                     expands: Vec::new(),
+                    masks: Vec::new(),
                 }
             }
         };
         Ok(Expand {
             navigation: wanted.navigation,
+            condition: None,
             filter,
             order,
             skip: options.skip.unwrap_or(0),

@@ -391,7 +391,9 @@ impl Walk<'_> {
         match &mut target.source {
             Source::All => target.source = Source::Key(values),
             Source::Related { key, .. } => *key = Some(values),
-            Source::Key(_) => return Err(malformed("a row has one key only".to_owned())),
+            Source::Key(_) | Source::Where { .. } => {
+                return Err(malformed("a row has one key only".to_owned()));
+            }
         }
         target.is_collection = false;
         Ok(())

@@ -80,6 +80,7 @@ fn source(model: &Model, source: &Source) -> String {
     match source {
         Source::All => "all".to_owned(),
         Source::Key(key) => format!("{key:?}"),
+        Source::Where { from, .. } => self::source(model, from),
         Source::Related {
             entity,
             from,

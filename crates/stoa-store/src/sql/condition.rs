@@ -60,7 +60,10 @@ impl Builder<'_> {
                 *variable,
                 condition.as_deref(),
             ),
-            Expression::User(_) => Err(StoreError::internal(
+            Expression::If { .. } | Expression::Holds(_) => {
+                Err(StoreError::internal("not there yet"))
+            }
+            Expression::User { .. } => Err(StoreError::internal(
                 "a reference to the user was not resolved",
             )),
             Expression::Literal {

@@ -132,6 +132,16 @@ impl<'q> Shape<'q> {
                     self.values(key);
                 }
             }
+            Source::Where {
+                entity,
+                from,
+                condition,
+            } => {
+                self.tag(4);
+                self.number(entity.0);
+                self.source(from);
+                self.expression(condition);
+            }
         }
     }
 
@@ -315,7 +325,16 @@ impl<'q> Shape<'q> {
                 self.tag(72);
                 self.collection(*from, path, *entity, *variable, filter.as_deref());
             }
-            Expression::User(_) => self.tag(73),
+            Expression::User { .. } => self.tag(73),
+            Expression::If { condition, then } => {
+                self.tag(74);
+                self.expression(condition);
+                self.expression(then);
+            }
+            Expression::Holds(inner) => {
+                self.tag(75);
+                self.expression(inner);
+            }
         }
     }
 

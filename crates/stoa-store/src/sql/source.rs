@@ -25,6 +25,7 @@ impl Builder<'_> {
                 navigation,
                 key,
             } => (*entity, from, *navigation, key),
+            Source::Where { .. } => return Err(StoreError::internal("not there yet")),
         };
         let model = self.model;
         let navigation = &model[from_entity][navigation];

@@ -63,6 +63,7 @@ fn query(model: &Model, entity: &str) -> Query {
             attributes: vec![AttributeId(1)],
             specialised: Vec::new(),
             expands: Vec::new(),
+            masks: Vec::new(),
         },
     }
 }
@@ -99,6 +100,7 @@ fn expand(model: &Model, entity: &str, navigation: &str, node: usize) -> Expand 
     let target = query(model, &model[entity[id].target].name);
     Expand {
         navigation: id,
+        condition: None,
         filter: None,
         order: if entity[id].many {
             target.order

@@ -97,6 +97,7 @@ fn condition(
     let target = &model[entity];
     let alias = format!("t{level}.");
     match source {
+        Source::Where { .. } => return Err(StoreError::internal("not there yet")),
         Source::All => {
             writer.text("1 = 1");
         }

@@ -312,6 +312,7 @@ impl Database {
         let target = &self.model[entity[id].target];
         Expand {
             navigation: id,
+            condition: None,
             filter: None,
             order: if entity[id].many {
                 key_order(target)
@@ -359,5 +360,6 @@ fn selection(entity: &Entity, node: usize) -> Selection {
         attributes,
         specialised: Vec::new(),
         expands: Vec::new(),
+        masks: Vec::new(),
     }
 }

@@ -272,6 +272,7 @@ impl Database {
                 let target = &self.model[self.model[entity][navigation].target];
                 Expand {
                     navigation,
+                    condition: None,
                     filter: None,
                     order: if self.model[entity][navigation].many {
                         self.key_order(target.id)
@@ -289,6 +290,7 @@ impl Database {
                         attributes: target.key.clone(),
                         specialised: Vec::new(),
                         expands: Vec::new(),
+                        masks: Vec::new(),
                     },
                 }
             })
@@ -317,6 +319,7 @@ impl Database {
                     .collect(),
                 specialised: Vec::new(),
                 expands,
+                masks: Vec::new(),
             },
         }
     }

@@ -5,7 +5,9 @@ use crate::application::draft::AssociationDraft;
 use crate::application::faults::At;
 use crate::application::names::{NameOf, check_identifier};
 use crate::diagnostic::{Code, Diagnostic};
-use crate::model::{EntityId, Member, Navigation, NavigationId, OnDelete, Storage, Unique};
+use crate::model::{
+    EntityId, Member, MemberReach, Navigation, NavigationId, OnDelete, Storage, Unique,
+};
 
 /// How many rows an association connects.
 #[derive(Clone, Copy, PartialEq, Eq)]
@@ -443,6 +445,7 @@ fn forward(association: &Bound<'_>) -> Planned {
             on_delete: association.on_delete,
             storage: association.storage.0.clone(),
             declared_by: association.from,
+            reach: MemberReach::ALL,
         },
         partner: (association.to, 0),
     }
@@ -474,6 +477,7 @@ fn inverse(association: &Bound<'_>, name: Option<String>, from: &str, partner: u
             on_delete: association.on_delete,
             storage: association.storage.1.clone(),
             declared_by: association.to,
+            reach: MemberReach::ALL,
         },
         partner: (association.from, partner),
     }

@@ -12,7 +12,7 @@ use crate::application::draft::AttributeDraft;
 use crate::application::faults::At;
 use crate::application::names::BUILT_IN_TYPES;
 use crate::diagnostic::{Code, Diagnostic};
-use crate::model::{Attribute, AttributeId, ColumnType, EntityId, Purpose};
+use crate::model::{Attribute, AttributeId, ColumnType, EntityId, MemberReach, Purpose};
 use crate::physical::{CHANGED_AT_COLUMN, CREATED_AT_COLUMN, VERSION_COLUMN};
 use crate::value::{MAXIMUM_PRECISION, ScalarType};
 
@@ -166,6 +166,7 @@ impl Resolver<'_, '_> {
                 .map(|former| former.value.clone()),
             column_type: self.column_type(draft, scalar_type, external),
             declared_by: owner,
+            reach: MemberReach::ALL,
         };
         attribute.minimum = draft
             .minimum
@@ -517,5 +518,6 @@ fn system(
         renamed_from: None,
         column_type: None,
         declared_by: owner,
+        reach: MemberReach::ALL,
     }
 }

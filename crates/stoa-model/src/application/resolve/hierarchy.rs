@@ -10,7 +10,7 @@ use crate::application::faults::At;
 use crate::application::names::{NameOf, check_identifier};
 use crate::application::plural::plural;
 use crate::diagnostic::{Code, Diagnostic, Span};
-use crate::model::{Entity, EntityId, Table};
+use crate::model::{Entity, EntityId, EntityReach, Table};
 use crate::physical::DISCRIMINATOR_COLUMN;
 
 /// Most levels of `extends`.
@@ -232,6 +232,9 @@ impl<'d> Resolver<'d, '_> {
             uniques: Vec::new(),
             indexes: Vec::new(),
             access: Vec::new(),
+            reach: EntityReach::ALL,
+            internal: false,
+            audited: false,
             container: None,
             attributes_by_name: HashMap::new(),
             navigations_by_name: HashMap::new(),

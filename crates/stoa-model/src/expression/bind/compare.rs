@@ -26,10 +26,10 @@ impl Binder<'_> {
             }
             (Operand::Row(row), Operand::User(names)) if is_equality => (
                 self.single_key(row, left.position)?,
-                Expression::User(names),
+                super::user_value(&names),
             ),
             (Operand::User(names), Operand::Row(row)) if is_equality => (
-                Expression::User(names),
+                super::user_value(&names),
                 self.single_key(row, right.position)?,
             ),
             (Operand::Row(_), Operand::Row(_)) => {
@@ -43,12 +43,12 @@ impl Binder<'_> {
             (Operand::List(_), _) => return Err(list_compared(left.position)),
             (_, Operand::List(_)) => return Err(list_compared(right.position)),
             (Operand::User(left), right_operand) => (
-                Expression::User(left),
+                super::user_value(&left),
                 self.beside_user(right_operand, right)?,
             ),
             (left_operand, Operand::User(names)) => (
                 self.beside_user(left_operand, left)?,
-                Expression::User(names),
+                super::user_value(&names),
             ),
             (Operand::Scalar(expression, scalar_type), Operand::Literal(literal)) => {
                 self.check_order(operator, scalar_type, &literal, left.position)?;
@@ -196,7 +196,7 @@ impl Binder<'_> {
         match operand {
             Operand::Scalar(expression, _) => Ok(expression),
             Operand::Literal(literal) => Ok(self.natural(&literal, node.position)?.0),
-            Operand::User(names) => Ok(Expression::User(names)),
+            Operand::User(names) => Ok(super::user_value(&names)),
             Operand::Row(row) => self.single_key(row, node.position),
             Operand::List(_) => Err(list_compared(node.position)),
         }

@@ -210,7 +210,7 @@ impl Binder<'_> {
                 return Ok(());
             }
             Operand::User(names) => {
-                arguments.push(Expression::User(names));
+                arguments.push(super::user_value(&names));
                 return Ok(());
             }
             Operand::List(_) => {

@@ -209,7 +209,13 @@ fn show(model: &Model, scope: &[(Variable, EntityId)], expression: &Expression) 
                 within(*variable, *entity, filter)
             )
         }
-        Expression::User(names) => format!("$user/{}", names.join("/")),
+        Expression::If { condition, then } => format!(
+            "if({}, {})",
+            show(model, scope, condition),
+            show(model, scope, then)
+        ),
+        Expression::Holds(inner) => format!("holds({})", show(model, scope, inner)),
+        Expression::User { value, .. } => format!("$user#{value}"),
     }
 }
 

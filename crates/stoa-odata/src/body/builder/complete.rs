@@ -129,7 +129,7 @@ impl<'a> Builder<'a> {
             Target::Key(key) => Some(key.clone()),
             Target::Source(Source::Key(key)) => Some(key.clone()),
             Target::Source(Source::Related { key, .. }) => key.clone(),
-            Target::Source(Source::All) => None,
+            Target::Source(Source::All | Source::Where { .. }) => None,
             Target::Inserted(position) => {
                 let Action::Insert { values, .. } = &self.operations.get(*position)?.action else {
                     return None;
