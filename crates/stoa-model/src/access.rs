@@ -10,7 +10,7 @@
 use std::ops::Deref;
 use std::sync::Arc;
 
-use crate::change::{Change, Violation};
+use crate::change::{Change, Operation, Violation};
 use crate::expression::Expression;
 use crate::model::{Model, RoleId};
 use crate::query::Query;
@@ -59,6 +59,20 @@ impl From<Change> for JudgedChange {
             change,
             judgements: Vec::new(),
             actor: None,
+        }
+    }
+}
+
+impl Permitted<JudgedChange> {
+    /// Adds, at the end, an operation that the runtime does for itself in the same transaction: nobody's
+    /// rules apply to it.
+    pub fn add_system_operation(&mut self, operation: Operation) {
+        let JudgedChange {
+            change, judgements, ..
+        } = &mut self.0;
+        change.operations.push(operation);
+        if !judgements.is_empty() {
+            judgements.push(Judgement::default());
         }
     }
 }
