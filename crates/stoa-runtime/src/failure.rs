@@ -58,6 +58,8 @@ impl Failure {
                 Some(change) => Error::from_violations(&violations, change),
                 None => return Self::internal("a read reports violations"),
             },
+            // Nothing is judged yet.
+            StoreError::Denied { .. } => return Self::internal(message),
             StoreError::NotFound { .. } => not_found(),
             StoreError::VersionMismatch { current, .. } => Error::new(
                 Code::PreconditionFailed,

@@ -5,6 +5,7 @@ use http::header::{
 };
 use http::{Response, StatusCode};
 use http_body::Body as HttpBody;
+use stoa_model::access::Permitted;
 use stoa_model::change::{Action, Change, Operation};
 use stoa_model::model::AttributeId;
 use stoa_model::value::{ScalarType, Value};
@@ -108,7 +109,14 @@ impl Environment {
             }],
         };
         let reread: Option<(_, RawWriter)> = None;
-        let outcome = self.store.write(&self.model, change.clone(), reread).await;
+        let outcome = self
+            .store
+            .write(
+                &self.model,
+                Permitted::by_system(change.clone().into()),
+                reread,
+            )
+            .await;
         let (applied, _) = outcome.map_err(|error| Failure::from_store(error, Some(&change)))?;
         let mut response = no_content();
         set_etag(
@@ -132,7 +140,11 @@ impl Environment {
         let read = Read::new(&self.model, call.url, &target, self.limits(), None)?;
         let outcome = self
             .store
-            .read(&self.model, &read.query, RawWriter::new())
+            .read(
+                &self.model,
+                &Permitted::by_system(read.query),
+                RawWriter::new(),
+            )
             .await?;
         if !outcome.writer.found() {
             return Err(not_found().into());

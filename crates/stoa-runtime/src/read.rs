@@ -2,6 +2,7 @@
 
 use http::header::{CONTENT_TYPE, HeaderValue};
 use http::{Response, StatusCode};
+use stoa_model::access::Permitted;
 use stoa_model::query::Query;
 use stoa_odata::address::{context_path, row_path};
 use stoa_odata::json::{Content, PropertyWriter, RawWriter, Writer, count_text};
@@ -71,7 +72,10 @@ impl Environment {
         }
         let single = query.single;
         let limit = query.limit;
-        let outcome = self.store.read(&self.model, &query, writer).await?;
+        let outcome = self
+            .store
+            .read(&self.model, &Permitted::by_system(query.clone()), writer)
+            .await?;
         if !outcome.source_found {
             return Err(not_found().into());
         }
@@ -112,7 +116,10 @@ impl Environment {
 
     async fn read_count(&self, call: &Call<'_>, query: &Query) -> Result<Response<Body>, Failure> {
         call.representation(Kind::Text)?;
-        let count = self.store.count(&self.model, query).await?;
+        let count = self
+            .store
+            .count(&self.model, &Permitted::by_system(query.clone()))
+            .await?;
         if !count.source_found {
             return Err(not_found().into());
         }
@@ -143,7 +150,10 @@ impl Environment {
             attribute.scalar_type,
             format,
         );
-        let outcome = self.store.read(&self.model, &query, writer).await?;
+        let outcome = self
+            .store
+            .read(&self.model, &Permitted::by_system(query.clone()), writer)
+            .await?;
         if !outcome.writer.found() {
             return Err(not_found().into());
         }
@@ -162,7 +172,7 @@ impl Environment {
         let content_type = RawWriter::content_type(self.selected(&query)?.scalar_type);
         let outcome = self
             .store
-            .read(&self.model, &query, RawWriter::new())
+            .read(&self.model, &Permitted::by_system(query), RawWriter::new())
             .await?;
         if !outcome.writer.found() {
             return Err(not_found().into());

@@ -4,6 +4,7 @@ use std::collections::BTreeSet;
 
 use http::header::{HeaderName, HeaderValue, LOCATION};
 use http::{Method, Response, StatusCode};
+use stoa_model::access::Permitted;
 use stoa_model::change::{Action, Applied, Change, Expected, Operation, Rule};
 use stoa_model::model::{EntityId, NavigationId};
 use stoa_model::query::Source;
@@ -287,7 +288,15 @@ impl Environment {
         }
         let reads_along = known_key.is_some();
         let along = if reads_along { reread.take() } else { None };
-        let outcome = self.store.write(&self.model, change.clone(), along).await;
+        let along = along.map(|(query, writer)| (Permitted::by_system(query), writer));
+        let outcome = self
+            .store
+            .write(
+                &self.model,
+                Permitted::by_system(change.clone().into()),
+                along,
+            )
+            .await;
         let (mut applied, writer) =
             outcome.map_err(|error| self.failed(error, &change, call, target, entity))?;
         let applied = applied.swap_remove(root);
@@ -296,7 +305,10 @@ impl Environment {
             (None, Some((mut query, writer))) => {
                 // The database made the key: the row is read when it is there.
                 query.source = Source::Key(applied.key.clone());
-                let outcome = self.store.read(&self.model, &query, writer).await?;
+                let outcome = self
+                    .store
+                    .read(&self.model, &Permitted::by_system(query), writer)
+                    .await?;
                 if outcome.rows == 0 {
                     return Err(not_found().into());
                 }

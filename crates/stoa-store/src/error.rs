@@ -2,6 +2,7 @@
 
 use std::error::Error as StandardError;
 
+use stoa_model::access::Denial;
 use stoa_model::change::Violation;
 use tokio_postgres::error::SqlState;
 
@@ -71,6 +72,14 @@ pub enum StoreError {
     /// Rules of the data would be broken.
     #[error("the change breaks {} of the data's rules", .0.len())]
     Violations(Vec<Violation>),
+    /// The user may not do that to the row of an operation.
+    #[error("operation {operation} is not allowed")]
+    Denied {
+        /// Position of the operation.
+        operation: usize,
+        /// What is not allowed.
+        denial: Denial,
+    },
     /// The row of an operation does not exist.
     #[error("the row of operation {operation} does not exist")]
     NotFound {
@@ -123,6 +132,7 @@ impl StoreError {
             Self::InvalidPattern => "InvalidPattern",
             Self::InvalidText => "InvalidText",
             Self::Violations(_) => "RuleViolated",
+            Self::Denied { .. } => "Forbidden",
             Self::NotFound { .. } => "NotFound",
             Self::VersionMismatch { .. } => "VersionMismatch",
             Self::Configuration { .. } => "Configuration",
@@ -143,6 +153,7 @@ impl StoreError {
             | Self::InvalidPattern
             | Self::InvalidText
             | Self::Violations(_)
+            | Self::Denied { .. }
             | Self::NotFound { .. }
             | Self::VersionMismatch { .. } => Fault::Client,
         }

@@ -10,6 +10,7 @@ use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Instant;
 
 use lru::LruCache;
+use stoa_model::access::Permitted;
 use stoa_model::model::Model;
 use stoa_model::query::{Query, RowWriter};
 
@@ -122,7 +123,7 @@ impl Store {
     pub async fn read<W>(
         &self,
         model: &Arc<Model>,
-        query: &Query,
+        query: &Permitted<Query>,
         writer: W,
     ) -> Result<ReadResult<W>, StoreError>
     where
@@ -173,7 +174,7 @@ impl Store {
     pub async fn count(
         &self,
         model: &Arc<Model>,
-        query: &Query,
+        query: &Permitted<Query>,
     ) -> Result<CountResult, StoreError> {
         let start = Instant::now();
         let outcome = self.count_rows(model, query).await;

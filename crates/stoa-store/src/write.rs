@@ -16,6 +16,7 @@ use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use futures_util::FutureExt;
+use stoa_model::access::{JudgedChange, Permitted};
 use stoa_model::change::{Applied, Change};
 use stoa_model::model::Model;
 use stoa_model::query::{Query, RowWriter};
@@ -39,19 +40,20 @@ impl Store {
     /// When it returns, what was written is on disk.
     ///
     /// # Errors
-    /// [`StoreError::Violations`], [`StoreError::NotFound`], [`StoreError::VersionMismatch`]: nothing was
-    /// written. [`StoreError::Unavailable`]: nothing was written, unless the connection was lost while
+    /// [`StoreError::Violations`], [`StoreError::NotFound`], [`StoreError::VersionMismatch`],
+    /// [`StoreError::Denied`]: nothing was written. [`StoreError::Unavailable`]: nothing was written, unless the connection was lost while
     /// the transaction was being committed, when nobody can know.
     pub async fn write<W>(
         &self,
         model: &Arc<Model>,
-        change: Change,
-        reread: Option<(Query, W)>,
+        change: Permitted<JudgedChange>,
+        reread: Option<(Permitted<Query>, W)>,
     ) -> Result<(Vec<Applied>, Option<W>), StoreError>
     where
         W: RowWriter + Send + 'static,
     {
         let start = Instant::now();
+        let change = change.into_inner().change;
         let outcome = match self.backend() {
             Backend::Postgres(postgres) => {
                 // Each statement has its own limit; this one is for a server that is silent.
@@ -99,7 +101,7 @@ impl Store {
         postgres: &Postgres,
         model: &Arc<Model>,
         change: Change,
-        reread: Option<(Query, W)>,
+        reread: Option<(Permitted<Query>, W)>,
     ) -> Result<(Vec<Applied>, Option<W>), StoreError> {
         let reading = match reread {
             None => None,

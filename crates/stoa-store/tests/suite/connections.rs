@@ -11,7 +11,7 @@ use stoa_testing::postgres::{Cluster, Durability};
 
 use crate::database::Database;
 use crate::recorder::Recorder;
-use crate::rows::{run, seed};
+use crate::rows::{permitted, run, seed};
 
 /// Runs forever.
 const ENDLESS: &str =
@@ -274,9 +274,10 @@ async fn a_read_given_up_on_postgres_is_cancelled_there() -> Result<()> {
         Ok(lock.query_one(sql, &[]).await?.try_get(0)?)
     };
     let model = Arc::clone(&database.model);
+    let permitted = permitted(&query);
     let read = database
         .store
-        .read(&model, &query, Recorder::new(&model, &query));
+        .read(&model, &permitted, Recorder::new(&model, &query));
     tokio::select! {
         _ = read => panic!("the table is locked"),
         outcome = until(async || Ok(waiting().await? == 1)) => outcome?,

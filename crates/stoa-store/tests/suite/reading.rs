@@ -9,7 +9,7 @@ use stoa_store::StoreError;
 
 use crate::database::Database;
 use crate::recorder::{Recorder, column};
-use crate::rows::{SEEN, run, seed};
+use crate::rows::{SEEN, permitted, run, seed};
 
 fn key(number: i64) -> Source {
     Source::Key(vec![Value::Integer(number)])
@@ -36,7 +36,7 @@ async fn found(database: &Database, query: &Query) -> Result<(String, u64, bool)
     let recorder = Recorder::new(&database.model, query);
     let result = database
         .store
-        .read(&database.model, query, recorder)
+        .read(&database.model, &permitted(query), recorder)
         .await?;
     let rows = match result.writer.root {
         serde_json::Value::Array(rows) => rows,
@@ -126,16 +126,16 @@ on_both! {
         query.skip = 1;
         query.count = true;
         query.filter = Some(database.filter("Customer", "Region/Name eq 'North'")?);
-        let result = database.store.count(&database.model, &query).await?;
+        let result = database.store.count(&database.model, &permitted(&query)).await?;
         assert_eq!((result.rows, result.source_found), (2, true));
         let recorder = run(database, &query).await?;
         assert_eq!(column(&recorder.root, "Number"), [json!(4)]);
         query = database.query("Order");
         query.source = related(database, "Customer", key(99), "Orders", None);
-        let result = database.store.count(&database.model, &query).await?;
+        let result = database.store.count(&database.model, &permitted(&query)).await?;
         assert_eq!((result.rows, result.source_found), (0, false));
         query.source = related(database, "Customer", key(1), "Orders", None);
-        assert_eq!(database.store.count(&database.model, &query).await?.rows, 2);
+        assert_eq!(database.store.count(&database.model, &permitted(&query)).await?.rows, 2);
         Ok(())
     }
 

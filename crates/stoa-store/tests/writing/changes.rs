@@ -1,10 +1,11 @@
 //! Each kind of operation.
 
+use stoa_model::access::Permitted;
 use stoa_model::change::{Action, Expected, Target};
 use stoa_model::query::Source;
 use stoa_model::value::Value;
 
-use crate::database::{Database, Text, change, id, key, on_both, text};
+use crate::database::{Database, Text, by_system, id, key, on_both, text};
 
 #[tokio::test]
 async fn every_type_is_kept_exactly() {
@@ -65,8 +66,8 @@ async fn a_deep_insert_and_its_reread_are_one_transaction() {
             .store
             .write(
                 &database.model,
-                change(actions),
-                Some((query, Text::default())),
+                by_system(actions),
+                Some((Permitted::by_system(query), Text::default())),
             )
             .await
             .unwrap();
@@ -87,8 +88,8 @@ async fn a_deep_insert_and_its_reread_are_one_transaction() {
             .store
             .write(
                 &database.model,
-                change(vec![insert]),
-                Some((query, Text::default())),
+                by_system(vec![insert]),
+                Some((Permitted::by_system(query), Text::default())),
             )
             .await
             .unwrap();
@@ -333,7 +334,7 @@ async fn writes_may_run_anywhere() {
     is_send(
         database
             .store
-            .write::<Text>(&database.model, change(vec![insert]), None),
+            .write::<Text>(&database.model, by_system(vec![insert]), None),
     )
     .await
     .unwrap();

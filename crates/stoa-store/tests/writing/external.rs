@@ -7,7 +7,7 @@ use stoa_model::model::Model;
 use stoa_model::value::Value;
 use stoa_store::{Config, Store, StoreError};
 
-use crate::database::{Text, change, text};
+use crate::database::{Text, by_system, text};
 
 const MODEL: &str = r#"
 [entity.Order]
@@ -65,7 +65,7 @@ async fn rows_are_written_with_the_owners_types_and_constraints() {
     assert!(applied.steps.is_empty());
     let store = Store::open(&url, Config::default()).await.unwrap();
     let write = async |actions| {
-        let outcome = store.write::<Text>(&model, change(actions), None).await;
+        let outcome = store.write::<Text>(&model, by_system(actions), None).await;
         outcome.map(|(applied, _)| applied)
     };
     let shown = async |sql: &str| {

@@ -1,11 +1,12 @@
 //! What is refused, and that nothing was written then.
 
+use stoa_model::access::Permitted;
 use stoa_model::change::{Expected, Rule, Target, Violation};
 use stoa_model::query::Source;
 use stoa_model::value::Value;
 use stoa_store::StoreError;
 
-use crate::database::{Text, change, id, key, on_both, text};
+use crate::database::{Text, by_system, id, key, on_both, text};
 
 fn violations(outcome: Result<Vec<stoa_model::change::Applied>, StoreError>) -> Vec<(usize, Rule)> {
     match outcome {
@@ -113,8 +114,8 @@ async fn a_single_insert_is_refused_alike() {
             .store
             .write(
                 &database.model,
-                change(vec![insert()]),
-                Some((query, Text::default())),
+                by_system(vec![insert()]),
+                Some((Permitted::by_system(query), Text::default())),
             )
             .await
             .map(|(applied, _)| applied);
