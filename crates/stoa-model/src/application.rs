@@ -55,6 +55,47 @@ pub struct Manifest {
     pub version: Option<String>,
     /// Limits on requests.
     pub limits: Limits,
+    /// How long people stay signed in.
+    pub sessions: Sessions,
+    /// Users to try the application out with.
+    pub demonstration: Option<Demonstration>,
+}
+
+/// How long people stay signed in (`[sessions]` in `app.toml`).
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Sessions {
+    /// Time without a request after which a session ends.
+    pub idle: Duration,
+    /// Time after which a session ends in any case.
+    pub lifetime: Duration,
+}
+
+impl Default for Sessions {
+    fn default() -> Self {
+        Self {
+            idle: Duration::from_secs(3600),
+            lifetime: Duration::from_secs(12 * 3600),
+        }
+    }
+}
+
+/// Users that everybody knows the password of (`[demonstration]` in `app.toml`). Made in a database of their
+/// own, by `stoa run --demo-users`, and served on loopback only.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Demonstration {
+    /// Password of all of them.
+    pub password: String,
+    /// The users.
+    pub users: Vec<DemonstrationUser>,
+}
+
+/// A user for demonstration.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct DemonstrationUser {
+    /// Name for signing in.
+    pub name: String,
+    /// Name of a user role.
+    pub role: String,
 }
 
 /// Limits on what a client may ask (`[limits]` in `app.toml`).

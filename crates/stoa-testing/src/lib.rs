@@ -2,9 +2,10 @@
 //!
 //! Owns: temporary PostgreSQL clusters and databases ([`postgres`]), the `stoa` binary as a running
 //! process ([`process`]), an HTTP client that shows what came back ([`client`]), a proxy that breaks
-//! connections ([`proxy`]), and a disk that is too small ([`disk`]).
+//! connections ([`proxy`]), a disk that is too small ([`disk`]), and applications opened to everybody, for
+//! tests that are not about access ([`open`]).
 //!
-//! Does not own: test cases, expected answers, or anything that knows the model.
+//! Does not own: test cases, expected answers, or anything that knows more of a model than its text.
 //!
 //! Invariants: everything started here is stopped and removed when its value is dropped, and also when
 //! the test process is killed; every wait is for a condition, with a deadline and a message that says
@@ -14,6 +15,7 @@
 
 pub mod client;
 pub mod disk;
+pub mod open;
 pub mod postgres;
 pub mod process;
 pub mod proxy;

@@ -90,8 +90,62 @@ pub(crate) static APPLICATION: Section = Section {
             Form::Table(&LIMITS),
             "Limits on what a client may ask.",
         ),
+        key(
+            "sessions",
+            Form::Table(&SESSIONS),
+            "How long people stay signed in.",
+        ),
+        key(
+            "demonstration",
+            Form::Table(&DEMONSTRATION),
+            "Users that `stoa run --demo-users` makes, to try the application out on one machine.",
+        ),
     ],
     required: &["name"],
+};
+
+static SESSIONS: Section = Section {
+    about: "How long people stay signed in.",
+    keys: &[
+        key(
+            "idle_minutes",
+            Form::Number(1, 60 * 24 * 30),
+            "Minutes without a request after which a session ends. Default 60.",
+        ),
+        key(
+            "lifetime_hours",
+            Form::Number(1, 24 * 90),
+            "Hours after which a session ends in any case. Default 12.",
+        ),
+    ],
+    required: &[],
+};
+
+static DEMONSTRATION: Section = Section {
+    about: "Users that `stoa run --demo-users` makes, to try the application out on one machine.",
+    keys: &[
+        key(
+            "password",
+            Form::Text,
+            "Password of all of them. Everybody who reads this file knows it: such users are made in a \
+             database of their own only, which is served to the machine itself only.",
+        ),
+        key(
+            "users",
+            Form::Tables(&DEMONSTRATION_USER),
+            "The users. One who is among the sample data, by the name for signing in, is taken from there.",
+        ),
+    ],
+    required: &["password", "users"],
+};
+
+static DEMONSTRATION_USER: Section = Section {
+    about: "A user for demonstration.",
+    keys: &[
+        key("name", Form::Text, "Name for signing in."),
+        key("role", Form::Text, "User role of the model."),
+    ],
+    required: &["name", "role"],
 };
 
 static LIMITS: Section = Section {

@@ -12,7 +12,10 @@ use super::draft::{self, Drafts};
 use super::faults::{At, Faults};
 use super::keys::{self, Section};
 use super::names::{NameOf, check_identifier};
-use super::{Application, Limits, Loaded, Manifest, resolve, shape};
+use super::{
+    Application, Demonstration, DemonstrationUser, Limits, Loaded, Manifest, Sessions, resolve,
+    shape,
+};
 use crate::diagnostic::{Code, Diagnostic, Diagnostics, SourceFile, Span};
 use crate::model::Model;
 
@@ -329,35 +332,78 @@ fn read_manifest(table: &DeTable<'_>, file: usize, faults: &mut Faults) -> Optio
         description: text("description"),
         version: text("version"),
         limits,
+        sessions: read_sessions(table),
+        demonstration: read_demonstration(table),
     })
 }
 
 /// Out of range or of a wrong type: reported already, the default stands in.
+fn read_sessions(table: &DeTable<'_>) -> Sessions {
+    let default = Sessions::default();
+    let Some(DeValue::Table(table)) = table.get("sessions").map(toml::Spanned::get_ref) else {
+        return default;
+    };
+    let seconds = |key: &str, unit: u64, default: Duration| {
+        number(table, key).map_or(default, |number: u64| Duration::from_secs(number * unit))
+    };
+    Sessions {
+        idle: seconds("idle_minutes", 60, default.idle),
+        lifetime: seconds("lifetime_hours", 3600, default.lifetime),
+    }
+}
+
+fn read_demonstration(table: &DeTable<'_>) -> Option<Demonstration> {
+    let DeValue::Table(table) = table.get("demonstration")?.get_ref() else {
+        return None;
+    };
+    let text =
+        |table: &DeTable<'_>, key: &str| Some(table.get(key)?.get_ref().as_str()?.to_owned());
+    let users = match table.get("users")?.get_ref() {
+        DeValue::Array(users) => users
+            .iter()
+            .filter_map(|user| match user.get_ref() {
+                DeValue::Table(user) => Some(DemonstrationUser {
+                    name: text(user, "name")?,
+                    role: text(user, "role")?,
+                }),
+                _ => None,
+            })
+            .collect(),
+        _ => Vec::new(),
+    };
+    Some(Demonstration {
+        password: text(table, "password")?,
+        users,
+    })
+}
+
+fn number<T: TryFrom<i64>>(table: &DeTable<'_>, key: &str) -> Option<T> {
+    let number = table.get(key)?.get_ref().as_integer()?;
+    let number = i64::from_str_radix(number.as_str(), number.radix()).ok()?;
+    T::try_from(number).ok()
+}
+
+/// Out of range or of a wrong type: reported already, the default stands in.
 fn read_limits(table: &DeTable<'_>) -> Limits {
-    fn number<T: TryFrom<i64>>(table: &DeTable<'_>, key: &str, default: T) -> T {
+    fn or<T: TryFrom<i64>>(table: &DeTable<'_>, key: &str, default: T) -> T {
         debug_assert!(
             limits_section()
                 .and_then(|section| section.find(key))
                 .is_some(),
             "{key}"
         );
-        table
-            .get(key)
-            .and_then(|value| value.get_ref().as_integer())
-            .and_then(|number| i64::from_str_radix(number.as_str(), number.radix()).ok())
-            .and_then(|number| T::try_from(number).ok())
-            .unwrap_or(default)
+        number(table, key).unwrap_or(default)
     }
     let default = Limits::default();
     Limits {
-        url_bytes: number(table, "url_bytes", default.url_bytes),
-        body_bytes: number(table, "body_bytes", default.body_bytes),
-        response_bytes: number(table, "response_bytes", default.response_bytes),
-        expand_depth: number(table, "expand_depth", default.expand_depth),
-        page_rows: number(table, "page_rows", default.page_rows),
-        filter_nodes: number(table, "filter_nodes", default.filter_nodes),
-        write_operations: number(table, "write_operations", default.write_operations),
-        statement_timeout: Duration::from_secs(number(
+        url_bytes: or(table, "url_bytes", default.url_bytes),
+        body_bytes: or(table, "body_bytes", default.body_bytes),
+        response_bytes: or(table, "response_bytes", default.response_bytes),
+        expand_depth: or(table, "expand_depth", default.expand_depth),
+        page_rows: or(table, "page_rows", default.page_rows),
+        filter_nodes: or(table, "filter_nodes", default.filter_nodes),
+        write_operations: or(table, "write_operations", default.write_operations),
+        statement_timeout: Duration::from_secs(or(
             table,
             "statement_seconds",
             default.statement_timeout.as_secs(),
