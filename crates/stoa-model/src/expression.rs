@@ -52,6 +52,21 @@ pub enum Expression {
         /// The type asked about.
         entity: EntityId,
     },
+    /// Whether the row is of this entity (or one of its specialisations) and the condition holds; never
+    /// null. In the condition the row is `variable`, of type `entity`: so that paths can start with
+    /// navigations of a specialisation. Made by the access layer, for rules of specialisations.
+    AsType {
+        /// Where the path starts.
+        from: Variable,
+        /// To-one navigations.
+        path: Vec<NavigationId>,
+        /// The type of the row in the condition.
+        entity: EntityId,
+        /// The row in the condition.
+        variable: Variable,
+        /// Condition on the row.
+        condition: Box<Expression>,
+    },
     /// Comparison. Null compares as OData says: `null eq null` is true, other operators with null are false.
     Compare {
         /// Operator.

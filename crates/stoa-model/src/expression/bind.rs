@@ -505,6 +505,7 @@ impl Expression {
             Self::If { then, .. } => then.scalar_type(),
             Self::HasTarget { .. }
             | Self::IsOf { .. }
+            | Self::AsType { .. }
             | Self::Compare { .. }
             | Self::And(_)
             | Self::Or(_)
@@ -534,6 +535,7 @@ impl Expression {
                 Self::Not(inner) | Self::Negate(inner) | Self::Holds(inner) => {
                     waiting.push_back(inner);
                 }
+                Self::AsType { condition, .. } => waiting.push_back(condition),
                 Self::If { condition, then } => waiting.extend([condition.as_ref(), then.as_ref()]),
                 Self::In { left, list } => {
                     waiting.push_back(left);

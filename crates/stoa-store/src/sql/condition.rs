@@ -60,7 +60,7 @@ impl Builder<'_> {
                 *variable,
                 condition.as_deref(),
             ),
-            Expression::If { .. } | Expression::Holds(_) => {
+            Expression::If { .. } | Expression::Holds(_) | Expression::AsType { .. } => {
                 Err(StoreError::internal("not there yet"))
             }
             Expression::User { .. } => Err(StoreError::internal(

@@ -331,6 +331,16 @@ impl<'q> Shape<'q> {
                 self.expression(condition);
                 self.expression(then);
             }
+            Expression::AsType {
+                from,
+                path,
+                entity,
+                variable,
+                condition,
+            } => {
+                self.tag(76);
+                self.collection(*from, path, *entity, *variable, Some(condition));
+            }
             Expression::Holds(inner) => {
                 self.tag(75);
                 self.expression(inner);

@@ -214,6 +214,18 @@ fn show(model: &Model, scope: &[(Variable, EntityId)], expression: &Expression) 
             show(model, scope, condition),
             show(model, scope, then)
         ),
+        Expression::AsType {
+            from,
+            path: steps,
+            entity,
+            variable,
+            condition,
+        } => format!(
+            "{} as {}({})",
+            path(model, scope, *from, steps).0,
+            model[*entity].name,
+            within(*variable, *entity, &Some(condition.clone()))
+        ),
         Expression::Holds(inner) => format!("holds({})", show(model, scope, inner)),
         Expression::User { value, .. } => format!("$user#{value}"),
     }
