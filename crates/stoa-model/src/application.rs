@@ -59,6 +59,15 @@ pub struct Manifest {
     pub sessions: Sessions,
     /// Users to try the application out with.
     pub demonstration: Option<Demonstration>,
+    /// Static content.
+    pub web: Web,
+}
+
+/// What `app.toml` says of static content (`[web]`).
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Web {
+    /// The header `Content-Security-Policy` of the folder `web`; none: the server's own.
+    pub content_security_policy: Option<String>,
 }
 
 /// How long people stay signed in (`[sessions]` in `app.toml`).

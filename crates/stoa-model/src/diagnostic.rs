@@ -40,11 +40,8 @@ pub struct Diagnostic {
 
 impl Diagnostic {
     /// A fault that prevents the application from running.
-    pub(crate) fn error(
-        code: Code,
-        span: impl Into<Option<Span>>,
-        message: impl Into<String>,
-    ) -> Self {
+    #[must_use]
+    pub fn error(code: Code, span: impl Into<Option<Span>>, message: impl Into<String>) -> Self {
         Self {
             code,
             severity: Severity::Error,
@@ -57,36 +54,40 @@ impl Diagnostic {
     }
 
     /// A fault that the application can live with.
-    pub(crate) fn warning(
-        code: Code,
-        span: impl Into<Option<Span>>,
-        message: impl Into<String>,
-    ) -> Self {
+    #[must_use]
+    pub fn warning(code: Code, span: impl Into<Option<Span>>, message: impl Into<String>) -> Self {
         Self {
             severity: Severity::Warning,
             ..Self::error(code, span, message)
         }
     }
 
-    pub(crate) fn label(mut self, label: impl Into<String>) -> Self {
+    /// Adds what to say at the place.
+    #[must_use]
+    pub fn label(mut self, label: impl Into<String>) -> Self {
         self.label = Some(label.into());
         self
     }
 
-    pub(crate) fn help(mut self, help: impl Into<String>) -> Self {
+    /// Adds what to do about it.
+    #[must_use]
+    pub fn help(mut self, help: impl Into<String>) -> Self {
         self.help = Some(help.into());
         self
     }
 
     /// Proposes a name, if one is near.
-    pub(crate) fn nearest(self, suggestion: Option<&str>) -> Self {
+    #[must_use]
+    pub fn nearest(self, suggestion: Option<&str>) -> Self {
         match suggestion {
             Some(name) => self.help(format!("did you mean `{name}`?")),
             None => self,
         }
     }
 
-    pub(crate) fn related(mut self, span: Option<Span>, label: impl Into<String>) -> Self {
+    /// Adds another place that belongs to it.
+    #[must_use]
+    pub fn related(mut self, span: Option<Span>, label: impl Into<String>) -> Self {
         if let Some(span) = span {
             self.related.push((span, label.into()));
         }
@@ -103,7 +104,8 @@ pub struct Diagnostics {
 
 impl Diagnostics {
     /// Orders the faults by place.
-    pub(crate) fn new(files: Arc<[SourceFile]>, mut list: Vec<Diagnostic>) -> Self {
+    #[must_use]
+    pub fn new(files: Arc<[SourceFile]>, mut list: Vec<Diagnostic>) -> Self {
         list.sort_by_key(|diagnostic| diagnostic.span);
         list.dedup();
         Self { files, list }

@@ -100,6 +100,11 @@ pub(crate) static APPLICATION: Section = Section {
             Form::Table(&DEMONSTRATION),
             "Users that `stoa run --demo-users` makes, to try the application out on one machine.",
         ),
+        key(
+            "web",
+            Form::Table(&WEB),
+            "How the static content of the folder `web` is served.",
+        ),
     ],
     required: &["name"],
 };
@@ -146,6 +151,17 @@ static DEMONSTRATION_USER: Section = Section {
         key("role", Form::Text, "User role of the model."),
     ],
     required: &["name", "role"],
+};
+
+static WEB: Section = Section {
+    about: "How the static content of the folder `web` is served.",
+    keys: &[key(
+        "content_security_policy",
+        Form::Text,
+        "The header Content-Security-Policy of the static content, instead of the server's own, which allows \
+         what comes from the server itself and nothing inline.",
+    )],
+    required: &[],
 };
 
 static LIMITS: Section = Section {

@@ -13,8 +13,8 @@ use super::faults::{At, Faults};
 use super::keys::{self, Section};
 use super::names::{NameOf, check_identifier};
 use super::{
-    Application, Demonstration, DemonstrationUser, Limits, Loaded, Manifest, Sessions, resolve,
-    shape,
+    Application, Demonstration, DemonstrationUser, Limits, Loaded, Manifest, Sessions, Web,
+    resolve, shape,
 };
 use crate::diagnostic::{Code, Diagnostic, Diagnostics, SourceFile, Span};
 use crate::model::Model;
@@ -334,7 +334,30 @@ fn read_manifest(table: &DeTable<'_>, file: usize, faults: &mut Faults) -> Optio
         limits,
         sessions: read_sessions(table),
         demonstration: read_demonstration(table),
+        web: read_web(table, file, faults),
     })
+}
+
+fn read_web(table: &DeTable<'_>, file: usize, faults: &mut Faults) -> Web {
+    let policy = table
+        .get("web")
+        .and_then(|web| web.get_ref().get("content_security_policy"));
+    let Some((policy, text)) = policy.and_then(|value| Some((value, value.get_ref().as_str()?)))
+    else {
+        return Web::default();
+    };
+    let is_header = |byte: u8| byte.is_ascii_graphic() || byte == b' ';
+    if text.trim().is_empty() || !text.bytes().all(is_header) {
+        let message = "a content security policy is one line of ASCII text";
+        let span = Span::new(file, policy.span());
+        faults.push(Diagnostic::error(Code::InvalidValue, span, message).help(
+            "write directives with a semicolon between them: `default-src 'self'; img-src 'self' data:`",
+        ));
+        return Web::default();
+    }
+    Web {
+        content_security_policy: Some(text.to_owned()),
+    }
 }
 
 /// Out of range or of a wrong type: reported already, the default stands in.

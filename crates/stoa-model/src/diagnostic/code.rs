@@ -90,6 +90,8 @@ codes! {
     InvalidExpression = "invalid-expression",
     /// The model has no entities.
     EmptyModel = "empty-model",
+    /// A template or text of the application's own pages that cannot be used.
+    InvalidPage = "invalid-page",
     /// More than the model may have of something.
     TooMany = "too-many",
 }

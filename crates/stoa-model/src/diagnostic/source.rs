@@ -11,7 +11,9 @@ pub struct SourceFile {
 }
 
 impl SourceFile {
-    pub(crate) fn new(path: String, text: String) -> Self {
+    /// A file by its path relative to the application's folder.
+    #[must_use]
+    pub fn new(path: String, text: String) -> Self {
         let line_starts = std::iter::once(0)
             .chain(
                 text.bytes()
@@ -87,12 +89,14 @@ pub struct Span {
 }
 
 impl Span {
-    /// Files are limited to far less than 4 GiB when they are read.
+    /// The bytes of a range in the file at this position of [`super::Diagnostics::files`]. Files are limited
+    /// to far less than 4 GiB when they are read.
+    #[must_use]
     #[expect(
         clippy::cast_possible_truncation,
         reason = "files are limited to a few megabytes"
     )]
-    pub(crate) fn new(file: usize, range: Range<usize>) -> Self {
+    pub fn new(file: usize, range: Range<usize>) -> Self {
         Self {
             file: file as u32,
             start: range.start as u32,
