@@ -7,6 +7,7 @@ use std::fmt;
 use std::time::Duration;
 
 use http::StatusCode;
+use stoa_model::access::Denial;
 use stoa_model::change::{Action, Change, Rule, Violation};
 
 /// Whose fault an error is.
@@ -105,6 +106,8 @@ codes! {
     ReferenceNotFound 400 Client false "A reference leads to a row that does not exist.";
     CheckFailed 400 Client false "A check of the database refuses the value.";
     ResponseTooLarge 400 Client false "The answer would be larger than the limit: ask for fewer rows or properties.";
+    NotSignedIn 401 Client false "The request does not say who makes it, or what it says is not valid (any more): sign in, or send a valid token.";
+    Forbidden 403 Client false "No access rule of the user's roles allows this; the target names the member if it is about one.";
     CrossSite 403 Client false "A page of another site tries to change data; only pages of this server may.";
     NotFound 404 Client false "There is no such resource: no row with this key, or no such path.";
     MethodNotAllowed 405 Client false "The resource does not support the method; see the header Allow.";
@@ -303,6 +306,36 @@ impl Error {
             .collect();
         Self::from_details(details).unwrap_or_else(Self::internal)
     }
+
+    /// The answer to a change that no access rule allows. `operation` is its position in the change.
+    #[must_use]
+    pub fn from_denial(denial: &Denial, operation: usize, change: &Change) -> Self {
+        let action = change.operations.get(operation);
+        let location = action.map_or("", |operation| operation.location.as_str());
+        let (message, member) = match denial {
+            Denial::Create => ("you may not create such a row".to_owned(), ""),
+            Denial::Update => ("you may not change this row like that".to_owned(), ""),
+            Denial::Delete => ("you may not delete this row".to_owned(), ""),
+            Denial::Member(name) => (format!("you may not give {name} this value"), name.as_str()),
+            // What the user may not see does not exist.
+            Denial::Reference(navigation) => {
+                return Self::from_violation(
+                    &Violation {
+                        operation,
+                        rule: Rule::ReferenceMissing {
+                            navigation: navigation.clone(),
+                        },
+                    },
+                    change,
+                );
+            }
+        };
+        let error = Self::new(Code::Forbidden, message);
+        match join(location, member) {
+            target if target.is_empty() => error,
+            target => error.at(target),
+        }
+    }
 }
 
 impl From<stoa_model::expression::error::Error> for Error {
@@ -334,6 +367,11 @@ pub(crate) fn join(location: &str, member: &str) -> String {
 
 fn detail_of(rule: &Rule, location: &str) -> Detail {
     let (code, message, member) = match rule {
+        Rule::Unique { members } if members.is_empty() => (
+            Code::NotUnique,
+            "another row has the same values: choose others".to_owned(),
+            "",
+        ),
         Rule::Unique { members } => (
             Code::NotUnique,
             format!(

@@ -58,8 +58,10 @@ impl Failure {
                 Some(change) => Error::from_violations(&violations, change),
                 None => return Self::internal("a read reports violations"),
             },
-            // Nothing is judged yet.
-            StoreError::Denied { .. } => return Self::internal(message),
+            StoreError::Denied { operation, denial } => match change {
+                Some(change) => Error::from_denial(&denial, operation, change),
+                None => return Self::internal("a read is denied"),
+            },
             StoreError::NotFound { .. } => not_found(),
             StoreError::VersionMismatch { current, .. } => Error::new(
                 Code::PreconditionFailed,
