@@ -1,6 +1,7 @@
 //! An environment in motion: an application served from its database.
 //!
-//! Owns: the way of a request from headers to answer ([`environment`]), sample data, the content of files.
+//! Owns: the way of a request from headers to answer ([`environment`]), who makes it ([`identity`]), sample
+//! data, the content of files.
 //!
 //! Does not own: URLs, JSON and errors of the protocol (stoa-odata), SQL (stoa-store), structure
 //! (stoa-schema), sockets and static content (stoa-web).
@@ -14,6 +15,7 @@ pub mod environment;
 mod failure;
 mod file_property;
 pub mod files;
+pub mod identity;
 mod read;
 pub mod sample_data;
 mod write;

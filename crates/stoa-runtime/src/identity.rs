@@ -1,0 +1,157 @@
+//! Who makes a request: users, passwords, sessions, tokens, links, administrators, and the record of it.
+//!
+//! Owns: the system entities of the model (`SystemUser` and its kin) and what their rows mean.
+//!
+//! Does not own: what a caller may do (access rules), pages and cookies' paths through them, the dance with
+//! an OpenID provider, who tells other instances of a change (coordination of the store).
+//!
+//! Invariants:
+//! - Secrets are kept as hashes only: passwords as Argon2id, everything that is random as SHA-256. The
+//!   secret itself exists in the answer that hands it out.
+//! - Nothing kept in memory is used unless the instance knows that it is current ([`Membership`]); else the
+//!   database is asked. What takes rights away moves the revision in the same transaction, and returns when
+//!   every living instance has seen it.
+//! - Whether a name exists shows neither in an answer nor in its time.
+//!
+//! Start reading at [`Identity::caller`] (`caller`), then `sign_in`.
+
+pub mod administrator;
+pub mod audit;
+pub mod caller;
+pub mod client;
+pub mod concern;
+pub mod cookies;
+mod error;
+pub mod external;
+pub mod link;
+pub mod name;
+pub mod password;
+pub mod secret;
+pub mod session;
+mod settings;
+pub mod sign_in;
+pub mod throttle;
+pub mod token;
+pub mod user;
+
+use std::sync::Arc;
+
+use stoa_model::model::Model;
+use stoa_store::Store;
+use uuid::Uuid;
+
+pub use administrator::{Administrator, AdministratorId};
+pub use caller::{Caller, Means, Refusal};
+pub use client::Client;
+pub use cookies::Cookies;
+pub use error::{IdentityError, SignInError};
+pub use name::NameFault;
+pub use password::PasswordFault;
+pub use secret::Secret;
+pub use session::{SessionId, SessionInfo};
+pub use settings::Settings;
+pub use sign_in::SignedIn;
+pub use token::TokenId;
+pub use user::{NewUser, User, UserId};
+
+macro_rules! row_id {
+    ($(#[$doc:meta])* $name:ident) => {
+        $(#[$doc])*
+        #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
+        pub struct $name(pub ::uuid::Uuid);
+
+        impl ::std::fmt::Display for $name {
+            fn fmt(&self, formatter: &mut ::std::fmt::Formatter<'_>) -> ::std::fmt::Result {
+                self.0.fmt(formatter)
+            }
+        }
+    };
+}
+use row_id;
+
+/// Everything about the people and programs that use an environment. Clones share it.
+#[derive(Clone)]
+pub struct Identity {
+    shared: Arc<Shared>,
+}
+
+struct Shared {
+    model: Arc<Model>,
+    store: Store,
+    settings: Settings,
+}
+
+/// Somebody who can sign in.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub enum Principal {
+    /// A user of the application.
+    User(UserId),
+    /// An administrator of the site.
+    Administrator(AdministratorId),
+}
+
+impl Principal {
+    /// `id` of the row.
+    #[must_use]
+    pub fn id(self) -> Uuid {
+        match self {
+            Self::User(UserId(id)) | Self::Administrator(AdministratorId(id)) => id,
+        }
+    }
+}
+
+impl Identity {
+    /// Makes ready for an application whose database has the structure of its model. With
+    /// [`Settings::instance`] it joins the other instances and keeps sessions in memory; without (a command)
+    /// each question goes to the database.
+    ///
+    /// # Errors
+    /// The database is away, or the model lacks the system's entities.
+    pub async fn open(
+        model: Arc<Model>,
+        store: Store,
+        settings: Settings,
+    ) -> Result<Self, IdentityError> {
+        Ok(Self {
+            shared: Arc::new(Shared {
+                model,
+                store,
+                settings,
+            }),
+        })
+    }
+
+    /// Writes what is still to be written (last use of sessions, numbers of failures) and leaves the other
+    /// instances. Call it when no request is under way any more.
+    pub async fn close(&self) {}
+
+    /// The application's own model.
+    #[must_use]
+    pub fn model(&self) -> &Arc<Model> {
+        &self.shared.model
+    }
+
+    /// The database.
+    #[must_use]
+    pub fn store(&self) -> &Store {
+        &self.shared.store
+    }
+
+    /// Settings it was opened with.
+    #[must_use]
+    pub fn settings(&self) -> &Settings {
+        &self.shared.settings
+    }
+
+    /// Names of the roles that can be granted, in the model's order.
+    pub fn roles(&self) -> impl Iterator<Item = &str> {
+        let anonymous = self.shared.model.anonymous;
+        self.shared
+            .model
+            .roles
+            .iter()
+            .enumerate()
+            .filter(move |(position, _)| anonymous.is_none_or(|role| role.index() != *position))
+            .map(|(_, role)| role.name.as_str())
+    }
+}

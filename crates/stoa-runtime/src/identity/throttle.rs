@@ -1,0 +1,5 @@
+//! Slows down guessing.
+
+/// How many sign-ins may fail.
+#[derive(Clone, Debug, Default)]
+pub struct Limits {}
