@@ -11,6 +11,7 @@ mod quoted;
 mod resolve;
 pub mod schema;
 mod shape;
+mod system;
 #[cfg(test)]
 mod tests;
 

@@ -84,6 +84,9 @@ impl Index<EnumerationId> for Model {
     }
 }
 
+/// What names of entities of the system module start with; no other name of an entity does.
+pub const SYSTEM_NAMES: &str = "System";
+
 /// An entity with everything it inherits.
 #[derive(Clone, Debug)]
 pub struct Entity {
@@ -138,6 +141,14 @@ pub struct Entity {
     pub attributes_by_name: HashMap<String, AttributeId>,
     /// Navigation name → id (unnamed inverses are not in it).
     pub navigations_by_name: HashMap<String, NavigationId>,
+}
+
+impl Entity {
+    /// Whether it is of the system module: users, and what the runtime keeps for itself.
+    #[must_use]
+    pub fn is_of_system(&self) -> bool {
+        self.name.starts_with(SYSTEM_NAMES)
+    }
 }
 
 impl Index<AttributeId> for Entity {

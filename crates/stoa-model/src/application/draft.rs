@@ -6,6 +6,7 @@ use toml::Spanned;
 use toml::de::{DeTable, DeValue};
 
 use super::faults::At;
+use super::keys::USER_ENTITY;
 use crate::diagnostic::Span;
 
 /// Everything that the files of `model/` say.
@@ -14,6 +15,8 @@ pub(crate) struct Drafts {
     pub enumerations: Vec<EnumerationDraft>,
     pub roles: Vec<RoleDraft>,
     pub entities: Vec<EntityDraft>,
+    /// What the application says about the entity of users.
+    pub user: Vec<EntityDraft>,
 }
 
 pub(crate) struct Described {
@@ -48,6 +51,7 @@ pub(crate) struct EntityDraft {
     pub key: Option<At<Vec<At<String>>>>,
     pub table: Option<At<String>>,
     pub external: Option<At<bool>>,
+    pub audit: Option<At<bool>>,
     pub unique: Vec<At<Vec<At<String>>>>,
     pub index: Vec<At<Vec<At<String>>>>,
     pub attributes: Vec<AttributeDraft>,
@@ -279,7 +283,13 @@ pub(crate) fn read(table: &DeTable<'_>, file: usize, drafts: &mut Drafts) {
     }
     for (name, value) in reader.named("entity") {
         if let DeValue::Table(table) = value.get_ref() {
-            drafts.entities.push(entity(Reader { table, file }, name));
+            let is_user = name.value == USER_ENTITY;
+            let draft = entity(Reader { table, file }, name);
+            if is_user {
+                drafts.user.push(draft);
+            } else {
+                drafts.entities.push(draft);
+            }
         }
     }
 }
@@ -315,6 +325,7 @@ fn entity(reader: Reader<'_>, name: At<String>) -> EntityDraft {
         key: reader.names("key"),
         table: reader.text("table"),
         external: reader.flag("external"),
+        audit: reader.flag("audit"),
         unique: reader.name_lists("unique"),
         index: reader.name_lists("index"),
         attributes: reader

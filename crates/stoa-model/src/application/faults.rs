@@ -64,6 +64,15 @@ impl Faults {
         }
     }
 
+    /// Leaves out faults in a file that has none of its own, as echoes of those in others.
+    pub(crate) fn drop_echoes_in(&mut self, file: usize) {
+        let is_there =
+            |diagnostic: &Diagnostic| diagnostic.span.is_some_and(|span| span.file() == file);
+        if !self.list.iter().all(is_there) {
+            self.list.retain(|diagnostic| !is_there(diagnostic));
+        }
+    }
+
     pub(crate) fn is_empty(&self) -> bool {
         self.list.is_empty()
     }

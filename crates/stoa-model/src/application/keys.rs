@@ -47,6 +47,8 @@ pub(crate) enum Form {
     Tables(&'static Section),
     /// A table whose keys are names.
     Named(&'static Form),
+    /// A table whose keys are names, and one more key of its own form.
+    NamedOr(&'static Form, &'static str, &'static Form),
     /// A string that stands for a table with just this key.
     Shorthand(&'static Section, &'static str),
     /// An array of strings or tables, a string standing for a table with just this key.
@@ -67,6 +69,17 @@ const RENAMED_FROM: Key = key(
     "renamed_from",
     Form::Text,
     "Former name: the data is kept and moves to the new name.",
+);
+
+const AUDIT: Key = key(
+    "audit",
+    Form::Flag,
+    "Every change of a row is recorded in the audit trail: who, when, before and after.",
+);
+const RULES: Key = key(
+    "access",
+    Form::Tables(&ACCESS),
+    "Access rules: who may do what to which rows.",
 );
 
 /// `app.toml`.
@@ -104,6 +117,11 @@ pub(crate) static APPLICATION: Section = Section {
             "web",
             Form::Table(&WEB),
             "How the static content of the folder `web` is served.",
+        ),
+        key(
+            "access",
+            Form::Table(&APPLICATION_ACCESS),
+            "Who is let in at all.",
         ),
     ],
     required: &["name"],
@@ -164,6 +182,16 @@ static WEB: Section = Section {
     required: &[],
 };
 
+static APPLICATION_ACCESS: Section = Section {
+    about: "Who is let in at all.",
+    keys: &[key(
+        "anonymous",
+        Form::Flag,
+        "Whoever is not signed in has the role Anonymous, which access rules may name. Default false: everybody signs in.",
+    )],
+    required: &[],
+};
+
 static LIMITS: Section = Section {
     about: "Limits on what a client may ask.",
     keys: &[
@@ -217,7 +245,11 @@ pub(crate) static MODEL: Section = Section {
     keys: &[
         key(
             "entity",
-            Form::Named(&Form::Table(&ENTITY)),
+            Form::NamedOr(
+                &Form::Table(&ENTITY),
+                USER_ENTITY,
+                &Form::Table(&SYSTEM_USER),
+            ),
             "Entities by name.",
         ),
         key(
@@ -319,12 +351,16 @@ pub(super) static ENTITY: Section = Section {
             Form::Named(&Form::Shorthand(&ASSOCIATION, "to")),
             "Associations by name: a table, or just the entity at the other end.",
         ),
-        key(
-            "access",
-            Form::Tables(&ACCESS),
-            "Access rules: who may do what to which rows.",
-        ),
+        AUDIT,
+        RULES,
     ],
+    required: &[],
+};
+
+/// What a model may say about the entity of users, which is not its own.
+pub(super) static SYSTEM_USER: Section = Section {
+    about: "What the application adds to the entity of users; attributes go into an entity that extends it.",
+    keys: &[LABEL, DESCRIPTION, AUDIT, RULES],
     required: &[],
 };
 
@@ -481,6 +517,13 @@ static ACCESS: Section = Section {
     ],
     required: &["role"],
 };
+
+/// What the files of a model call the entity of users.
+pub(crate) const USER_ENTITY: &str = "System.User";
+/// What references to the system's entities start with.
+pub(crate) const SYSTEM_PREFIX: &str = "System.";
+/// Role of everybody who is not signed in.
+pub(crate) const ANONYMOUS_ROLE: &str = "Anonymous";
 
 /// Most bytes of a table or column name.
 pub(crate) const DATABASE_NAME_BYTES: usize = MAXIMUM_IDENTIFIER;

@@ -14,7 +14,7 @@ use super::keys::{self, Section};
 use super::names::{NameOf, check_identifier};
 use super::{
     Application, Demonstration, DemonstrationUser, Limits, Loaded, Manifest, Sessions, Web,
-    resolve, shape,
+    resolve, shape, system,
 };
 use crate::diagnostic::{Code, Diagnostic, Diagnostics, SourceFile, Span};
 use crate::model::Model;
@@ -218,7 +218,9 @@ fn load_texts(
     let files: Arc<[SourceFile]> = sources
         .into_iter()
         .map(|(path, text)| SourceFile::new(path, text))
+        .chain([system::source()])
         .collect();
+    let system_file = files.len() - 1;
     let mut faults = Faults::default();
     if unreadable.is_model_partial {
         faults.set_partial();
@@ -227,8 +229,9 @@ fn load_texts(
         faults.push_unread(unreadable.list);
     }
     let mut manifest = None;
+    let mut anonymous = false;
     let mut drafts = Drafts::default();
-    for (index, file) in files
+    for (index, file) in files[..system_file]
         .iter()
         .enumerate()
         .filter(|(_, file)| file.text().len() as u64 <= FILE_BYTES)
@@ -245,6 +248,7 @@ fn load_texts(
                 &mut faults,
             );
             manifest = Some(read_manifest(table.get_ref(), index, &mut faults));
+            anonymous = lets_anonymous_in(table.get_ref());
         } else {
             shape::check_table(table.get_ref(), &keys::MODEL, index, header, &mut faults);
             draft::read(table.get_ref(), index, &mut drafts);
@@ -254,8 +258,17 @@ fn load_texts(
     let name = manifest
         .as_ref()
         .map_or("", |manifest| manifest.name.as_str());
-    let model = resolve::resolve(name, &drafts, &files, &mut faults);
-    if drafts.entities.is_empty() && faults.is_empty() {
+    let is_empty = drafts.entities.is_empty();
+    system::add(&files[system_file], system_file, &mut drafts, &mut faults);
+    let about = resolve::About {
+        name,
+        anonymous,
+        files: &files,
+        system_file,
+    };
+    let model = resolve::resolve(&about, &drafts, &mut faults);
+    faults.drop_echoes_in(system_file);
+    if is_empty && faults.is_empty() {
         faults.push(
             Diagnostic::warning(Code::EmptyModel, None, "the model has no entities")
                 .help("put `[entity.Name.attributes]` into a file of the folder `model`"),
@@ -404,6 +417,15 @@ fn number<T: TryFrom<i64>>(table: &DeTable<'_>, key: &str) -> Option<T> {
     let number = table.get(key)?.get_ref().as_integer()?;
     let number = i64::from_str_radix(number.as_str(), number.radix()).ok()?;
     T::try_from(number).ok()
+}
+
+/// `[access] anonymous = true`.
+fn lets_anonymous_in(table: &DeTable<'_>) -> bool {
+    table
+        .get("access")
+        .and_then(|access| access.get_ref().get("anonymous"))
+        .and_then(|anonymous| anonymous.get_ref().as_bool())
+        .unwrap_or(false)
 }
 
 /// Out of range or of a wrong type: reported already, the default stands in.

@@ -1,8 +1,9 @@
 //! What names are legal, and which name was probably meant.
 
 use super::faults::{At, Faults};
-use super::keys::{DATABASE_NAME_BYTES, IDENTIFIER_CHARACTERS};
+use super::keys::{ANONYMOUS_ROLE, DATABASE_NAME_BYTES, IDENTIFIER_CHARACTERS, USER_ENTITY};
 use crate::diagnostic::{Code, Diagnostic};
+use crate::model::SYSTEM_NAMES;
 
 /// The candidate nearest to a name, if it is near enough to be a slip.
 pub(crate) fn nearest<'a>(
@@ -65,6 +66,11 @@ pub(crate) enum NameOf {
 }
 
 impl NameOf {
+    /// Whether it shares the space of names with entities and their sets.
+    fn is_type(self) -> bool {
+        matches!(self, Self::Entity | Self::Enumeration | Self::Collection)
+    }
+
     fn reserved(self) -> &'static [&'static str] {
         match self {
             Self::Application => NAMESPACES,
@@ -114,6 +120,27 @@ pub(crate) fn check_identifier(name: &At<String>, of: NameOf, faults: &mut Fault
                 format!("the name `{text}` is reserved"),
             )
             .help(format!("choose another, such as `{text}Value`")),
+        );
+    } else if of == NameOf::Role && text == ANONYMOUS_ROLE {
+        faults.push(
+            Diagnostic::error(
+                Code::ReservedName,
+                name.span,
+                format!("the role {ANONYMOUS_ROLE} cannot be declared"),
+            )
+            .help("it is there with `[access] anonymous = true` in app.toml: leave it out here"),
+        );
+    } else if of.is_type() && text.starts_with(SYSTEM_NAMES) {
+        faults.push(
+            Diagnostic::error(
+                Code::ReservedName,
+                name.span,
+                format!("the name `{shown}` is reserved"),
+            )
+            .label(format!("names that start with `{SYSTEM_NAMES}` are the system's"))
+            .help(format!(
+                "choose another name; what belongs to users goes into an entity with `extends = \"{USER_ENTITY}\"`, rules about users under `[[entity.\"{USER_ENTITY}\".access]]`"
+            )),
         );
     } else {
         return true;
@@ -180,9 +207,18 @@ pub(crate) fn check_database_name(name: &At<String>, what: &str, faults: &mut Fa
 /// Reports a table whose name belongs to somebody else.
 pub(crate) fn check_reserved_table(name: &At<String>, faults: &mut Faults) {
     let lower = name.value.to_lowercase();
-    if let Some(prefix) = ["_stoa_", "sqlite_", "pg_"]
-        .into_iter()
-        .find(|prefix| lower.starts_with(prefix))
+    // Constraints and indexes of the system's tables share the space of names with tables.
+    if let Some(prefix) = [
+        "_stoa_",
+        "sqlite_",
+        "pg_",
+        "pk__stoa_",
+        "uq__stoa_",
+        "ix__stoa_",
+        "fk__stoa_",
+    ]
+    .into_iter()
+    .find(|prefix| lower.starts_with(prefix))
     {
         faults.push(
             Diagnostic::error(

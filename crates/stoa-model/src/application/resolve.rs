@@ -13,26 +13,36 @@ mod key;
 mod members;
 mod values;
 
+use std::borrow::Cow;
 use std::collections::{HashMap, HashSet};
 
 use super::draft::{Described, Drafts, EntityDraft};
 use super::faults::{At, Faults};
+use super::keys::{ANONYMOUS_ROLE, USER_ENTITY};
 use super::names::{NameOf, check_identifier};
 use crate::diagnostic::{Code, Diagnostic, SourceFile, Span};
 use crate::model::{
     Entity, EntityId, Enumeration, EnumerationId, EnumerationMember, Model, Role, RoleId, UserModel,
 };
 
+/// What a model is made of beside its drafts.
+pub(super) struct About<'a> {
+    /// Namespace of the service.
+    pub name: &'a str,
+    /// Whether those who are not signed in have a role.
+    pub anonymous: bool,
+    /// The files that places are in.
+    pub files: &'a [SourceFile],
+    /// Which of them is the system module.
+    pub system_file: usize,
+}
+
 /// Resolves drafts into a model. The model is valid only if no error was reported.
-pub(super) fn resolve(
-    name: &str,
-    drafts: &Drafts,
-    files: &[SourceFile],
-    faults: &mut Faults,
-) -> Model {
-    let mut resolver = Resolver::new(faults);
+pub(super) fn resolve(about: &About<'_>, drafts: &Drafts, faults: &mut Faults) -> Model {
+    let mut resolver = Resolver::new(about.system_file, faults);
     resolver.enumerations(drafts);
     resolver.roles(drafts);
+    let anonymous = about.anonymous.then(|| resolver.anonymous());
     resolver.hierarchy(&drafts.entities);
     resolver.declare_members();
     resolver.attributes();
@@ -42,14 +52,17 @@ pub(super) fn resolve(
     resolver.insertion();
     let rules = resolver.access();
     let is_partial = !resolver.broken_members.is_empty() || resolver.rootless.contains(&true);
-    let mut model = resolver.finish(name);
-    access::bind(&mut model, rules, is_partial, files, faults);
+    let mut model = resolver.finish(about.name);
+    model.anonymous = anonymous;
+    access::bind(&mut model, rules, is_partial, about.files, faults);
     model
 }
 
 /// The model in the making.
 struct Resolver<'d, 'f> {
     faults: &'f mut Faults,
+    /// File of the system module.
+    system_file: usize,
     enumerations: Vec<Enumeration>,
     enumeration_ids: HashMap<&'d str, EnumerationId>,
     roles: Vec<Role>,
@@ -57,7 +70,8 @@ struct Resolver<'d, 'f> {
     /// By entity id.
     drafts: Vec<&'d EntityDraft>,
     entities: Vec<Entity>,
-    entity_ids: HashMap<&'d str, EntityId>,
+    /// By what the files call them.
+    entity_ids: HashMap<Cow<'d, str>, EntityId>,
     /// By entity id: own members by name, and where they are declared (system attributes nowhere).
     members: Vec<HashMap<String, Option<Span>>>,
     /// Members that are declared but could not be understood: not unknown, but of no use.
@@ -71,9 +85,10 @@ struct Resolver<'d, 'f> {
 }
 
 impl<'d, 'f> Resolver<'d, 'f> {
-    fn new(faults: &'f mut Faults) -> Self {
+    fn new(system_file: usize, faults: &'f mut Faults) -> Self {
         Self {
             faults,
+            system_file,
             enumerations: Vec::new(),
             enumeration_ids: HashMap::new(),
             roles: Vec::new(),
@@ -182,10 +197,29 @@ impl<'d, 'f> Resolver<'d, 'f> {
         }
     }
 
+    /// The role of everybody who is not signed in.
+    fn anonymous(&mut self) -> RoleId {
+        let id = RoleId(position(self.roles.len()));
+        self.role_ids.insert(ANONYMOUS_ROLE, id);
+        self.roles.push(Role {
+            name: ANONYMOUS_ROLE.to_owned(),
+            label: ANONYMOUS_ROLE.to_owned(),
+            description: Some("Everybody who is not signed in.".to_owned()),
+        });
+        id
+    }
+
+    /// Whether something of the system module can be named here.
+    fn is_in_system(&self, place: Span) -> bool {
+        place.file() == self.system_file
+    }
+
     /// The entity of a name, or a fault.
     fn find_entity(&mut self, name: &At<String>) -> Option<EntityId> {
-        if let Some(id) = self.entity_ids.get(name.value.as_str()) {
-            return Some(*id);
+        let may_be_internal = self.is_in_system(name.span);
+        let found = self.entity_ids.get(name.value.as_str()).copied();
+        if let Some(id) = found.filter(|id| may_be_internal || !self.entity(*id).internal) {
+            return Some(id);
         }
         let shown: String = name.value.chars().take(60).collect();
         let diagnostic = Diagnostic::error(
@@ -198,10 +232,12 @@ impl<'d, 'f> Resolver<'d, 'f> {
                 "`{shown}` is an enumeration: declare an attribute of that type"
             ))
         } else {
-            diagnostic.nearest(
-                self.faults
-                    .nearest(&name.value, self.entity_ids.keys().copied()),
-            )
+            let known = self
+                .entity_ids
+                .iter()
+                .filter(|(_, id)| !self.entity(**id).internal)
+                .map(|(known, _)| known.as_ref());
+            diagnostic.nearest(self.faults.nearest(&name.value, known))
         };
         self.faults.push(diagnostic);
         None
@@ -216,9 +252,18 @@ impl<'d, 'f> Resolver<'d, 'f> {
         let entities_by_collection = self
             .entities
             .iter()
-            .filter(|entity| entity.container.is_none())
+            .filter(|entity| entity.container.is_none() && !entity.internal)
             .map(|entity| (entity.collection.clone(), entity.id))
             .collect();
+        let user = UserModel {
+            // Always there, but for a system module with faults.
+            entity: self
+                .entity_ids
+                .get(USER_ENTITY)
+                .copied()
+                .unwrap_or(EntityId(0)),
+            values: Vec::new(),
+        };
         Model {
             name: name.to_owned(),
             entities: self.entities,
@@ -226,10 +271,7 @@ impl<'d, 'f> Resolver<'d, 'f> {
             roles: self.roles,
             entities_by_name,
             entities_by_collection,
-            user: UserModel {
-                entity: EntityId(0),
-                values: Vec::new(),
-            },
+            user,
             anonymous: None,
         }
     }

@@ -80,6 +80,12 @@ fn form(form_of: &'static Form) -> Value {
             "propertyNames": { "pattern": IDENTIFIER },
             "additionalProperties": form(of),
         }),
+        Form::NamedOr(of, special, form_of_special) => json!({
+            "type": "object",
+            "propertyNames": { "anyOf": [{ "const": special }, { "pattern": IDENTIFIER }] },
+            "properties": { *special: form(form_of_special) },
+            "additionalProperties": form(of),
+        }),
         Form::Shorthand(of, key) => shorthand(of, key),
         Form::Shorthands(of, key) => json!({ "type": "array", "items": shorthand(of, key) }),
     }

@@ -5,7 +5,7 @@ use toml::Spanned;
 use toml::de::{DeTable, DeValue};
 
 use super::faults::Faults;
-use super::keys::{ENTITY, Form, Section};
+use super::keys::{ENTITY, Form, SYSTEM_USER, Section, USER_ENTITY};
 use super::names::nearest;
 use crate::diagnostic::{Code, Diagnostic, Span};
 
@@ -47,6 +47,13 @@ fn unknown_key(
 ) -> Diagnostic {
     let shown: String = name.chars().take(40).collect();
     let diagnostic = Diagnostic::error(Code::UnknownKey, span, format!("unknown key `{shown}`"));
+    if std::ptr::eq(section, &raw const SYSTEM_USER) && ENTITY.find(name).is_some() {
+        return diagnostic
+            .label(format!("{USER_ENTITY} is not the application's own"))
+            .help(format!(
+                "say it at an entity of your own that has `extends = \"{USER_ENTITY}\"`"
+            ));
+    }
     if let Some(near) = nearest(name, section.keys.iter().map(|key| key.name)) {
         return diagnostic.help(format!("did you mean `{near}`?"));
     }
@@ -171,6 +178,17 @@ fn check_value(
                 );
             }
         }
+        (Form::NamedOr(form, special, special_form), DeValue::Table(table)) => {
+            for (name, value) in table {
+                let form = if name.get_ref() == special {
+                    special_form
+                } else {
+                    form
+                };
+                let header = Span::new(file, name.span());
+                check_value(value, form, name.get_ref(), file, header, faults);
+            }
+        }
         (form, _) => wrong(faults, expected(form)),
     }
 }
@@ -185,7 +203,7 @@ fn expected(form: &Form) -> &'static str {
         Form::NamesOrAll => "\"*\" or a list of names",
         Form::FlagOrExpression => "true, false or an expression in quotes",
         Form::Literal => "a string, a number, true or false, or a date",
-        Form::Table(_) | Form::Named(_) => "a table",
+        Form::Table(_) | Form::Named(_) | Form::NamedOr(..) => "a table",
         Form::Tables(_) => "an array of tables, each headed by [[…]]",
         Form::Shorthand(..) => "a table or a name",
         Form::Shorthands(..) => "a list of names or tables",

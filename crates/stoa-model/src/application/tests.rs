@@ -6,6 +6,7 @@ mod names;
 mod robustness;
 mod rules;
 mod schema;
+mod system;
 
 use std::path::Path;
 

@@ -3,6 +3,7 @@
 use super::Resolver;
 use crate::application::draft::{MemberSetDraft, PermissionDraft};
 use crate::application::faults::{At, Faults};
+use crate::application::keys::ANONYMOUS_ROLE;
 use crate::application::quoted;
 use crate::diagnostic::{Code, Diagnostic, SourceFile, Span};
 use crate::expression::bind::Binder;
@@ -56,6 +57,12 @@ impl<'d> Resolver<'d, '_> {
         let near = self
             .faults
             .nearest(&name.value, self.role_ids.keys().copied());
+        if name.value == ANONYMOUS_ROLE {
+            self.faults.push(diagnostic.help(
+                "say `[access] anonymous = true` in app.toml to let in who is not signed in",
+            ));
+            return;
+        }
         self.faults.push(match near {
             Some(near) => diagnostic.help(format!("did you mean `{near}`?")),
             None => diagnostic.help(format!("declare it: [role.{shown}]")),

@@ -3,6 +3,7 @@
 use super::{Resolver, position};
 use crate::application::draft::AssociationDraft;
 use crate::application::faults::At;
+use crate::application::keys::USER_ENTITY;
 use crate::application::names::{NameOf, check_identifier};
 use crate::diagnostic::{Code, Diagnostic};
 use crate::model::{
@@ -74,8 +75,10 @@ impl<'d> Resolver<'d, '_> {
         };
         let to = self.find_entity(&draft.to)?;
         // Where containment is not possible it is reported, and has no consequences.
-        let contained =
-            is(&draft.contained) && kind == Kind::ToMany && !self.contains_itself(from, to, draft);
+        let contained = is(&draft.contained)
+            && kind == Kind::ToMany
+            && !self.contains_users(to, draft)
+            && !self.contains_itself(from, to, draft);
         let mut required = is(&draft.required) || contained;
         let storage = match kind {
             Kind::ManyToMany => self.join_table(from, to, draft),
@@ -300,6 +303,22 @@ impl<'d> Resolver<'d, '_> {
             ),
         );
         true
+    }
+
+    /// Users are made by the product itself, which knows no container.
+    fn contains_users(&mut self, to: EntityId, draft: &AssociationDraft) -> bool {
+        let is_user = self.is_in_system(self.drafts[to.index()].about.name.span);
+        if is_user {
+            self.faults.push(
+                Diagnostic::error(
+                    Code::InvalidContainment,
+                    draft.about.name.span,
+                    format!("{USER_ENTITY} cannot be contained"),
+                )
+                .help("users are on their own: leave out `contained`"),
+            );
+        }
+        is_user
     }
 
     fn check_containment(&mut self, bound: &[Bound<'d>]) {

@@ -221,7 +221,8 @@ impl<'d> Resolver<'d, '_> {
                 match entity.attributes[attribute.index()].scalar_type {
                     ScalarType::File => Some("a File"),
                     ScalarType::Json => Some("a Json"),
-                    ScalarType::Binary => Some("a Binary"),
+                    // Digests of secrets are found by their value.
+                    ScalarType::Binary if !self.is_in_system(name.span) => Some("a Binary"),
                     _ => None,
                 }
             }

@@ -90,6 +90,7 @@ impl Resolver<'_, '_> {
             .iter()
             .zip(&self.drafts)
             .filter(|(entity, _)| entity.base.is_none());
+        let system_file = self.system_file;
         let mut tables: Vec<(At<String>, bool)> = roots
             .map(|(entity, draft)| {
                 let span = draft.table.as_ref().unwrap_or(&draft.about.name).span;
@@ -113,7 +114,7 @@ impl Resolver<'_, '_> {
             if !check_database_name(&table, "table", self.faults) {
                 continue;
             }
-            if !external {
+            if !external && table.span.file() != system_file {
                 check_reserved_table(&table, self.faults);
             }
             let name = table.value.to_lowercase();

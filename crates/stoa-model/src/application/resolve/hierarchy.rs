@@ -1,5 +1,6 @@
 //! Entities in order, base before specialisation, with their tables and collections.
 
+use std::borrow::Cow;
 use std::collections::HashMap;
 
 use heck::ToSnakeCase;
@@ -9,6 +10,7 @@ use crate::application::draft::EntityDraft;
 use crate::application::faults::At;
 use crate::application::names::{NameOf, check_identifier};
 use crate::application::plural::plural;
+use crate::application::system;
 use crate::diagnostic::{Code, Diagnostic, Span};
 use crate::model::{Entity, EntityId, EntityReach, Table};
 use crate::physical::DISCRIMINATOR_COLUMN;
@@ -21,13 +23,24 @@ const SHOWN_STEPS: usize = 12;
 impl<'d> Resolver<'d, '_> {
     pub(super) fn hierarchy(&mut self, drafts: &'d [EntityDraft]) {
         let distinct = self.distinct(drafts);
-        let (bases, rootless) = self.bases(&distinct);
+        let references: Vec<Cow<'d, str>> = distinct
+            .iter()
+            .map(|draft| {
+                let name = draft.about.name.value.as_str();
+                if self.is_in_system(draft.about.name.span) {
+                    Cow::Owned(system::reference(name))
+                } else {
+                    Cow::Borrowed(name)
+                }
+            })
+            .collect();
+        let (bases, rootless) = self.bases(&distinct, &references);
         let order = base_first(&bases);
         let mut ids = vec![EntityId(0); distinct.len()];
         for (position, index) in order.iter().enumerate() {
             ids[*index] = entity_id(position);
             self.entity_ids
-                .insert(&distinct[*index].about.name.value, entity_id(position));
+                .insert(references[*index].clone(), entity_id(position));
         }
         for index in order {
             let base = bases[index].map(|base| ids[base]);
@@ -44,7 +57,9 @@ impl<'d> Resolver<'d, '_> {
         let mut distinct = Vec::with_capacity(drafts.len());
         for draft in drafts {
             let name = &draft.about.name;
-            check_identifier(name, NameOf::Entity, self.faults);
+            if !self.is_in_system(name.span) {
+                check_identifier(name, NameOf::Entity, self.faults);
+            }
             if let Some(first) = places.get(name.value.as_str()) {
                 self.faults
                     .push(duplicate("the entity", name, Some(*first)));
@@ -72,11 +87,17 @@ impl<'d> Resolver<'d, '_> {
     }
 
     /// For each draft the position of its base, and whether its base is not known.
-    fn bases(&mut self, drafts: &[&'d EntityDraft]) -> (Vec<Option<usize>>, Vec<bool>) {
+    fn bases(
+        &mut self,
+        drafts: &[&'d EntityDraft],
+        references: &[Cow<'d, str>],
+    ) -> (Vec<Option<usize>>, Vec<bool>) {
         let positions: HashMap<&str, usize> = drafts
             .iter()
+            .zip(references)
             .enumerate()
-            .map(|(index, draft)| (draft.about.name.value.as_str(), index))
+            .filter(|(_, (draft, _))| !self.is_internal(draft))
+            .map(|(index, (_, reference))| (reference.as_ref(), index))
             .collect();
         let mut bases = vec![None; drafts.len()];
         let mut rootless = vec![false; drafts.len()];
@@ -104,6 +125,12 @@ impl<'d> Resolver<'d, '_> {
         }
         self.cut_cycles(drafts, &mut bases, &mut rootless);
         (bases, rootless)
+    }
+
+    /// All of the system module but the entity of users.
+    fn is_internal(&self, draft: &EntityDraft) -> bool {
+        let name = &draft.about.name;
+        self.is_in_system(name.span) && name.value != system::USER
     }
 
     fn cut_cycles(
@@ -233,8 +260,11 @@ impl<'d> Resolver<'d, '_> {
             indexes: Vec::new(),
             access: Vec::new(),
             reach: EntityReach::ALL,
-            internal: false,
-            audited: false,
+            internal: self.is_internal(draft),
+            audited: match base {
+                Some(base) => self.entity(base).audited,
+                None => draft.audit.as_ref().is_some_and(|audit| audit.value),
+            },
             container: None,
             attributes_by_name: HashMap::new(),
             navigations_by_name: HashMap::new(),
@@ -242,7 +272,13 @@ impl<'d> Resolver<'d, '_> {
     }
 
     fn check_base_only(&mut self, draft: &'d EntityDraft, base: EntityId) {
-        let root = self.entity(self.entity(base).root).name.clone();
+        let root = self.entity(self.entity(base).root).id;
+        let name = &self.drafts[root.index()].about.name;
+        let root = if self.is_in_system(name.span) {
+            format!("`[entity.\"{}\"]`", system::reference(&name.value))
+        } else {
+            name.value.clone()
+        };
         let named = [
             (draft.key.as_ref().map(|key| key.span), "key"),
             (draft.table.as_ref().map(|table| table.span), "table"),
@@ -250,6 +286,7 @@ impl<'d> Resolver<'d, '_> {
                 draft.external.as_ref().map(|external| external.span),
                 "external",
             ),
+            (draft.audit.as_ref().map(|audit| audit.span), "audit"),
         ];
         for (span, key) in named {
             let Some(span) = span else { continue };

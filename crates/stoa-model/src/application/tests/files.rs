@@ -44,7 +44,7 @@ B = { to = "B", on_deleet = "clear" }
         4 | zzz = 1
           | ^^^
           |
-          = help: known keys here: label, description, collection, extends, key, table, external, renamed_from, unique, index, attributes, associations, access
+          = help: known keys here: label, description, collection, extends, key, table, external, renamed_from, unique, index, attributes, associations, audit, access
 
         error[unknown-key]: unknown key `lenght`
          --> model/shop.toml:6:27
@@ -513,6 +513,7 @@ fn folders_are_read() {
         .model
         .entities
         .iter()
+        .filter(|entity| !entity.is_of_system())
         .map(|entity| entity.name.as_str())
         .collect();
     assert_eq!(names, ["A", "B"]);

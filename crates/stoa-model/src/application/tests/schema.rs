@@ -44,7 +44,7 @@ fn table(schema: &Value, more: Option<&str>) -> String {
     keys.extend(more.filter(|more| !keys.contains(more)));
     let members: Vec<String> = keys
         .iter()
-        .map(|key| format!("{key} = {}", sample(&schema["properties"][key])))
+        .map(|key| format!("{key:?} = {}", sample(&schema["properties"][key])))
         .collect();
     format!("{{ {} }}", members.join(", "))
 }
@@ -61,7 +61,7 @@ fn tables<'a>(
         for (key, property) in properties {
             tables(
                 property,
-                &format!("{before}{{ {key} = "),
+                &format!("{before}{{ {key:?} = "),
                 &format!(" }}{after}"),
                 found,
             );
@@ -154,6 +154,26 @@ fn the_check_of_the_check_finds_unknown_keys() {
         shape_faults("model/a.toml", "{ entity = { A = { nonsense = 1 } } }").len(),
         1
     );
+}
+
+#[test]
+fn the_schemas_of_the_documentation_are_these() {
+    let folder = std::path::Path::new(env!("CARGO_MANIFEST_DIR")).join("../../docs/schema");
+    for (name, schema) in [
+        ("app.schema.json", schema::application()),
+        ("model.schema.json", schema::model()),
+    ] {
+        let path = folder.join(name);
+        let wanted = format!("{schema:#}\n");
+        if std::env::var_os("STOA_WRITE_SCHEMAS").is_some() {
+            std::fs::write(&path, &wanted).unwrap();
+        }
+        let found = std::fs::read_to_string(&path).unwrap();
+        assert!(
+            found == wanted,
+            "docs/schema/{name} is not up to date: run this test with STOA_WRITE_SCHEMAS=1"
+        );
+    }
 }
 
 #[test]
