@@ -11,6 +11,7 @@
 //! Start reading at [`Store`], then `sql` for how a query becomes SQL.
 
 mod config;
+mod coordination;
 mod database_url;
 mod error;
 mod postgres;
@@ -22,6 +23,7 @@ mod store;
 mod write;
 
 pub use config::Config;
+pub use coordination::{Coordination, Membership, SECURITY_REVISION};
 pub use database_url::{DatabaseUrl, Encryption, PostgresUrl};
 pub use error::{ArithmeticFault, Cause, Fault, StoreError};
 pub use postgres::{Postgres, PostgresConnection, StatementText, connect};

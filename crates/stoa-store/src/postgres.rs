@@ -212,6 +212,12 @@ impl Postgres {
         }
     }
 
+    /// How connections are made: for one outside the pool.
+    pub(crate) fn driver(&self) -> (&tokio_postgres::Config, MakeRustlsConnect) {
+        let sessions = self.pool.manager();
+        (&sessions.config, sessions.connector.clone())
+    }
+
     /// State of the pool.
     #[must_use]
     pub fn state(&self) -> PoolState {

@@ -28,6 +28,7 @@ use writer::WriteJob;
 #[derive(Clone)]
 pub struct Sqlite {
     threads: Arc<Threads>,
+    file: Arc<Path>,
     statement_timeout: Duration,
 }
 
@@ -78,6 +79,7 @@ impl Sqlite {
         }
         Ok(Self {
             threads,
+            file: file.into(),
             statement_timeout: config.statement_timeout,
         })
     }
@@ -146,6 +148,11 @@ impl Sqlite {
             .unwrap_or_else(|_| Err(StoreError::unavailable("the database is closed")));
         abandonment.finished();
         outcome
+    }
+
+    /// A connection of its own that only looks; to be used on a thread that may wait.
+    pub(crate) fn watching(&self) -> Result<Connection, StoreError> {
+        open_reader(&self.file, 8).map(|(connection, _)| connection)
     }
 
     /// State of the threads.

@@ -3,6 +3,7 @@
 use std::sync::Arc;
 
 use crate::config::Config;
+use crate::coordination::Members;
 use crate::database_url::DatabaseUrl;
 use crate::error::StoreError;
 use crate::postgres::Postgres;
@@ -21,6 +22,7 @@ struct Shared {
     plans: Plans,
     config: Config,
     statistics: Arc<Statistics>,
+    members: Members,
 }
 
 /// What kind of database it is.
@@ -63,6 +65,7 @@ impl Store {
                 plans: Plans::new(config.plans),
                 config,
                 statistics,
+                members: Members::default(),
             }),
         })
     }
@@ -141,6 +144,10 @@ impl Store {
             Backend::Postgres(postgres) => postgres.close(),
             Backend::Sqlite(sqlite) => sqlite.close(),
         }
+    }
+
+    pub(crate) fn members(&self) -> &Members {
+        &self.shared.members
     }
 
     pub(crate) fn plans(&self) -> &Plans {
