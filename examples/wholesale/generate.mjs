@@ -163,7 +163,7 @@ function phone(country, random) {
 
 function writeEmployees() {
   const random = chance("employees");
-  const table = new Table("Employees", ["@type", "id", "FirstName", "LastName", "Title", "Department", "Email", "Phone", "BornOn", "HiredOn", "StartsAt", "WeeklyHours", "Badge", "Languages", "Active", "ReportsTo", "Budget", "ManagedRegion", "Commission", "YearlyGoal", "Region"]);
+  const table = new Table("Employees", ["@type", "id", "Name", "FullName", "FirstName", "LastName", "Title", "Department", "Email", "Phone", "BornOn", "HiredOn", "StartsAt", "WeeklyHours", "Badge", "Languages", "Active", "ReportsTo", "Budget", "ManagedRegion", "Commission", "YearlyGoal", "Region"]);
   const people = new Set();
   const languages = ["en", "de", "fr", "es", "it", "nl", "sv", "pl"];
 
@@ -178,7 +178,7 @@ function writeEmployees() {
     const hired = Date.UTC(random.between(2008, 2023), random.below(12), random.between(1, 28));
     const id = random.key(hired);
     table.add({
-      "@type": type, id, FirstName: first, LastName: last, Title: title, Department: department,
+      "@type": type, id, Name: `${ascii(first)}.${ascii(last)}`, FullName: `${first} ${last}`, FirstName: first, LastName: last, Title: title, Department: department,
       Email: `${first}.${last}@wholesale.example`.toLowerCase(),
       Phone: `+49 421 555 ${random.between(1000, 9999)}`,
       BornOn: date(Date.UTC(random.between(1963, 1999), random.below(12), random.between(1, 28))),

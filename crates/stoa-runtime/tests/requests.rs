@@ -12,6 +12,7 @@ use serde_json::{Value, json};
 use stoa_model::application::load_from_sources;
 use stoa_runtime::{Environment, sample_data};
 use stoa_store::{Config, Store};
+use stoa_testing::open;
 use tempfile::TempDir;
 
 const MODEL: &str = r#"
@@ -68,8 +69,8 @@ impl Fixture {
     async fn new() -> Self {
         let folder = tempfile::tempdir().unwrap();
         let sources = vec![
-            ("app.toml".to_owned(), "name = \"Shop\"".to_owned()),
-            ("model/shop.toml".to_owned(), MODEL.to_owned()),
+            ("app.toml".to_owned(), open::manifest("name = \"Shop\"")),
+            ("model/shop.toml".to_owned(), open::model(MODEL)),
         ];
         let application = match load_from_sources(folder.path(), sources) {
             Ok(loaded) => loaded.application,

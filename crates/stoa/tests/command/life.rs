@@ -10,7 +10,7 @@ use stoa_testing::process::Launch;
 use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
 use tokio::net::TcpStream;
 
-use super::{code, err, new_application, stoa, text};
+use super::{code, err, open_application, stoa, text};
 
 fn launch(folder: &Path) -> Launch {
     Launch::new(folder)
@@ -18,7 +18,7 @@ fn launch(folder: &Path) -> Launch {
 
 #[tokio::test]
 async fn serves_content_data_and_health() {
-    let (_parent, folder) = new_application();
+    let (_parent, folder) = open_application();
     let server = launch(&folder).start().await.unwrap();
     let client = server.client().unwrap();
     let page = client.get("/").await.unwrap();
@@ -65,7 +65,7 @@ async fn serves_content_data_and_health() {
 
 #[tokio::test]
 async fn a_request_in_flight_is_finished() {
-    let (_parent, folder) = new_application();
+    let (_parent, folder) = open_application();
     let mut server = launch(&folder).start().await.unwrap();
     let address = server.address();
     let mut idle = TcpStream::connect(address).await.unwrap();
@@ -105,7 +105,7 @@ async fn a_request_in_flight_is_finished() {
 
 #[tokio::test]
 async fn what_does_not_finish_is_cut_and_a_second_signal_ends_at_once() {
-    let (_parent, folder) = new_application();
+    let (_parent, folder) = open_application();
     let head = b"POST /odata/Tasks HTTP/1.1\r\nHost: x\r\nContent-Type: application/json\r\nContent-Length: 9\r\n\
         Expect: 100-continue\r\n\r\n";
     let mut buffer = [0; 1024];
@@ -149,7 +149,7 @@ async fn what_does_not_finish_is_cut_and_a_second_signal_ends_at_once() {
 
 #[tokio::test]
 async fn an_address_in_use_is_69() {
-    let (_parent, folder) = new_application();
+    let (_parent, folder) = open_application();
     let taken = TcpListener::bind("127.0.0.1:0").unwrap();
     let address = taken.local_addr().unwrap().to_string();
     let output = stoa(&["run", text(&folder), "--listen", &address, "--admin", "off"]);
@@ -166,7 +166,7 @@ async fn an_address_in_use_is_69() {
 
 #[test]
 fn an_unwritable_folder_is_73() {
-    let (_parent, folder) = new_application();
+    let (_parent, folder) = open_application();
     // A file where the folder should be: not even the superuser can write there.
     let data = folder.join("README.md/data");
     let output = stoa(&[
@@ -189,7 +189,7 @@ fn an_unwritable_folder_is_73() {
 
 #[tokio::test]
 async fn a_data_folder_in_use_is_75() {
-    let (_parent, folder) = new_application();
+    let (_parent, folder) = open_application();
     let data = folder.join("own");
     let server = launch(&folder).data(&data).start().await.unwrap();
     for command in [
@@ -213,7 +213,7 @@ async fn a_data_folder_in_use_is_75() {
 
 #[tokio::test]
 async fn metrics_and_access_log() {
-    let (_parent, folder) = new_application();
+    let (_parent, folder) = open_application();
     let admin = stoa_testing::free_address().unwrap();
     let server = Launch::new(&folder)
         .argument("--admin")
@@ -272,7 +272,7 @@ async fn metrics_and_access_log() {
 
 #[tokio::test]
 async fn without_its_admin_address_the_server_goes_on() {
-    let (_parent, folder) = new_application();
+    let (_parent, folder) = open_application();
     let taken = TcpListener::bind("127.0.0.1:0").unwrap();
     let address = taken.local_addr().unwrap();
     let server = Launch::new(&folder)
@@ -286,7 +286,7 @@ async fn without_its_admin_address_the_server_goes_on() {
 
 #[tokio::test]
 async fn sample_data_is_loaded_once_and_whole() {
-    let (_parent, folder) = new_application();
+    let (_parent, folder) = open_application();
     std::fs::create_dir(folder.join("data")).unwrap();
     std::fs::write(
         folder.join("data/Tasks.csv"),
@@ -328,7 +328,7 @@ async fn sample_data_is_loaded_once_and_whole() {
 
 #[test]
 fn faulty_sample_data_is_found_before_anything_is_made() {
-    let (_parent, folder) = new_application();
+    let (_parent, folder) = open_application();
     std::fs::create_dir(folder.join("data")).unwrap();
     std::fs::write(
         folder.join("data/Tasks.csv"),

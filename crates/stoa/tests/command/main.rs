@@ -43,6 +43,13 @@ fn err(output: &Output) -> String {
     String::from_utf8(output.stderr.clone()).unwrap()
 }
 
+/// What `stoa new` makes, opened to everybody.
+fn open_application() -> (tempfile::TempDir, std::path::PathBuf) {
+    let (parent, folder) = new_application();
+    stoa_testing::open::folder(&folder).unwrap();
+    (parent, folder)
+}
+
 /// What `stoa new` makes.
 fn new_application() -> (tempfile::TempDir, std::path::PathBuf) {
     let parent = tempfile::tempdir().unwrap();

@@ -9,13 +9,13 @@ use serde_json::json;
 use stoa_testing::eventually;
 use stoa_testing::process::Launch;
 
-use super::new_application;
+use super::open_application;
 
 const PATIENCE: Duration = Duration::from_secs(30);
 
 #[tokio::test(flavor = "multi_thread")]
 async fn a_changed_application_is_served_without_losing_a_request() {
-    let (_parent, folder) = new_application();
+    let (_parent, folder) = open_application();
     let server = Launch::new(&folder)
         .argument("--watch")
         .start()
@@ -44,11 +44,13 @@ async fn a_changed_application_is_served_without_losing_a_request() {
 
     let model = folder.join("model/tasks.toml");
     let before = fs::read_to_string(&model).unwrap();
-    fs::write(
-        &model,
-        format!("{before}Place = {{ type = \"String\", length = 80 }}\n"),
-    )
-    .unwrap();
+    let with = |attribute: &str| {
+        before.replace(
+            "[entity.Task.attributes]\n",
+            &format!("[entity.Task.attributes]\n{attribute}\n"),
+        )
+    };
+    fs::write(&model, with("Place = { type = \"String\", length = 80 }")).unwrap();
     eventually("the new attribute is there", PATIENCE, || {
         let client = client.clone();
         async move {
@@ -73,7 +75,7 @@ async fn a_changed_application_is_served_without_losing_a_request() {
     assert_eq!(created.status, 201, "{}", created.text());
 
     // What is not valid changes nothing but the log.
-    fs::write(&model, format!("{before}Place = {{ type = \"Strnig\" }}\n")).unwrap();
+    fs::write(&model, with("Place = { type = \"Strnig\" }")).unwrap();
     eventually("the fault is reported", PATIENCE, || {
         let log = server.log();
         async move { (log.contains("what ran before goes on") && log.contains("Strnig")).then_some(()) }
@@ -113,7 +115,7 @@ async fn a_changed_application_is_served_without_losing_a_request() {
 
 #[tokio::test]
 async fn changed_content_is_served() {
-    let (_parent, folder) = new_application();
+    let (_parent, folder) = open_application();
     let server = Launch::new(&folder)
         .argument("--watch")
         .start()

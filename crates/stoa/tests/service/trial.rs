@@ -1,6 +1,6 @@
 //! A small application that has every attribute type and rule, for the tests that break things.
 
-use stoa_testing::process;
+use stoa_testing::{open, process};
 use tempfile::TempDir;
 
 const MANIFEST: &str = r#"
@@ -56,7 +56,11 @@ Label    = { type = "String", length = 10 }
 /// Its collections.
 pub(crate) const COLLECTIONS: [&str; 3] = ["People", "Tags", "Things"];
 
-/// The application folder.
+/// The application folder. Everybody may do everything.
 pub(crate) fn application() -> TempDir {
-    process::application(&[("app.toml", MANIFEST), ("model/trial.toml", MODEL)]).unwrap()
+    process::application(&[
+        ("app.toml", &open::manifest(MANIFEST)),
+        ("model/trial.toml", &open::model(MODEL)),
+    ])
+    .unwrap()
 }
