@@ -3,9 +3,9 @@
 //! Headers → parsed URL → target → query or change → store → answer. Each step is one call below; none of
 //! them calls back up. Errors of every step meet in [`Environment::respond`] and become an answer there.
 
-use std::num::NonZeroUsize;
+use std::net::IpAddr;
 use std::path::PathBuf;
-use std::sync::{Arc, Mutex, PoisonError};
+use std::sync::Arc;
 use std::time::{SystemTime, UNIX_EPOCH};
 
 use bytes::{Buf, BufMut, Bytes, BytesMut};
@@ -14,21 +14,23 @@ use http::request::Parts;
 use http::{HeaderMap, HeaderValue, Method, Request, Response, StatusCode, header};
 use http_body::Body as HttpBody;
 use http_body_util::BodyExt;
-use lru::LruCache;
+use stoa_model::access::{Actor, Permitted};
 use stoa_model::application::{Application, Limits, Manifest};
+use stoa_model::change::Change;
 use stoa_model::model::Model;
-use stoa_model::query::Selection;
+use stoa_model::query::Query;
+use stoa_model::value::Value;
 use stoa_odata::error::{Code, Error};
-use stoa_odata::json::{Content, Plan};
-use stoa_odata::metadata::Metadata;
 use stoa_odata::negotiate::{self, Format, Representation, Resource as Kind, Version};
 use stoa_odata::resolve::{Part, Target};
-use stoa_odata::url::{OptionName, Resource, Url};
-use stoa_store::Store;
+use stoa_odata::url::{Resource, Url};
+use stoa_store::{Store, StoreError};
 
 use crate::body::Body;
 use crate::failure::{self, Failure};
 use crate::files::FileStore;
+use crate::identity::{Caller, Identity, Means};
+use crate::view::{View, Views};
 
 /// Path of the data service.
 pub const SERVICE_PATH: &str = "/odata/";
@@ -40,13 +42,19 @@ const SEC_FETCH_SITE: HeaderName = HeaderName::from_static("sec-fetch-site");
 /// looks for an answer gets the 413 instead of a broken connection.
 const DISCARDED: usize = 16 * 1024 * 1024;
 
-/// Payload plans kept, in shapes of answers.
-const PLANS: usize = 1024;
-
 /// Where the outside world reaches the server: `http://localhost:8080`, without a slash at its end. A
 /// request without this extension is answered for its `Host`.
 #[derive(Clone, Debug)]
 pub struct Origin(pub String);
+
+/// Where a request comes from: an extension that the server sets.
+#[derive(Clone, Debug, Default)]
+pub struct Peer {
+    /// Address of the client.
+    pub address: Option<IpAddr>,
+    /// Identity of the request, as in logs.
+    pub request: Option<String>,
+}
 
 /// An application served from its database.
 pub struct Environment {
@@ -54,18 +62,8 @@ pub struct Environment {
     pub(crate) model: Arc<Model>,
     pub(crate) store: Store,
     pub(crate) files: FileStore,
-    metadata: Metadata,
-    plans: Mutex<LruCache<PlanKey, Arc<Plan>>>,
-}
-
-/// What a payload plan depends on.
-#[derive(Clone, Debug, PartialEq, Eq, Hash)]
-struct PlanKey {
-    entity: u32,
-    select: Option<String>,
-    expand: Option<String>,
-    format: Format,
-    references: bool,
+    identity: Option<Identity>,
+    views: Views,
 }
 
 /// A request under way.
@@ -75,9 +73,42 @@ pub(crate) struct Call<'a> {
     /// External URL of the service with a slash at its end.
     pub(crate) root: &'a str,
     pub(crate) version: Version,
+    pub(crate) caller: &'a Caller,
+    /// What the caller sees of the application.
+    pub(crate) view: &'a View,
+    /// When the request came, microseconds since the Unix epoch: one instant for all that it does.
+    pub(crate) now: i64,
 }
 
 impl Call<'_> {
+    /// The model as the caller sees it.
+    pub(crate) fn model(&self) -> &Model {
+        self.view.model()
+    }
+
+    /// The query with the caller's access rules in it.
+    pub(crate) fn permit(&self, query: Query) -> Permitted<Query> {
+        self.view.access.query(query, &self.caller.values)
+    }
+
+    /// Who does it, for the audit trail.
+    pub(crate) fn actor(&self) -> Actor {
+        let peer = self.parts.extensions.get::<Peer>();
+        self.caller
+            .actor(peer.and_then(|peer| peer.request.as_deref()))
+    }
+
+    /// What a failed change means to the caller, who hears of nothing that the caller may not see.
+    pub(crate) fn failed(&self, error: StoreError, change: &Change) -> Failure {
+        let error = match error {
+            StoreError::Violations(violations) => {
+                StoreError::Violations(self.view.access.redact(change, violations))
+            }
+            other => other,
+        };
+        Failure::from_store(error, Some(change))
+    }
+
     pub(crate) fn headers(&self) -> &HeaderMap {
         &self.parts.headers
     }
@@ -105,22 +136,26 @@ impl Call<'_> {
 
 impl Environment {
     /// Serves an application from a database whose structure fits its model. `files` is the folder for
-    /// the content of File attributes.
+    /// the content of File attributes; `identity` knows who makes a request: without it everybody is
+    /// anonymous, except for requests with a [`Caller`] among their extensions.
     #[must_use]
-    pub fn new(application: Application, store: Store, files: PathBuf) -> Self {
+    pub fn new(
+        application: Application,
+        store: Store,
+        files: PathBuf,
+        identity: Option<Identity>,
+    ) -> Self {
         let Application {
             manifest, model, ..
         } = application;
         let model = Arc::new(model);
-        // Not zero by its definition.
-        let plans = NonZeroUsize::new(PLANS).unwrap_or(NonZeroUsize::MIN);
         Self {
-            metadata: Metadata::new(&model),
+            views: Views::new(Arc::clone(&model)),
             manifest,
             model,
             store,
             files: FileStore::new(files),
-            plans: Mutex::new(LruCache::new(plans)),
+            identity,
         }
     }
 
@@ -134,6 +169,10 @@ impl Environment {
     #[must_use]
     pub fn store(&self) -> &Store {
         &self.store
+    }
+
+    pub(crate) fn identity(&self) -> Option<&Identity> {
+        self.identity.as_ref()
     }
 
     pub(crate) fn limits(&self) -> &Limits {
@@ -178,6 +217,12 @@ impl Environment {
         B::Error: Into<Box<dyn std::error::Error + Send + Sync>>,
     {
         refuse_other_sites(parts)?;
+        let caller = self.caller(parts).await?;
+        if caller.is_read_only() && !parts.method.is_safe() {
+            let message = "the token is for reading only";
+            return Err(Error::new(Code::Forbidden, message).into());
+        }
+        let view = self.views.of(&caller.roles);
         let path = parts.uri.path();
         let path = path.strip_prefix(SERVICE_PATH).unwrap_or_default();
         let url = Url::parse(path, parts.uri.query(), self.limits()).map_err(Error::from)?;
@@ -187,12 +232,15 @@ impl Environment {
             url: &url,
             root: &root,
             version,
+            caller: &caller,
+            view: &view,
+            now: now(),
         };
         match &url.resource {
             Resource::ServiceDocument => {
                 allow_only(&parts.method, &[Method::GET, Method::HEAD])?;
                 let format = call.json_format()?;
-                Ok(json(format, self.metadata.service_document(&root, format)))
+                Ok(json(format, view.metadata.service_document(&root, format)))
             }
             Resource::Metadata => {
                 allow_only(&parts.method, &[Method::GET, Method::HEAD])?;
@@ -200,10 +248,37 @@ impl Environment {
             }
             Resource::Batch => Err(Error::not_implemented("$batch").into()),
             _ => {
-                let target = Target::new(&self.model, &url).map_err(Error::from)?;
+                let target = Target::new(call.model(), &url).map_err(Error::from)?;
                 self.at_target(&call, &target, body).await
             }
         }
+    }
+
+    /// Somebody who is not signed in.
+    fn anonymous(&self) -> Caller {
+        Caller {
+            user: None,
+            name: Arc::from("anonymous"),
+            roles: self.model.anonymous.into_iter().collect(),
+            values: self.model.user.values.iter().map(|_| Value::Null).collect(),
+            means: Means::Anonymous,
+            address: None,
+        }
+    }
+
+    /// Who makes the request.
+    async fn caller(&self, parts: &Parts) -> Result<Caller, Failure> {
+        if let Some(caller) = parts.extensions.get::<Caller>() {
+            return Ok(caller.clone());
+        }
+        let Some(identity) = &self.identity else {
+            return Ok(self.anonymous());
+        };
+        let address = parts.extensions.get::<Peer>().and_then(|peer| peer.address);
+        identity
+            .caller(&parts.headers, address)
+            .await
+            .map_err(|refusal| Failure::from_refusal(&refusal, &parts.headers))
     }
 
     /// Dispatches on the method and on what the path names.
@@ -284,7 +359,7 @@ impl Environment {
             call.representation(Kind::Metadata)?,
             Representation::Json(_)
         );
-        let document = self.metadata.document(call.version, as_json);
+        let document = call.view.metadata.document(call.version, as_json);
         let mut response = Response::new(Body::from(document.bytes.clone()));
         let tag = HeaderValue::from_str(&document.etag).map_err(Failure::internal)?;
         let unchanged = call
@@ -307,27 +382,6 @@ impl Environment {
         }
         response.headers_mut().insert(ETAG, tag);
         Ok(response)
-    }
-
-    /// The payload plan of a selection, made once for what the URL selects and expands.
-    pub(crate) fn plan(
-        &self,
-        url: &Url,
-        selection: &Selection,
-        format: Format,
-        content: Content,
-    ) -> Arc<Plan> {
-        let key = PlanKey {
-            entity: selection.entity.0,
-            select: url.options.text(OptionName::Select).map(str::to_owned),
-            expand: url.options.text(OptionName::Expand).map(str::to_owned),
-            format,
-            references: content == Content::References,
-        };
-        let mut plans = self.plans.lock().unwrap_or_else(PoisonError::into_inner);
-        Arc::clone(plans.get_or_insert(key, || {
-            Arc::new(Plan::new(&self.model, selection, format, content))
-        }))
     }
 }
 

@@ -1,9 +1,10 @@
 //! Failures become answers: once, here.
 
+use std::error::Error as _;
 use std::time::Duration;
 
-use http::header::{CONTENT_TYPE, HeaderName, RETRY_AFTER};
-use http::{HeaderValue, Response};
+use http::header::{CONTENT_TYPE, HeaderName, RETRY_AFTER, WWW_AUTHENTICATE};
+use http::{HeaderMap, HeaderValue, Response};
 use stoa_model::change::Change;
 use stoa_odata::error::{Code, Error};
 use stoa_odata::negotiate::{Format, Version};
@@ -11,9 +12,13 @@ use stoa_store::StoreError;
 
 use crate::body::Body;
 use crate::files::FileError;
+use crate::identity::{IdentityError, Refusal};
 
 /// After how long a client may try again when the database is away.
 const RETRY: Duration = Duration::from_secs(2);
+
+/// Browsers say with it that a page asks, or a person (W3C Fetch Metadata).
+const SEC_FETCH_MODE: HeaderName = HeaderName::from_static("sec-fetch-mode");
 
 /// An error on its way to the client, with headers that belong to it.
 #[derive(Debug)]
@@ -48,6 +53,43 @@ impl Failure {
     pub(crate) fn internal(cause: impl std::fmt::Display) -> Self {
         tracing::error!(%cause, "a request failed");
         Error::internal().into()
+    }
+
+    /// Nobody is known to make the request. A browser that runs a page gets no dialog of its own for it.
+    pub(crate) fn not_signed_in(headers: &HeaderMap, message: &str) -> Self {
+        let challenge = if headers.contains_key(SEC_FETCH_MODE) {
+            "Bearer"
+        } else {
+            "Basic realm=\"Stoa\", charset=\"UTF-8\", Bearer"
+        };
+        Self::from(Error::new(Code::NotSignedIn, message))
+            .with_header(WWW_AUTHENTICATE, HeaderValue::from_static(challenge))
+    }
+
+    /// Why nobody is known to make the request.
+    pub(crate) fn from_refusal(refusal: &Refusal, headers: &HeaderMap) -> Self {
+        match refusal {
+            Refusal::NotSignedIn | Refusal::InvalidToken | Refusal::Malformed => {
+                Self::not_signed_in(headers, &refusal.to_string())
+            }
+            Refusal::MustChangePassword => Error::new(Code::Forbidden, refusal.to_string()).into(),
+            Refusal::Unavailable { retry_after } => {
+                Error::unavailable(refusal.to_string(), *retry_after).into()
+            }
+            Refusal::Internal => Error::internal().into(),
+        }
+    }
+
+    /// A change of somebody's rights that did not go as it should.
+    pub(crate) fn from_identity(error: IdentityError) -> Self {
+        match error {
+            IdentityError::Store(error) => error.into(),
+            IdentityError::Unconfirmed(_) => {
+                tracing::warn!(%error, cause = error.source().map(tracing::field::display), "a change of rights");
+                Error::unavailable(error.to_string(), RETRY).into()
+            }
+            other => Self::internal(other),
+        }
     }
 
     /// What a store error means to the client; `change` is the change that failed, if it was one.

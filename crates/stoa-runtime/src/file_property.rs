@@ -5,7 +5,6 @@ use http::header::{
 };
 use http::{Response, StatusCode};
 use http_body::Body as HttpBody;
-use stoa_model::access::Permitted;
 use stoa_model::change::{Action, Change, Operation};
 use stoa_model::model::AttributeId;
 use stoa_model::value::{ScalarType, Value};
@@ -108,16 +107,11 @@ impl Environment {
                 },
             }],
         };
-        let reread: Option<(_, RawWriter)> = None;
-        let outcome = self
-            .store
-            .write(
-                &self.model,
-                Permitted::by_system(change.clone().into()),
-                reread,
-            )
-            .await;
-        let (applied, _) = outcome.map_err(|error| Failure::from_store(error, Some(&change)))?;
+        let (applied, _) = self
+            .write::<RawWriter>(call, change, None, |error, change| {
+                call.failed(error, change)
+            })
+            .await?;
         let mut response = no_content();
         set_etag(
             response.headers_mut(),
@@ -137,14 +131,10 @@ impl Environment {
             part: Part::Property(attribute),
             ..target.clone()
         };
-        let read = Read::new(&self.model, call.url, &target, self.limits(), None)?;
+        let read = Read::new(call.model(), call.url, &target, self.limits(), None)?;
         let outcome = self
             .store
-            .read(
-                &self.model,
-                &Permitted::by_system(read.query),
-                RawWriter::new(),
-            )
+            .read(&self.model, &call.permit(read.query), RawWriter::new())
             .await?;
         if !outcome.writer.found() {
             return Err(not_found().into());

@@ -18,6 +18,7 @@ pub mod files;
 pub mod identity;
 mod read;
 pub mod sample_data;
+mod view;
 mod write;
 
 pub use environment::{Environment, Origin, SERVICE_PATH};

@@ -2,8 +2,7 @@
 
 use http::header::{CONTENT_TYPE, HeaderValue};
 use http::{Response, StatusCode};
-use stoa_model::access::Permitted;
-use stoa_model::query::Query;
+use stoa_model::query::{Query, Source};
 use stoa_odata::address::{context_path, row_path};
 use stoa_odata::json::{Content, PropertyWriter, RawWriter, Writer, count_text};
 use stoa_odata::negotiate::{
@@ -23,7 +22,7 @@ impl Environment {
     ) -> Result<Response<Body>, Failure> {
         let preferences = Preferences::from_headers(call.headers());
         let read = Read::new(
-            &self.model,
+            call.model(),
             call.url,
             target,
             self.limits(),
@@ -38,7 +37,7 @@ impl Environment {
                 self.read_rows(call, read, Content::References, &preferences)
                     .await
             }
-            Part::Count => self.read_count(call, &read.query).await,
+            Part::Count => self.read_count(call, read.query).await,
             Part::Property(_) => self.read_property(call, read).await,
             Part::Value(_) => self.read_value(call, read.query).await,
         }
@@ -59,10 +58,10 @@ impl Environment {
         } = read;
         let format = call.json_format()?;
         let preconditions = Preconditions::from_headers(call.headers())?;
-        let plan = self.plan(call.url, &query.selection, format, content);
+        let plan = call.view.plan(call.url, &query.selection, format, content);
         let declared = cast_from.unwrap_or(query.entity);
-        let context = context_path(&self.model, declared, &query.source)
-            .narrowed(&self.model, cast_from.map(|_| query.entity));
+        let context = context_path(call.model(), declared, &query.source)
+            .narrowed(call.model(), cast_from.map(|_| query.entity));
         let mut writer = Writer::new(plan, call.root, context, query.single);
         if !query.single || !query.selection.expands.is_empty() {
             let root = call.root.to_owned();
@@ -72,15 +71,19 @@ impl Environment {
         }
         let single = query.single;
         let limit = query.limit;
-        let outcome = self
-            .store
-            .read(&self.model, &Permitted::by_system(query.clone()), writer)
-            .await?;
+        let is_optional = matches!(query.source, Source::Related { key: None, .. });
+        let query = call.permit(query);
+        let outcome = self.store.read(&self.model, &query, writer).await?;
         if !outcome.source_found {
             return Err(not_found().into());
         }
         if single && outcome.rows == 0 {
-            return Self::absent(&query);
+            return if is_optional {
+                // Nothing at the end of a to-one navigation is no error.
+                Ok(no_content())
+            } else {
+                Err(not_found().into())
+            };
         }
         let version = outcome.writer.version();
         let mut response = json(format, outcome.writer.into_bytes());
@@ -104,22 +107,9 @@ impl Environment {
         Ok(response)
     }
 
-    /// The answer for a row that is not there: nothing at the end of a to-one navigation is no error.
-    fn absent(query: &Query) -> Result<Response<Body>, Failure> {
-        if let stoa_model::query::Source::Related { key: None, .. } = query.source {
-            let mut response = Response::new(Body::empty());
-            *response.status_mut() = StatusCode::NO_CONTENT;
-            return Ok(response);
-        }
-        Err(not_found().into())
-    }
-
-    async fn read_count(&self, call: &Call<'_>, query: &Query) -> Result<Response<Body>, Failure> {
+    async fn read_count(&self, call: &Call<'_>, query: Query) -> Result<Response<Body>, Failure> {
         call.representation(Kind::Text)?;
-        let count = self
-            .store
-            .count(&self.model, &Permitted::by_system(query.clone()))
-            .await?;
+        let count = self.store.count(&self.model, &call.permit(query)).await?;
         if !count.source_found {
             return Err(not_found().into());
         }
@@ -136,7 +126,7 @@ impl Environment {
         let format = call.json_format()?;
         let attribute = self.selected(&query)?;
         let declared = cast_from.unwrap_or(query.entity);
-        let mut path = row_path(&self.model, declared, &query.source);
+        let mut path = row_path(call.model(), declared, &query.source);
         if cast_from.is_some() {
             path.push_str(&format!(
                 "/{}.{}",
@@ -152,7 +142,7 @@ impl Environment {
         );
         let outcome = self
             .store
-            .read(&self.model, &Permitted::by_system(query.clone()), writer)
+            .read(&self.model, &call.permit(query), writer)
             .await?;
         if !outcome.writer.found() {
             return Err(not_found().into());
@@ -172,7 +162,7 @@ impl Environment {
         let content_type = RawWriter::content_type(self.selected(&query)?.scalar_type);
         let outcome = self
             .store
-            .read(&self.model, &Permitted::by_system(query), RawWriter::new())
+            .read(&self.model, &call.permit(query), RawWriter::new())
             .await?;
         if !outcome.writer.found() {
             return Err(not_found().into());

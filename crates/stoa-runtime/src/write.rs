@@ -4,10 +4,10 @@ use std::collections::BTreeSet;
 
 use http::header::{HeaderName, HeaderValue, LOCATION};
 use http::{Method, Response, StatusCode};
-use stoa_model::access::Permitted;
+use stoa_model::access::{Denied, Permitted};
 use stoa_model::change::{Action, Applied, Change, Expected, Operation, Rule};
 use stoa_model::model::{EntityId, NavigationId};
-use stoa_model::query::Source;
+use stoa_model::query::{Query, RowWriter, Source};
 use stoa_model::value::Value;
 use stoa_odata::address::context_path;
 use stoa_odata::body::{self, Place, Through, Write, target_of};
@@ -21,8 +21,9 @@ use stoa_odata::url::{OptionName, Url};
 use stoa_store::StoreError;
 
 use crate::body::Body;
-use crate::environment::{Call, Environment, json, now, set_etag};
+use crate::environment::{Call, Environment, json, set_etag};
 use crate::failure::{Failure, not_found};
+use crate::identity::NameFault;
 use crate::read::no_content;
 
 /// A change that has taken effect.
@@ -59,7 +60,7 @@ impl Environment {
             through: through(&target.source),
         };
         let write = body::create(
-            &self.model,
+            call.model(),
             target.entity,
             payload,
             &self.options(call)?,
@@ -69,7 +70,7 @@ impl Environment {
         let wants_row = preferences.answer != Some(Return::Minimal);
         let entity = inserted_entity(&write).unwrap_or(target.entity);
         let done = self.apply(call, target, entity, write, wants_row).await?;
-        let path = body::location(&self.model, done.applied.entity, &place, &done.applied.key);
+        let path = body::location(call.model(), done.applied.entity, &place, &done.applied.key);
         let location =
             HeaderValue::try_from(format!("{}{path}", call.root)).map_err(Failure::internal)?;
         let mut response = match done.payload {
@@ -120,7 +121,7 @@ impl Environment {
         let options = self.options(call)?;
         let write = match target.part {
             Part::Property(attribute) => body::update_property(
-                &self.model,
+                call.model(),
                 target.entity,
                 row,
                 expected,
@@ -135,7 +136,7 @@ impl Environment {
                     body::Method::Patch
                 };
                 body::update(
-                    &self.model,
+                    call.model(),
                     target.entity,
                     row,
                     expected,
@@ -169,7 +170,7 @@ impl Environment {
             Part::Property(attribute) => {
                 let expected = self.expected(target, &preconditions)?;
                 body::clear_property(
-                    &self.model,
+                    call.model(),
                     target.entity,
                     target_of(&target.source),
                     expected,
@@ -195,10 +196,10 @@ impl Environment {
                             return None;
                         };
                         let to = self.model[*entity][*navigation].target;
-                        Some(stoa_odata::address::canonical(&self.model, to, key))
+                        Some(stoa_odata::address::canonical(call.model(), to, key))
                     });
                 body::unreference(
-                    &self.model,
+                    call.model(),
                     from.entity,
                     target_of(from.source),
                     expected,
@@ -241,7 +242,7 @@ impl Environment {
         let preconditions = Preconditions::from_headers(call.headers())?;
         let (from, expected) = self.referring(target, &preconditions)?;
         let write = body::reference(
-            &self.model,
+            call.model(),
             from.entity,
             target_of(from.source),
             expected,
@@ -288,35 +289,62 @@ impl Environment {
         }
         let reads_along = known_key.is_some();
         let along = if reads_along { reread.take() } else { None };
-        let along = along.map(|(query, writer)| (Permitted::by_system(query), writer));
-        let outcome = self
-            .store
-            .write(
-                &self.model,
-                Permitted::by_system(change.clone().into()),
-                along,
-            )
-            .await;
-        let (mut applied, writer) =
-            outcome.map_err(|error| self.failed(error, &change, call, target, entity))?;
+        let along = along.map(|(query, writer)| (call.permit(query), writer));
+        let failed = |error, change: &Change| self.failed(error, change, call, target, entity);
+        let (mut applied, writer) = self.write(call, change, along, failed).await?;
         let applied = applied.swap_remove(root);
-        let payload = match (writer, reread) {
-            (Some(writer), _) => Some((format, writer.into_bytes())),
+        let writer = match (writer, reread) {
             (None, Some((mut query, writer))) => {
                 // The database made the key: the row is read when it is there.
                 query.source = Source::Key(applied.key.clone());
-                let outcome = self
-                    .store
-                    .read(&self.model, &Permitted::by_system(query), writer)
-                    .await?;
-                if outcome.rows == 0 {
-                    return Err(not_found().into());
-                }
-                Some((format, outcome.writer.into_bytes()))
+                let query = call.permit(query);
+                Some(self.store.read(&self.model, &query, writer).await?.writer)
             }
-            (None, None) => None,
+            (writer, _) => writer,
         };
+        // Who may create a row need not see it.
+        let payload = writer
+            .filter(|writer| writer.rows() > 0)
+            .map(|writer| (format, writer.into_bytes()));
         Ok(Done { applied, payload })
+    }
+
+    /// Judges a change by the access rules, lets the store make it, and tells everybody whom it concerns.
+    pub(crate) async fn write<W: RowWriter + 'static>(
+        &self,
+        call: &Call<'_>,
+        mut change: Change,
+        reread: Option<(Permitted<Query>, W)>,
+        failed: impl Fn(StoreError, &Change) -> Failure,
+    ) -> Result<(Vec<Applied>, Option<W>), Failure> {
+        let identity = self
+            .identity()
+            .filter(|identity| identity.concerns(&change));
+        if let Some(identity) = identity {
+            identity
+                .normalise_names(&mut change)
+                .map_err(|(operation, fault)| invalid_name(&change, operation, &fault))?;
+        }
+        let judged = call
+            .view
+            .access
+            .change(change.clone(), &call.caller.values, call.now, call.actor())
+            .map_err(|Denied { operation, denial }| StoreError::Denied { operation, denial });
+        let refused = |error| failed(error, &change);
+        let mut judged = judged.map_err(refused)?;
+        if let Some(identity) = identity {
+            judged.add_system_operation(identity.bump_operation());
+        }
+        let written = self.store.write(&self.model, judged, reread).await;
+        let (mut applied, writer) = written.map_err(refused)?;
+        if let Some(identity) = identity {
+            identity
+                .published(&applied)
+                .await
+                .map_err(Failure::from_identity)?;
+            applied.pop();
+        }
+        Ok((applied, writer))
     }
 
     fn rereader(
@@ -327,7 +355,7 @@ impl Environment {
         entity: EntityId,
         key: Vec<Value>,
         format: Format,
-    ) -> Result<(stoa_model::query::Query, Writer), Failure> {
+    ) -> Result<(Query, Writer), Failure> {
         let source = match &target.source {
             // A contained row keeps its place in the context URL.
             Source::Related {
@@ -353,12 +381,14 @@ impl Environment {
         };
         let Read {
             mut query, paging, ..
-        } = Read::new(&self.model, url, &row, self.limits(), None)?;
-        let context = context_path(&self.model, entity, &query.source);
+        } = Read::new(call.model(), url, &row, self.limits(), None)?;
+        let context = context_path(call.model(), entity, &query.source);
         if let Source::Related { key: Some(key), .. } = &query.source {
             query.source = Source::Key(key.clone());
         }
-        let plan = self.plan(url, &query.selection, format, Content::Entities);
+        let plan = call
+            .view
+            .plan(url, &query.selection, format, Content::Entities);
         let root = call.root.to_owned();
         let writer = Writer::new(plan, call.root, context, true).with_next_link(Box::new(
             move |node, parent, after| paging.next_link(&root, node, parent, after),
@@ -415,7 +445,7 @@ impl Environment {
         entity: EntityId,
     ) -> Failure {
         let StoreError::Violations(violations) = &error else {
-            return Failure::from_store(error, Some(change));
+            return call.failed(error, change);
         };
         if call.headers().contains_key(http::header::IF_NONE_MATCH) {
             let described = &self.model[entity];
@@ -449,7 +479,7 @@ impl Environment {
                 return not_found().into();
             }
         }
-        Failure::from_store(error, Some(change))
+        call.failed(error, change)
     }
 
     fn expected(
@@ -496,7 +526,7 @@ impl Environment {
             limits: self.limits(),
             ieee754_compatible: body_format(call.headers())?.ieee754_compatible,
             root: call.root,
-            now: now(),
+            now: call.now,
         })
     }
 
@@ -517,6 +547,21 @@ struct Referring<'t> {
     entity: EntityId,
     source: &'t Source,
     navigation: NavigationId,
+}
+
+/// A name that nobody can sign in with.
+fn invalid_name(change: &Change, operation: usize, fault: &NameFault) -> Failure {
+    let location = change
+        .operations
+        .get(operation)
+        .map_or("", |operation| operation.location.as_str());
+    let target = match location {
+        "" => "Name".to_owned(),
+        location => format!("{location}/Name"),
+    };
+    Error::new(Code::InvalidFormat, fault.to_string())
+        .at(target)
+        .into()
 }
 
 /// The navigation that a POST goes through.

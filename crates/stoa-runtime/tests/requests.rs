@@ -83,7 +83,7 @@ impl Fixture {
             .await
             .unwrap();
         let store = Store::open(&url, Config::default()).await.unwrap();
-        let environment = Environment::new(application, store, folder.path().join("files"));
+        let environment = Environment::new(application, store, folder.path().join("files"), None);
         Self {
             environment,
             folder,

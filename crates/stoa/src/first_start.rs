@@ -34,7 +34,7 @@ pub(crate) async fn prepare(
     if awaits_data && rows.is_none() && data.is_dir() {
         rows = Some(read(&application)?);
     }
-    let environment = Environment::new(application, store, place.files());
+    let environment = Environment::new(application, store, place.files(), None);
     if awaits_data {
         load(place, &environment, rows.unwrap_or_default()).await?;
     }

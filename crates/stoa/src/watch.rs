@@ -242,7 +242,12 @@ async fn reload_application(settings: &Settings, site: &Site) -> bool {
         return false;
     }
     let store = site.environment.load().store().clone();
-    site.swap(Environment::new(application, store, settings.place.files()));
+    site.swap(Environment::new(
+        application,
+        store,
+        settings.place.files(),
+        None,
+    ));
     tracing::info!(
         milliseconds = u64::try_from(started.elapsed().as_millis()).unwrap_or(u64::MAX),
         "reloaded the application"
