@@ -116,7 +116,12 @@ impl Store {
         let mut engine = Engine::new(model, &mut session);
         let limit = self.config().response_bytes;
         // One new row that comes back as it is takes one statement, which is its own transaction.
-        let single = match reading.as_ref().and_then(|((plan, _), _)| plan.returning()) {
+        let single = match reading
+            .as_ref()
+            .and_then(|((plan, _), _)| plan.returning.as_ref())
+            .filter(|returning| returning.bindings.is_empty() && returning.found.is_none())
+            .map(|returning| returning.columns.as_str())
+        {
             Some(columns) => engine.statement_returning(&change, columns).await,
             None => Ok(None),
         };

@@ -74,11 +74,11 @@ where
     }
     for expanded in &layout.expands {
         match expanded {
-            Expanded::One(target) => {
-                let exists = match target.key.first() {
-                    Some(column) => !matches!(cells.value(*column)?, ValueRef::Null),
-                    None => true,
-                };
+            Expanded::One(target, shown) => {
+                let mut exists = true;
+                for column in shown.iter().chain(target.key.first()) {
+                    exists = exists && !matches!(cells.value(*column)?, ValueRef::Null);
+                }
                 if exists {
                     write_row(target, cells, writer, many)?;
                 } else {

@@ -316,10 +316,10 @@ impl<'a> Read<'a> {
         let limit = self.arguments.number(many.limit)?;
         if let Some(statement) = &many.together
             && !many.skips
-            && (many.single || limit >= TOGETHER)
+            && limit >= TOGETHER
         {
             let rows = self.run(statement, keys).await?;
-            if many.single || rows.len() as u64 <= limit {
+            if rows.len() as u64 <= limit {
                 return Ok(rows);
             }
         }
@@ -501,18 +501,9 @@ impl Output<'_> {
             Some(key) => targets.of.get(&key).map_or(&[][..], Vec::as_slice),
             None => &[],
         };
-        let mut rows = positions
+        let rows = positions
             .iter()
             .filter_map(|&position| targets.fetched.rows.get(position));
-        if many.single {
-            return match rows.next() {
-                Some(row) => self.row(&many.rows, &targets.fetched, row, writer),
-                None => {
-                    writer.null_target(many.node);
-                    Ok(())
-                }
-            };
-        }
         let count = many
             .count
             .map(|column| number(parent, column))

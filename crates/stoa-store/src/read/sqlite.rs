@@ -244,13 +244,6 @@ impl<'a> Context<'a> {
     ) -> Result<(), StoreError> {
         let mut prepared = self.prepare(&many.rows.statement, Some((parent, &many.parent)))?;
         let mut cursor = prepared.raw_query();
-        if many.single {
-            match cursor.next()? {
-                Some(row) => self.write_row(&many.rows, row, writer)?,
-                None => writer.null_target(many.node),
-            }
-            return Ok(());
-        }
         let count = many
             .count
             .map(|column| number(parent, column))

@@ -25,10 +25,17 @@ struct Scope {
     entity: EntityId,
     alias: String,
     joins: Vec<Join>,
+    /// Where the variable stands, from the scope's own rows, while [`Builder::from_place`] lasts.
+    prefix: Vec<NavigationId>,
+    /// Another name for rows of that scope: joins belong there.
+    owner: Option<usize>,
+    optional: bool,
 }
 
 struct Join {
     from: String,
+    /// Specialisations may have different navigations of one id.
+    declared_by: EntityId,
     navigation: NavigationId,
     alias: String,
     entity: EntityId,
@@ -155,6 +162,9 @@ impl<'m> Builder<'m> {
             entity,
             alias: alias.clone(),
             joins: Vec::new(),
+            prefix: Vec::new(),
+            owner: None,
+            optional: false,
         });
         alias
     }
@@ -167,6 +177,63 @@ impl<'m> Builder<'m> {
             text.push_str(&join.text);
         }
         Ok(text)
+    }
+
+    /// Does something while [`ROW`] of the innermost scope stands for the row that `path` leads to.
+    pub(crate) fn from_place<T>(
+        &mut self,
+        path: &[NavigationId],
+        work: impl FnOnce(&mut Self) -> Result<T, StoreError>,
+    ) -> Result<T, StoreError> {
+        let scope = self.scopes.last_mut().ok_or_else(lost)?;
+        let before = std::mem::replace(&mut scope.prefix, path.to_vec());
+        let done = work(self);
+        if let Some(scope) = self.scopes.last_mut() {
+            scope.prefix = before;
+        }
+        done
+    }
+
+    /// Does something while `variable` is another name, and another type, for the row of a place that was
+    /// reached from `from`.
+    pub(crate) fn alias<T>(
+        &mut self,
+        from: Variable,
+        place: &Place,
+        entity: EntityId,
+        variable: Variable,
+        work: impl FnOnce(&mut Self) -> Result<T, StoreError>,
+    ) -> Result<T, StoreError> {
+        let index = self
+            .scopes
+            .iter()
+            .rposition(|scope| scope.variable == from)
+            .ok_or_else(lost)?;
+        let owner = self
+            .scopes
+            .get(index)
+            .and_then(|scope| scope.owner)
+            .unwrap_or(index);
+        self.scopes.push(Scope {
+            variable,
+            entity,
+            alias: place.alias.clone(),
+            joins: Vec::new(),
+            prefix: Vec::new(),
+            owner: Some(owner),
+            optional: place.optional,
+        });
+        let done = work(self);
+        self.scopes.pop();
+        done
+    }
+
+    /// What paths from the innermost scope's rows have joined so far.
+    pub(crate) fn joins(&self) -> String {
+        self.scopes
+            .last()
+            .map(|scope| scope.joins.iter().map(|join| join.text.as_str()).collect())
+            .unwrap_or_default()
     }
 
     /// The row that a path leads to, with the joins that it needs.
@@ -185,9 +252,11 @@ impl<'m> Builder<'m> {
         let mut place = Place {
             alias: scope.alias.clone(),
             entity: scope.entity,
-            optional: false,
+            optional: scope.optional,
         };
-        for &id in path {
+        let index = scope.owner.unwrap_or(index);
+        let prefix = scope.prefix.clone();
+        for &id in prefix.iter().chain(path) {
             place = self.join(index, &place, id, &model[place.entity][id])?;
         }
         Ok(place)
@@ -203,10 +272,11 @@ impl<'m> Builder<'m> {
         let optional = from.optional
             || !(navigation.required && matches!(navigation.storage, Storage::Own(_)));
         let known = self.scopes.get(scope).and_then(|scope| {
-            scope
-                .joins
-                .iter()
-                .find(|join| join.from == from.alias && join.navigation == id)
+            scope.joins.iter().find(|join| {
+                join.from == from.alias
+                    && join.navigation == id
+                    && join.declared_by == navigation.declared_by
+            })
         });
         if let Some(join) = known {
             return Ok(Place {
@@ -224,6 +294,7 @@ impl<'m> Builder<'m> {
         if let Some(scope) = self.scopes.get_mut(scope) {
             scope.joins.push(Join {
                 from: from.alias.clone(),
+                declared_by: navigation.declared_by,
                 navigation: id,
                 alias: alias.clone(),
                 entity: navigation.target,

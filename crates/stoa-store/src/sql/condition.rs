@@ -60,8 +60,40 @@ impl Builder<'_> {
                 *variable,
                 condition.as_deref(),
             ),
-            Expression::If { .. } | Expression::Holds(_) | Expression::AsType { .. } => {
-                Err(StoreError::internal("not there yet"))
+            Expression::If { condition, then } => {
+                let allowed = self.condition(condition, false)?;
+                let value = self.condition(then, exact)?;
+                Ok(if exact {
+                    format!("(CASE WHEN {allowed} THEN {value} END)")
+                } else {
+                    format!("({allowed} AND {value})")
+                })
+            }
+            Expression::Holds(inner) => {
+                let text = self.condition(inner, false)?;
+                Ok(if exact {
+                    format!("(({text}) IS TRUE)")
+                } else {
+                    text
+                })
+            }
+            Expression::AsType {
+                from,
+                path,
+                entity,
+                variable,
+                condition,
+            } => {
+                let place = self.place(*from, path)?;
+                let is_of = self.is_of(&place, *entity);
+                let text = self.alias(*from, &place, *entity, *variable, |builder| {
+                    builder.condition(condition, false)
+                })?;
+                Ok(if exact {
+                    format!("(({is_of} AND {text}) IS TRUE)")
+                } else {
+                    format!("({is_of} AND {text})")
+                })
             }
             Expression::User { .. } => Err(StoreError::internal(
                 "a reference to the user was not resolved",
@@ -99,6 +131,8 @@ impl Builder<'_> {
             | Expression::In { .. }
             | Expression::HasTarget { .. }
             | Expression::IsOf { .. }
+            | Expression::Holds(_)
+            | Expression::AsType { .. }
             | Expression::Lambda { .. } => false,
             Expression::And(conditions) | Expression::Or(conditions) => {
                 conditions.iter().any(Self::is_nullable_condition)
@@ -139,6 +173,22 @@ impl Builder<'_> {
             (false, true) => return self.comparison_with_null(operator, left),
             (false, false) => {}
         }
+        // What is hidden is null, which no operator but `ne` finds equal to a value: said as a conjunction,
+        // the comparison itself can use an index.
+        if !exact && operator != Comparison::NotEqual {
+            if let (Expression::If { condition, then }, Expression::Literal { .. }) = (left, right)
+            {
+                return self.both(condition, |builder| {
+                    builder.comparison(operator, then, right, false)
+                });
+            }
+            if let (Expression::Literal { .. }, Expression::If { condition, then }) = (left, right)
+            {
+                return self.both(condition, |builder| {
+                    builder.comparison(operator, left, then, false)
+                });
+            }
+        }
         let ordered = !matches!(operator, Comparison::Equal | Comparison::NotEqual);
         let enumeration = enumeration_of(left).or_else(|| enumeration_of(right));
         let (left, right) = if let (true, Some(enumeration)) = (ordered, enumeration) {
@@ -173,6 +223,15 @@ impl Builder<'_> {
         } else {
             format!("{a} {sign} {b}")
         })
+    }
+
+    fn both(
+        &mut self,
+        condition: &Expression,
+        other: impl FnOnce(&mut Self) -> Result<String, StoreError>,
+    ) -> Result<String, StoreError> {
+        let allowed = self.condition(condition, false)?;
+        Ok(format!("({allowed} AND {})", other(self)?))
     }
 
     fn comparison_with_null(
@@ -252,6 +311,9 @@ impl Builder<'_> {
             return Ok(format!("({})", texts.join(" OR ")));
         }
         let has_null = list_has_null(list);
+        if let (Expression::If { condition, then }, false, false) = (left, exact, has_null) {
+            return self.both(condition, |builder| builder.membership(then, list, false));
+        }
         if is_null(left) {
             return Ok(truth(has_null));
         }

@@ -5,12 +5,14 @@ use std::sync::atomic::AtomicU64;
 
 use stoa_model::expression::Expression;
 use stoa_model::model::{AttributeId, ColumnType, EntityId, Model, NavigationId, Storage};
-use stoa_model::query::{Expand, OrderTerm, Query, ROW, Selection};
+use stoa_model::query::{Expand, OrderTerm, Query, ROW, Selection, Source};
 use stoa_model::value::{ScalarType, Value};
 use tokio_postgres::types::Type;
 
 use super::builder::{Builder, column, key, lost};
+use super::demand::concerns_itself_only;
 use super::shape::{Positions, Purpose};
+use super::source::known_key;
 use super::{Binding, Encoding};
 use crate::error::StoreError;
 use crate::postgres::StatementText;
@@ -32,6 +34,8 @@ pub(crate) struct Plan {
     /// The rows; none when only their number was asked for.
     pub(crate) rows: Option<Rows>,
     pub(crate) count: Option<Statement>,
+    /// How an insert gives the row itself, if it can.
+    pub(crate) returning: Option<Returning>,
     /// Finds the row at which the last navigation starts.
     pub(crate) source_row: Option<Statement>,
     pub(crate) single: bool,
@@ -49,9 +53,17 @@ pub(crate) struct Rows {
     pub(crate) many: Vec<Many>,
     /// Values to continue after, when paged.
     pub(crate) next: Vec<Column>,
-    /// The select list, when the rows come from nothing but their own table, under [`ROOT_ALIAS`]: what an
-    /// insert may return instead of being read again.
-    pub(crate) own_columns: Option<String>,
+}
+
+/// What an insert may return instead of its row being read again (PostgreSQL). The row's table is
+/// [`ROOT_ALIAS`].
+#[derive(Debug)]
+pub(crate) struct Returning {
+    /// The select list of [`Rows::statement`].
+    pub(crate) columns: String,
+    /// Whether the row is one that the query finds; none: it is.
+    pub(crate) found: Option<String>,
+    pub(crate) bindings: Vec<Binding>,
 }
 
 /// Alias of the table that a query's rows come from.
@@ -90,8 +102,8 @@ pub(crate) enum Kind {
 /// An expand in a layout.
 #[derive(Debug)]
 pub(crate) enum Expanded {
-    /// In the same row.
-    One(Layout),
+    /// In the same row. If the column is given and null, there is no target whatever the layout finds.
+    One(Layout, Option<Column>),
     /// Position in [`Rows::many`].
     Many(usize),
     /// Only a number.
@@ -102,9 +114,7 @@ pub(crate) enum Expanded {
 #[derive(Debug)]
 pub(crate) struct Many {
     pub(crate) node: usize,
-    /// At most one row, which is no collection.
-    pub(crate) single: bool,
-    /// Columns of the parent's row that the targets are found by.
+    /// Columns of the parent's row that the targets are found by; null where there are none.
     pub(crate) parent: Vec<Column>,
     /// Number of all targets, in the parent's row.
     pub(crate) count: Option<Column>,
@@ -127,15 +137,12 @@ impl Plan {
             && self.source_row.is_none()
             && self.rows.as_ref().is_some_and(|rows| rows.many.is_empty())
     }
+}
 
-    /// What an insert of the one row meant has to return so that it need not be read again.
-    pub(crate) fn returning(&self) -> Option<&str> {
-        let rows = self
-            .rows
-            .as_ref()
-            .filter(|_| self.single && self.is_one_statement())?;
-        rows.own_columns.as_deref()
-    }
+/// A column as it is.
+struct Plain {
+    sql: String,
+    encoding: Encoding,
 }
 
 /// A select list in the making.
@@ -211,6 +218,10 @@ impl Planner<'_> {
             .map(|sql| self.statement(sql, builder));
         Ok(Plan {
             model: Arc::clone(self.model),
+            returning: match purpose {
+                Purpose::Rows => self.returning(query)?,
+                Purpose::Count => None,
+            },
             rows,
             count,
             source_row,
@@ -308,8 +319,6 @@ impl Planner<'_> {
         let place = builder.place(ROW, &[])?;
         let first = super::builder::table(self.model, place.entity, &place.alias);
         let from = builder.close()?;
-        let own_columns = (attachment.is_none() && from == first && place.alias == ROOT_ALIAS)
-            .then(|| columns.list());
         // A join table stands right after its target, before what paths add.
         sql.push_str(&first);
         sql.push_str(joined);
@@ -344,7 +353,6 @@ impl Planner<'_> {
             layout,
             many,
             next,
-            own_columns,
         })
     }
 
@@ -359,7 +367,7 @@ impl Planner<'_> {
         let place = builder.place(ROW, path)?;
         let alias = place.alias.as_str();
         let entity = &self.model[selection.entity];
-        let attribute = |columns: &mut Columns, entity: EntityId, id: AttributeId| {
+        let attribute = |entity: EntityId, id: AttributeId| {
             let attribute = &self.model[entity][id];
             let name = column(alias, &attribute.column);
             let encoding = match (attribute.column_type, attribute.scalar_type) {
@@ -370,17 +378,20 @@ impl Planner<'_> {
                 (_, scalar_type) => Encoding::of(scalar_type),
             };
             let external_json = encoding == Encoding::Json && self.model[entity].table.external;
-            if external_json && self.dialect == Dialect::Postgres {
-                return columns.add(format!("{name}::text"), encoding);
-            }
-            columns.add(name, encoding)
+            let sql = if external_json && self.dialect == Dialect::Postgres {
+                format!("{name}::text")
+            } else {
+                name
+            };
+            Plain { sql, encoding }
         };
+        let mut plain = |column: Plain| columns.add(column.sql, column.encoding);
         let key = entity
             .key
             .iter()
-            .map(|&id| attribute(columns, entity.id, id))
+            .map(|&id| plain(attribute(entity.id, id)))
             .collect();
-        let version = entity.version.map(|id| attribute(columns, entity.id, id));
+        let version = entity.version.map(|id| plain(attribute(entity.id, id)));
         let kind = match (
             &entity.table.discriminator_column,
             entity.specialisations.is_empty(),
@@ -394,20 +405,33 @@ impl Planner<'_> {
             }
             _ => Kind::Fixed(entity.id),
         };
-        let values = selection
-            .attributes
-            .iter()
-            .map(|&id| attribute(columns, entity.id, id))
-            .collect();
-        let specialised = selection
-            .specialised
-            .iter()
-            .map(|&(owner, id)| {
-                let mut types = vec![owner];
-                types.extend(&self.model[owner].specialisations);
-                (types, attribute(columns, owner, id))
-            })
-            .collect();
+        let mut masks = selection.masks.iter().peekable();
+        let mut masked = |builder: &mut Builder<'_>, columns: &mut Columns, at, column: Plain| {
+            let Some(mask) = masks.next_if(|mask| mask.position == at) else {
+                return Ok(columns.add(column.sql, column.encoding));
+            };
+            let visible =
+                builder.from_place(path, |builder| builder.condition(&mask.condition, false))?;
+            let sql = format!("CASE WHEN {visible} THEN {} END", column.sql);
+            Ok::<_, StoreError>(columns.add(sql, column.encoding))
+        };
+        let mut values = Vec::with_capacity(selection.attributes.len());
+        for (position, &id) in selection.attributes.iter().enumerate() {
+            let column = attribute(entity.id, id);
+            values.push(masked(builder, columns, position, column)?);
+        }
+        let mut specialised = Vec::with_capacity(selection.specialised.len());
+        for (position, &(owner, id)) in (values.len()..).zip(&selection.specialised) {
+            let mut types = vec![owner];
+            types.extend(&self.model[owner].specialisations);
+            let column = attribute(owner, id);
+            specialised.push((types, masked(builder, columns, position, column)?));
+        }
+        if masks.next().is_some() {
+            return Err(StoreError::internal(
+                "masks are for values that are selected, in their order",
+            ));
+        }
         let mut expands = Vec::with_capacity(selection.expands.len());
         for expand in &selection.expands {
             expands.push(self.expand(builder, selection.entity, expand, path, columns, many)?);
@@ -433,17 +457,27 @@ impl Planner<'_> {
         many: &mut Vec<Many>,
     ) -> Result<Expanded, StoreError> {
         let navigation = &self.model[parent][expand.navigation];
-        if !navigation.many && expand.filter.is_none() && !expand.count_only {
+        let shown = match &expand.condition {
+            Some(condition) => {
+                Some(builder.from_place(path, |builder| builder.condition(condition, false))?)
+            }
+            None => None,
+        };
+        if !navigation.many && !expand.count_only {
             path.push(expand.navigation);
-            let layout = self.layout(builder, &expand.selection, path, columns, many);
+            let one = self.to_one(builder, expand, shown, path, columns, many);
             path.pop();
-            return layout.map(Expanded::One);
+            return one;
         }
         let count = if expand.count || expand.count_only {
             path.push(expand.navigation);
             let term = builder.count(ROW, path, navigation.target, ROW, expand.filter.as_ref());
             path.pop();
-            Some(columns.add(term?.sql, Encoding::Integer))
+            let sql = match &shown {
+                Some(shown) => format!("CASE WHEN {shown} THEN {} ELSE 0 END", term?.sql),
+                None => term?.sql,
+            };
+            Some(columns.add(sql, Encoding::Integer))
         } else {
             None
         };
@@ -473,7 +507,11 @@ impl Planner<'_> {
         };
         let parent_columns = found_by
             .iter()
-            .map(|(sql, encoding)| columns.add(sql.clone(), *encoding))
+            .map(|(sql, encoding)| match &shown {
+                // What is found by null is nothing.
+                Some(shown) => columns.add(format!("CASE WHEN {shown} THEN {sql} END"), *encoding),
+                None => columns.add(sql.clone(), *encoding),
+            })
             .collect();
         let attachment = match self.dialect {
             Dialect::Sqlite => Attachment::Parent,
@@ -491,7 +529,6 @@ impl Planner<'_> {
         };
         many.push(Many {
             node: expand.selection.node,
-            single: !navigation.many,
             parent: parent_columns,
             count,
             paged: expand.paged,
@@ -502,6 +539,85 @@ impl Planner<'_> {
             child,
         });
         Ok(Expanded::Many(many.len() - 1))
+    }
+
+    /// A target in its parent's row.
+    fn to_one(
+        &self,
+        builder: &mut Builder<'_>,
+        expand: &Expand,
+        shown: Option<String>,
+        path: &mut Vec<NavigationId>,
+        columns: &mut Columns,
+        many: &mut Vec<Many>,
+    ) -> Result<Expanded, StoreError> {
+        let mut conditions: Vec<String> = shown.into_iter().collect();
+        if let Some(filter) = &expand.filter {
+            conditions.push(builder.from_place(path, |builder| builder.condition(filter, false))?);
+        }
+        let shown = (!conditions.is_empty()).then(|| {
+            let sql = format!("CASE WHEN {} THEN 1 END", conditions.join(" AND "));
+            columns.add(sql, Encoding::Integer)
+        });
+        let layout = self.layout(builder, &expand.selection, path, columns, many)?;
+        Ok(Expanded::One(layout, shown))
+    }
+
+    /// How an insert gives the row that a query asks for, if that takes nothing but the row itself and rows
+    /// of other tables that it refers to.
+    fn returning(&self, query: &Query) -> Result<Option<Returning>, StoreError> {
+        let suits = self.dialect == Dialect::Postgres
+            && query.single
+            && !query.count
+            && query.selection.expands.is_empty()
+            && known_key(&query.source).is_some();
+        if !suits {
+            return Ok(None);
+        }
+        let mut conditions: Vec<&Expression> = query.filter.iter().collect();
+        let mut source = &query.source;
+        while let Source::Where {
+            from, condition, ..
+        } = source
+        {
+            conditions.push(condition);
+            source = from;
+        }
+        let looks_no_further =
+            |condition: &Expression| concerns_itself_only(self.model, query.entity, condition);
+        let masks = query.selection.masks.iter().map(|mask| &mask.condition);
+        if !conditions
+            .iter()
+            .copied()
+            .chain(masks)
+            .all(looks_no_further)
+        {
+            return Ok(None);
+        }
+        let mut builder = self.builder();
+        builder.open(ROW, query.entity);
+        let mut columns = Columns::default();
+        self.layout(
+            &mut builder,
+            &query.selection,
+            &mut Vec::new(),
+            &mut columns,
+            &mut Vec::new(),
+        )?;
+        if !builder.joins().is_empty() {
+            return Ok(None);
+        }
+        let found = if conditions.is_empty() {
+            None
+        } else {
+            Some(builder.detached(&conditions)?)
+        };
+        builder.close()?;
+        Ok(Some(Returning {
+            columns: columns.list(),
+            found,
+            bindings: builder.into_bindings(),
+        }))
     }
 
     /// The statement of an expand's rows, and (PostgreSQL) the columns that say whose they are.
@@ -581,7 +697,7 @@ impl Planner<'_> {
             skip: &expand.skip,
             limit: &expand.limit,
             paged: expand.paged,
-            single: !navigation.many,
+            single: false,
         };
         let rows = self.finish(
             builder,
@@ -603,7 +719,7 @@ fn filter_clause(conditions: &[String]) -> String {
 }
 
 /// Type of a placeholder. All integers are 64-bit: PostgreSQL compares them with smaller columns by index.
-fn parameter_type(binding: &Binding) -> Type {
+pub(crate) fn parameter_type(binding: &Binding) -> Type {
     match binding {
         Binding::Value(_, encoding) | Binding::Item(_, _, encoding) => scalar(*encoding),
         Binding::List(_, encoding) | Binding::Parents(_, encoding) => array(*encoding),

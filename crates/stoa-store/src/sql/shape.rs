@@ -181,6 +181,11 @@ impl<'q> Shape<'q> {
         for expand in &selection.expands {
             self.expand(expand);
         }
+        self.length(selection.masks.len());
+        for mask in &selection.masks {
+            self.length(mask.position);
+            self.expression(&mask.condition);
+        }
     }
 
     fn expand(&mut self, expand: &'q Expand) {
@@ -191,7 +196,11 @@ impl<'q> Shape<'q> {
             expand.count_only,
             expand.skip > 0,
             expand.filter.is_some(),
+            expand.condition.is_some(),
         ]);
+        if let Some(condition) = &expand.condition {
+            self.expression(condition);
+        }
         if let Some(filter) = &expand.filter {
             self.expression(filter);
         }

@@ -1,10 +1,10 @@
 //! Where a query's rows come from: keys and navigation paths.
 
 use stoa_model::model::{Attribute, EntityId, Storage};
-use stoa_model::query::Source;
+use stoa_model::query::{ROW, Source};
 use stoa_model::value::Value;
 
-use super::builder::{Builder, column, key, table};
+use super::builder::{Builder, column, key};
 use super::{Encoding, quoted};
 use crate::error::StoreError;
 
@@ -25,7 +25,14 @@ impl Builder<'_> {
                 navigation,
                 key,
             } => (*entity, from, *navigation, key),
-            Source::Where { .. } => return Err(StoreError::internal("not there yet")),
+            Source::Where {
+                from, condition, ..
+            } => {
+                let mut conditions = self.source(from, entity, alias)?;
+                // The rows are those of the innermost scope.
+                conditions.push(self.condition(condition, false)?);
+                return Ok(conditions);
+            }
         };
         let model = self.model;
         let navigation = &model[from_entity][navigation];
@@ -41,15 +48,13 @@ impl Builder<'_> {
                 let names: Vec<String> = key(&model[navigation.target])
                     .map(|part| column(alias, &part.column))
                     .collect();
-                let inner = self.new_alias();
-                let chosen: Vec<String> = columns
-                    .iter()
-                    .map(|own| column(&inner, &own.column))
-                    .collect();
-                vec![is_among(
-                    &names,
-                    &self.rows_of(from_entity, from, &inner, &chosen)?,
-                )]
+                let rows = self.rows_of(from_entity, from, |alias| {
+                    columns
+                        .iter()
+                        .map(|own| column(alias, &own.column))
+                        .collect()
+                })?;
+                vec![is_among(&names, &rows)]
             }
             Storage::Join { table, own, target } => {
                 let names: Vec<String> = key(&model[navigation.target])
@@ -76,12 +81,13 @@ impl Builder<'_> {
 
     /// A statement that finds the row at which the last navigation of a source starts.
     pub(crate) fn source_row(&mut self, source: &Source) -> Result<Option<String>, StoreError> {
-        let Source::Related { entity, from, .. } = source else {
-            return Ok(None);
-        };
-        let alias = self.new_alias();
-        self.rows_of(*entity, from, &alias, &["1".to_owned()])
-            .map(Some)
+        match source {
+            Source::All | Source::Key(_) => Ok(None),
+            Source::Where { from, .. } => self.source_row(from),
+            Source::Related { entity, from, .. } => self
+                .rows_of(*entity, from, |_| vec!["1".to_owned()])
+                .map(Some),
+        }
     }
 
     fn has_key(
@@ -114,26 +120,31 @@ impl Builder<'_> {
         entity: EntityId,
         source: &Source,
     ) -> Result<Vec<String>, StoreError> {
-        if let Source::Key(values) = source
-            && self.type_condition(entity, "").is_none()
-        {
+        if let Some(values) = known_key(source) {
             let parts: Vec<Encoding> = key(&self.model[entity])
                 .map(|part| Encoding::of(part.scalar_type))
                 .collect();
-            return names
+            let mut conditions = names
                 .iter()
                 .zip(values)
                 .zip(parts)
                 .map(|((name, value), encoding)| {
                     Ok(format!("{name} = {}", self.bind_value(value, encoding)?))
                 })
-                .collect();
+                .collect::<Result<Vec<_>, StoreError>>()?;
+            if matches!(source, Source::Where { .. }) || self.type_condition(entity, "").is_some() {
+                // Does not depend on the rows: found out once.
+                let rows = self.rows_of(entity, source, |_| vec!["1".to_owned()])?;
+                conditions.push(format!("EXISTS ({rows})"));
+            }
+            return Ok(conditions);
         }
-        let inner = self.new_alias();
-        let chosen: Vec<String> = key(&self.model[entity])
-            .map(|part| column(&inner, &part.column))
-            .collect();
-        let rows = self.rows_of(entity, source, &inner, &chosen)?;
+        let described = &self.model[entity];
+        let rows = self.rows_of(entity, source, |alias| {
+            key(described)
+                .map(|part| column(alias, &part.column))
+                .collect()
+        })?;
         Ok(vec![is_among(names, &rows)])
     }
 
@@ -141,21 +152,30 @@ impl Builder<'_> {
         &mut self,
         entity: EntityId,
         source: &Source,
-        alias: &str,
-        chosen: &[String],
+        chosen: impl FnOnce(&str) -> Vec<String>,
     ) -> Result<String, StoreError> {
-        let mut conditions = self.source(source, entity, alias)?;
-        conditions.extend(self.type_condition(entity, alias));
+        let alias = self.open(ROW, entity);
+        let mut conditions = self.source(source, entity, &alias)?;
+        conditions.extend(self.type_condition(entity, &alias));
+        let from = self.close()?;
         let filter = if conditions.is_empty() {
             String::new()
         } else {
             format!(" WHERE {}", conditions.join(" AND "))
         };
         Ok(format!(
-            "SELECT {} FROM {}{filter}",
-            chosen.join(", "),
-            table(self.model, entity, alias)
+            "SELECT {} FROM {from}{filter}",
+            chosen(&alias).join(", ")
         ))
+    }
+}
+
+/// The key of the one row that a source can have, where it names it.
+pub(crate) fn known_key(source: &Source) -> Option<&[Value]> {
+    match source {
+        Source::Key(values) => Some(values),
+        Source::Where { from, .. } => known_key(from),
+        Source::All | Source::Related { .. } => None,
     }
 }
 

@@ -77,6 +77,15 @@ impl Builder<'_> {
                 variable,
                 filter,
             } => self.count(*from, path, *entity, *variable, filter.as_deref()),
+            Expression::If { condition, then } => {
+                let allowed = self.condition(condition, false)?;
+                let then = self.term(then)?;
+                Ok(Term {
+                    sql: format!("(CASE WHEN {allowed} THEN {} END)", then.sql),
+                    nullable: true,
+                    ..then
+                })
+            }
             _ => {
                 let nullable = Self::is_nullable_condition(expression);
                 let sql = self.condition(expression, true)?;
@@ -260,6 +269,7 @@ pub(crate) fn enumeration_of(expression: &Expression) -> Option<EnumerationId> {
             scalar_type: ScalarType::Enumeration(enumeration),
             ..
         } => Some(*enumeration),
+        Expression::If { then, .. } => enumeration_of(then),
         _ => None,
     }
 }

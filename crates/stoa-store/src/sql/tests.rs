@@ -4,10 +4,10 @@ use std::fmt::Write as _;
 use std::sync::Arc;
 
 use stoa_model::expression::bind::Binder;
-use stoa_model::expression::{Expression, syntax};
+use stoa_model::expression::{Comparison, Expression, syntax};
 use stoa_model::model::{AttributeId, Model};
-use stoa_model::query::{Expand, OrderTerm, Query, Selection, Source};
-use stoa_model::value::Value;
+use stoa_model::query::{Expand, Mask, OrderTerm, Query, Selection, Source};
+use stoa_model::value::{ScalarType, Value};
 
 use super::plan::{Plan, Planner, Rows};
 use super::shape::{Positions, Purpose, Shape};
@@ -309,6 +309,206 @@ fn conditions() {
     "#);
 }
 
+fn row(model: &Model, entity: &str, text: &str) -> Box<Expression> {
+    Box::new(filter(model, entity, text).unwrap())
+}
+
+fn value(model: &Model, entity: &str, text: &str) -> Box<Expression> {
+    Box::new(order(model, entity, text).remove(0).expression)
+}
+
+fn seen(model: &Model, entity: &str, rule: &str, what: Box<Expression>) -> Expression {
+    Expression::If {
+        condition: row(model, entity, rule),
+        then: what,
+    }
+}
+
+/// A literal of the same type as the other side has.
+fn compare(operator: Comparison, left: Expression, right: &str) -> Expression {
+    Expression::Compare {
+        operator,
+        left: Box::new(left),
+        right: Box::new(Expression::Literal {
+            value: Value::Text(right.to_owned()),
+            scalar_type: ScalarType::String,
+        }),
+    }
+}
+
+#[test]
+fn what_is_hidden_is_null() {
+    let model = model();
+    let rule = "Credit gt 1";
+    let email = || seen(&model, "Customer", rule, value(&model, "Customer", "Email"));
+    let mut query = query(&model, "Customer");
+    query.filter = Some(Expression::And(vec![
+        compare(Comparison::Equal, email(), "a"),
+        compare(Comparison::NotEqual, email(), "b"),
+        Expression::Not(Box::new(compare(Comparison::Less, email(), "c"))),
+        Expression::Not(Box::new(Expression::Holds(row(&model, "Customer", rule)))),
+        Expression::Holds(row(&model, "Customer", rule)),
+        seen(
+            &model,
+            "Customer",
+            rule,
+            row(&model, "Customer", "Name eq 'd'"),
+        ),
+        Expression::Not(Box::new(seen(
+            &model,
+            "Customer",
+            rule,
+            row(&model, "Customer", "Name eq 'e'"),
+        ))),
+    ]));
+    query.order.insert(
+        0,
+        OrderTerm {
+            expression: email(),
+            descending: false,
+        },
+    );
+    insta::assert_snapshot!(sql(&model, &query), @r#"
+    Postgres
+    SELECT t0."id", t0."_version", t0."name" FROM "customer" AS t0 WHERE ((t0."credit" > $1 AND t0."email" = $2) AND (CASE WHEN t0."credit" > $3 THEN t0."email" END) IS DISTINCT FROM $4 AND NOT ((((CASE WHEN t0."credit" > $5 THEN t0."email" END) < $6) IS TRUE)) AND NOT (((t0."credit" > $7) IS TRUE)) AND t0."credit" > $8 AND (t0."credit" > $9 AND t0."name" = $10) AND NOT ((CASE WHEN t0."credit" > $11 THEN t0."name" = $12 END))) ORDER BY (CASE WHEN t0."credit" > $13 THEN t0."email" END) NULLS FIRST, t0."id" LIMIT 10
+    Sqlite
+    SELECT t0."id", t0."_version", t0."name" FROM "customer" AS t0 WHERE ((t0."credit" > ?1 AND t0."email" = ?2) AND (CASE WHEN t0."credit" > ?3 THEN t0."email" END) IS DISTINCT FROM ?4 AND NOT ((((CASE WHEN t0."credit" > ?5 THEN t0."email" END) < ?6) IS TRUE)) AND NOT (((t0."credit" > ?7) IS TRUE)) AND t0."credit" > ?8 AND (t0."credit" > ?9 AND t0."name" = ?10) AND NOT ((CASE WHEN t0."credit" > ?11 THEN t0."name" = ?12 END))) ORDER BY (CASE WHEN t0."credit" > ?13 THEN t0."email" END), t0."id" LIMIT ?14
+    "#);
+}
+
+#[test]
+fn masks_and_conditions_of_expands() {
+    let model = model();
+    let mut query = query(&model, "Order");
+    query.selection.masks = vec![Mask {
+        position: 0,
+        condition: *row(&model, "Order", "Customer/Name eq 'a'"),
+    }];
+    let mut customer = expand(&model, "Order", "Customer", 1);
+    customer.condition = Some(*row(&model, "Order", "Status eq 'Draft'"));
+    customer.filter = Some(*row(&model, "Customer", "Region/Name eq 'North'"));
+    customer.selection.masks = vec![Mask {
+        position: 0,
+        condition: *row(
+            &model,
+            "Customer",
+            "Credit gt 5 and Friends/any(f:f/Name eq 'b')",
+        ),
+    }];
+    let mut friends = expand(&model, "Customer", "Friends", 2);
+    friends.condition = Some(*row(&model, "Customer", "Name ne 'c'"));
+    friends.filter = Some(*row(&model, "Customer", "Region/Name eq 'South'"));
+    friends.count = true;
+    let mut number = expand(&model, "Customer", "Orders", 3);
+    number.condition = Some(*row(&model, "Customer", "Name ne 'd'"));
+    number.count_only = true;
+    customer.selection.expands = vec![friends, number];
+    query.selection.expands = vec![customer];
+    insta::assert_snapshot!(sql(&model, &query), @r#"
+    Postgres
+    SELECT t0."id", t0."_version", CASE WHEN t1."name" = $1 THEN t0."status" END, CASE WHEN t0."status" = $2 AND t2."name" = $3 THEN 1 END, t1."id", t1."_version", CASE WHEN (t1."credit" > $4 AND EXISTS (SELECT 1 FROM "customer" AS t3 JOIN "customer_friends" AS t4 ON t3."id" = t4."friends_id" WHERE t4."customer_id" = t1."id" AND t3."name" = $5)) THEN t1."name" END, CASE WHEN t1."name" <> $6 THEN (SELECT count(*) FROM "customer" AS t5 JOIN "customer_friends" AS t6 ON t5."id" = t6."friends_id" LEFT JOIN "region" AS t7 ON t7."id" = t5."region_id" WHERE t6."customer_id" = t1."id" AND t7."name" = $7) ELSE 0 END, CASE WHEN t1."name" <> $6 THEN t1."id" END, CASE WHEN t1."name" <> $8 THEN (SELECT count(*) FROM "order" AS t8 WHERE t8."customer_id" = t1."id") ELSE 0 END FROM "order" AS t0 LEFT JOIN "customer" AS t1 ON t1."id" = t0."customer_id" LEFT JOIN "region" AS t2 ON t2."id" = t1."region_id" ORDER BY t0."id" LIMIT 10
+    together: SELECT t1."customer_id", t0."id", t0."_version", t0."name" FROM "customer" AS t0 JOIN "customer_friends" AS t1 ON t0."id" = t1."friends_id" LEFT JOIN "region" AS t2 ON t2."id" = t0."region_id" WHERE t1."customer_id" = ANY($1) AND t2."name" = $2 ORDER BY t0."id" LIMIT 11
+    SELECT c.* FROM unnest($2) AS p(k0) CROSS JOIN LATERAL (SELECT t1."customer_id", t0."id", t0."_version", t0."name" FROM "customer" AS t0 JOIN "customer_friends" AS t1 ON t0."id" = t1."friends_id" LEFT JOIN "region" AS t2 ON t2."id" = t0."region_id" WHERE t1."customer_id" = p.k0 AND t2."name" = $1 ORDER BY t0."id" LIMIT 10) AS c
+    Sqlite
+    SELECT t0."id", t0."_version", CASE WHEN t1."name" = ?1 THEN t0."status" END, CASE WHEN t0."status" = ?2 AND t2."name" = ?3 THEN 1 END, t1."id", t1."_version", CASE WHEN (t1."credit" > ?4 AND EXISTS (SELECT 1 FROM "customer" AS t3 JOIN "customer_friends" AS t4 ON t3."id" = t4."friends_id" WHERE t4."customer_id" = t1."id" AND t3."name" = ?5)) THEN t1."name" END, CASE WHEN t1."name" <> ?6 THEN (SELECT count(*) FROM "customer" AS t5 JOIN "customer_friends" AS t6 ON t5."id" = t6."friends_id" LEFT JOIN "region" AS t7 ON t7."id" = t5."region_id" WHERE t6."customer_id" = t1."id" AND t7."name" = ?7) ELSE 0 END, CASE WHEN t1."name" <> ?6 THEN t1."id" END, CASE WHEN t1."name" <> ?8 THEN (SELECT count(*) FROM "order" AS t8 WHERE t8."customer_id" = t1."id") ELSE 0 END FROM "order" AS t0 LEFT JOIN "customer" AS t1 ON t1."id" = t0."customer_id" LEFT JOIN "region" AS t2 ON t2."id" = t1."region_id" ORDER BY t0."id" LIMIT ?9
+    SELECT t0."id", t0."_version", t0."name" FROM "customer" AS t0 JOIN "customer_friends" AS t1 ON t0."id" = t1."friends_id" LEFT JOIN "region" AS t2 ON t2."id" = t0."region_id" WHERE t1."customer_id" = ?1 AND t2."name" = ?2 ORDER BY t0."id" LIMIT ?3
+    "#);
+}
+
+#[test]
+fn only_visible_rows_lead_on() {
+    let model = model();
+    let visible = |entity: &str, from: Source, text: &str| Source::Where {
+        entity: model.entities_by_name[entity],
+        from: Box::new(from),
+        condition: *row(&model, entity, text),
+    };
+    let related = |entity: &str, from: Source, navigation: &str| {
+        let entity = &model[model.entities_by_name[entity]];
+        Source::Related {
+            entity: entity.id,
+            from: Box::new(from),
+            navigation: entity.navigations_by_name[navigation],
+            key: None,
+        }
+    };
+    let key = || Source::Key(vec![Value::Uuid(uuid::Uuid::nil())]);
+    let mut query = query(&model, "Order");
+    let customer = visible("Customer", key(), "Region/Name eq 'North'");
+    query.source = visible(
+        "Order",
+        related("Customer", customer, "Orders"),
+        "Status eq 'Draft' or Customer/Name eq 'a'",
+    );
+    query.count = true;
+    let first = sql(&model, &query);
+    let order = visible("Order", key(), "Customer/Name eq 'a'");
+    let customer = visible(
+        "Customer",
+        related("Order", order, "Customer"),
+        "Credit gt 1",
+    );
+    query = self::query(&model, "Customer");
+    query.source = visible(
+        "Customer",
+        related("Customer", customer, "Friends"),
+        "Credit gt 2",
+    );
+    insta::assert_snapshot!(format!("{first}{}", sql(&model, &query)), @r#"
+    Postgres
+    SELECT t0."id", t0."_version", t0."status" FROM "order" AS t0 LEFT JOIN "customer" AS t3 ON t3."id" = t0."customer_id" WHERE t0."customer_id" = $1 AND EXISTS (SELECT 1 FROM "customer" AS t1 LEFT JOIN "region" AS t2 ON t2."id" = t1."region_id" WHERE t1."id" = $1 AND t2."name" = $2) AND (t0."status" = $3 OR t3."name" = $4) ORDER BY t0."id" LIMIT 10
+    count: SELECT count(*) FROM "order" AS t0 LEFT JOIN "customer" AS t3 ON t3."id" = t0."customer_id" WHERE t0."customer_id" = $1 AND EXISTS (SELECT 1 FROM "customer" AS t1 LEFT JOIN "region" AS t2 ON t2."id" = t1."region_id" WHERE t1."id" = $1 AND t2."name" = $2) AND (t0."status" = $3 OR t3."name" = $4)
+    source: SELECT 1 FROM "customer" AS t0 LEFT JOIN "region" AS t1 ON t1."id" = t0."region_id" WHERE t0."id" = $1 AND t1."name" = $2
+    Sqlite
+    SELECT t0."id", t0."_version", t0."status" FROM "order" AS t0 LEFT JOIN "customer" AS t3 ON t3."id" = t0."customer_id" WHERE t0."customer_id" = ?1 AND EXISTS (SELECT 1 FROM "customer" AS t1 LEFT JOIN "region" AS t2 ON t2."id" = t1."region_id" WHERE t1."id" = ?1 AND t2."name" = ?2) AND (t0."status" = ?3 OR t3."name" = ?4) ORDER BY t0."id" LIMIT ?5
+    count: SELECT count(*) FROM "order" AS t0 LEFT JOIN "customer" AS t3 ON t3."id" = t0."customer_id" WHERE t0."customer_id" = ?1 AND EXISTS (SELECT 1 FROM "customer" AS t1 LEFT JOIN "region" AS t2 ON t2."id" = t1."region_id" WHERE t1."id" = ?1 AND t2."name" = ?2) AND (t0."status" = ?3 OR t3."name" = ?4)
+    source: SELECT 1 FROM "customer" AS t0 LEFT JOIN "region" AS t1 ON t1."id" = t0."region_id" WHERE t0."id" = ?1 AND t1."name" = ?2
+    Postgres
+    SELECT t0."id", t0."_version", t0."name" FROM "customer" AS t0 WHERE t0."id" IN (SELECT t1."friends_id" FROM "customer_friends" AS t1 WHERE t1."customer_id" IN (SELECT t2."id" FROM "customer" AS t2 WHERE t2."id" IN (SELECT t3."customer_id" FROM "order" AS t3 LEFT JOIN "customer" AS t4 ON t4."id" = t3."customer_id" WHERE t3."id" = $1 AND t4."name" = $2) AND t2."credit" > $3)) AND t0."credit" > $4 ORDER BY t0."id" LIMIT 10
+    source: SELECT 1 FROM "customer" AS t0 WHERE t0."id" IN (SELECT t1."customer_id" FROM "order" AS t1 LEFT JOIN "customer" AS t2 ON t2."id" = t1."customer_id" WHERE t1."id" = $1 AND t2."name" = $2) AND t0."credit" > $3
+    Sqlite
+    SELECT t0."id", t0."_version", t0."name" FROM "customer" AS t0 WHERE t0."id" IN (SELECT t1."friends_id" FROM "customer_friends" AS t1 WHERE t1."customer_id" IN (SELECT t2."id" FROM "customer" AS t2 WHERE t2."id" IN (SELECT t3."customer_id" FROM "order" AS t3 LEFT JOIN "customer" AS t4 ON t4."id" = t3."customer_id" WHERE t3."id" = ?1 AND t4."name" = ?2) AND t2."credit" > ?3)) AND t0."credit" > ?4 ORDER BY t0."id" LIMIT ?5
+    source: SELECT 1 FROM "customer" AS t0 WHERE t0."id" IN (SELECT t1."customer_id" FROM "order" AS t1 LEFT JOIN "customer" AS t2 ON t2."id" = t1."customer_id" WHERE t1."id" = ?1 AND t2."name" = ?2) AND t0."credit" > ?3
+    "#);
+}
+
+#[test]
+fn what_an_insert_returns() {
+    let model = model();
+    let mut query = query(&model, "Order");
+    query.single = true;
+    query.source = Source::Where {
+        entity: query.entity,
+        from: Box::new(Source::Key(vec![Value::Uuid(uuid::Uuid::nil())])),
+        condition: *row(
+            &model,
+            "Order",
+            "Customer/Region/Name eq 'North' or Status eq 'Draft'",
+        ),
+    };
+    query.selection.masks = vec![Mask {
+        position: 0,
+        condition: *row(&model, "Order", "Status ne 'Placed'"),
+    }];
+    let plan = plan(&model, Dialect::Postgres, &query);
+    let returning = plan.returning.unwrap();
+    insta::assert_snapshot!(format!("{}\n{}", returning.columns, returning.found.unwrap()), @r#"
+    t0."id", t0."_version", CASE WHEN t0."status" <> $1 THEN t0."status" END
+    (SELECT ((t2."name" = $2 OR t0."status" = $3)) IS TRUE FROM (VALUES (1)) AS one(one) LEFT JOIN "customer" AS t1 ON t1."id" = t0."customer_id" LEFT JOIN "region" AS t2 ON t2."id" = t1."region_id")
+    "#);
+    // Other orders of the customer are not looked at by the statement that inserts one.
+    query.filter = filter(
+        &model,
+        "Order",
+        "Customer/Orders/any(o:o/Status eq 'Draft')",
+    );
+    assert!(
+        self::plan(&model, Dialect::Postgres, &query)
+            .returning
+            .is_none()
+    );
+}
+
 #[test]
 fn values_are_no_part_of_the_shape() {
     let model = model();
@@ -323,4 +523,23 @@ fn values_are_no_part_of_the_shape() {
     assert_ne!(shape("Name eq 'a'"), shape("Name eq null"));
     assert_ne!(shape("Name eq 'a'"), shape("Email eq 'a'"));
     assert_ne!(shape("Name eq 'a'"), shape("Name ne 'a'"));
+    let masked = |position: usize, text: &str| {
+        let mut query = query(&model, "Customer");
+        let mut orders = expand(&model, "Customer", "Orders", 1);
+        orders.condition = filter(&model, "Customer", text);
+        query.selection.masks = vec![Mask {
+            position,
+            condition: *row(&model, "Customer", text),
+        }];
+        query.selection.expands = vec![orders];
+        query.source = Source::Where {
+            entity: query.entity,
+            from: Box::new(Source::All),
+            condition: *row(&model, "Customer", text),
+        };
+        Shape::of(Dialect::Sqlite, Purpose::Rows, &query).key
+    };
+    assert_eq!(masked(0, "Name eq 'a'"), masked(0, "Name eq 'b'"));
+    assert_ne!(masked(0, "Name eq 'a'"), masked(1, "Name eq 'a'"));
+    assert_ne!(masked(0, "Name eq 'a'"), masked(0, "Email eq 'a'"));
 }

@@ -1,0 +1,123 @@
+//! Conditions on one row that is being written: what a change must fulfil.
+
+use stoa_model::expression::{Expression, Variable};
+use stoa_model::model::{EntityId, Model, NavigationId};
+use stoa_model::query::ROW;
+
+use super::Binding;
+use super::builder::Builder;
+use super::shape::Positions;
+use crate::error::StoreError;
+use crate::store::Dialect;
+
+/// Conditions on a row, as columns that are true or not.
+#[derive(Debug)]
+pub(crate) struct Judged {
+    /// One for each condition: true, or false, never null.
+    pub(crate) columns: Vec<String>,
+    /// The row's table, under [`super::plan::ROOT_ALIAS`], and what its paths reach.
+    pub(crate) from: String,
+    pub(crate) bindings: Vec<Binding>,
+}
+
+/// Conditions on a row of `entity` that is in its table.
+pub(crate) fn judged(
+    model: &Model,
+    dialect: Dialect,
+    positions: &Positions,
+    entity: EntityId,
+    conditions: &[&Expression],
+) -> Result<Judged, StoreError> {
+    let mut builder = Builder::new(model, dialect, positions);
+    builder.open(ROW, entity);
+    let columns = conditions
+        .iter()
+        .map(|condition| {
+            Ok(format!(
+                "({}) IS TRUE",
+                builder.condition(condition, false)?
+            ))
+        })
+        .collect::<Result<_, StoreError>>()?;
+    let from = builder.close()?;
+    Ok(Judged {
+        columns,
+        from,
+        bindings: builder.into_bindings(),
+    })
+}
+
+/// Conditions on a row that the statement around has under [`super::plan::ROOT_ALIAS`]: one text that is
+/// true if all of them are.
+pub(crate) fn judged_inside(
+    model: &Model,
+    dialect: Dialect,
+    positions: &Positions,
+    entity: EntityId,
+    conditions: &[&Expression],
+) -> Result<(String, Vec<Binding>), StoreError> {
+    let mut builder = Builder::new(model, dialect, positions);
+    builder.open(ROW, entity);
+    let text = builder.detached(conditions)?;
+    builder.close()?;
+    Ok((text, builder.into_bindings()))
+}
+
+impl Builder<'_> {
+    /// All conditions on the innermost scope's row, whose table stands outside of the text.
+    pub(crate) fn detached(&mut self, conditions: &[&Expression]) -> Result<String, StoreError> {
+        let texts = conditions
+            .iter()
+            .map(|condition| self.condition(condition, false))
+            .collect::<Result<Vec<_>, _>>()?;
+        let all = texts.join(" AND ");
+        let joins = self.joins();
+        Ok(if joins.is_empty() {
+            format!("({all}) IS TRUE")
+        } else {
+            format!("(SELECT ({all}) IS TRUE FROM (VALUES (1)) AS one(one){joins})")
+        })
+    }
+}
+
+/// Whether a condition on a new row of `entity` looks at nothing but the row and rows of other tables that
+/// it refers to: the statement that inserts the row does not see it.
+pub(crate) fn concerns_itself_only(
+    model: &Model,
+    entity: EntityId,
+    condition: &Expression,
+) -> bool {
+    let leads_away = |from: Variable, path: &[NavigationId]| {
+        let mut place = entity;
+        from == ROW
+            && path.iter().all(|id| {
+                place = model[place][*id].target;
+                model[place].root != model[entity].root
+            })
+    };
+    let all = |expressions: &[Expression]| {
+        expressions
+            .iter()
+            .all(|expression| concerns_itself_only(model, entity, expression))
+    };
+    match condition {
+        Expression::Literal { .. } | Expression::User { .. } => true,
+        Expression::Attribute { from, path, .. }
+        | Expression::HasTarget { from, path, .. }
+        | Expression::IsOf { from, path, .. } => leads_away(*from, path),
+        Expression::Compare { left, right, .. } | Expression::Arithmetic { left, right, .. } => {
+            concerns_itself_only(model, entity, left) && concerns_itself_only(model, entity, right)
+        }
+        Expression::And(conditions) | Expression::Or(conditions) => all(conditions),
+        Expression::Not(inner) | Expression::Negate(inner) | Expression::Holds(inner) => {
+            concerns_itself_only(model, entity, inner)
+        }
+        Expression::Call { arguments, .. } => all(arguments),
+        Expression::In { left, list } => concerns_itself_only(model, entity, left) && all(list),
+        Expression::If { condition, then } => {
+            concerns_itself_only(model, entity, condition)
+                && concerns_itself_only(model, entity, then)
+        }
+        Expression::Lambda { .. } | Expression::Count { .. } | Expression::AsType { .. } => false,
+    }
+}
