@@ -90,3 +90,9 @@ bench: ## Benchmarks against peers; a table and a plot in bench/results/
 	.ci/tools bench
 	cargo build --release --locked --package stoa
 	node bench/run.mjs
+
+.PHONY: bench-rules
+bench-rules: ## What access rules cost; a table in bench/results/
+	.ci/tools bench
+	cargo build --release --locked --package stoa
+	node bench/rules.mjs

@@ -1,6 +1,7 @@
 // Stoa itself, on SQLite or PostgreSQL, with every workload.
-import { cpSync, existsSync, mkdirSync, rmSync, symlinkSync } from "node:fs";
+import { cpSync, mkdirSync, rmSync, symlinkSync } from "node:fs";
 import { join } from "node:path";
+import { writeModel } from "../application.mjs";
 import { cache, repository, settings } from "../settings.mjs";
 import { Running, freePort, request, run } from "../process.mjs";
 
@@ -10,16 +11,12 @@ export function binary() {
   return join(target, "release", "stoa");
 }
 
-/** The example application with the data of the benchmark and a static file of 10 KB. */
+/** The example, open to everybody as its peers are, with the data of the benchmark and a static file of 10 KB. */
 function application(data, staticFile) {
   const folder = join(cache, "application");
   rmSync(folder, { recursive: true, force: true });
-  mkdirSync(folder, { recursive: true });
-  for (const part of ["app.toml", "model", "web"]) {
-    const from = join(repository, "examples/wholesale", part);
-    if (existsSync(from)) cpSync(from, join(folder, part), { recursive: true });
-  }
-  mkdirSync(join(folder, "web"), { recursive: true });
+  writeModel(folder, { rules: false });
+  cpSync(join(repository, "examples/wholesale/web"), join(folder, "web"), { recursive: true });
   cpSync(staticFile, join(folder, "web", "ten.bin"));
   symlinkSync(data.folder, join(folder, "data"));
   return folder;
