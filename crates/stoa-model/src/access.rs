@@ -7,9 +7,21 @@
 //! value is there if such a rule names it. Expressions of the *request* see what the reader sees;
 //! expressions of *rules* see everything.
 
+mod change;
+mod expression;
+#[cfg(test)]
+mod print;
+mod query;
+mod rules;
+#[cfg(test)]
+mod tests;
+mod view;
+
 use std::ops::Deref;
 use std::sync::Arc;
 
+use self::expression::Guard;
+use self::rules::EntityRules;
 use crate::change::{Change, Operation, Violation};
 use crate::expression::Expression;
 use crate::model::{Model, RoleId};
@@ -165,16 +177,26 @@ pub struct Denied {
 pub struct Access {
     model: Arc<Model>,
     view: Arc<Model>,
+    rules: Vec<EntityRules>,
 }
 
 impl Access {
-    /// Compiles the rules of these roles.
+    /// Compiles the rules of these roles. Without a rule there is nothing.
     #[must_use]
     pub fn new(model: &Arc<Model>, roles: &[RoleId]) -> Self {
-        let _ = roles;
+        let rules = rules::compile(model, roles);
         Self {
+            view: Arc::new(view::view(model, &rules)),
             model: Arc::clone(model),
-            view: Arc::clone(model),
+            rules,
+        }
+    }
+
+    fn guard<'a>(&'a self, user: &'a [Value]) -> Guard<'a> {
+        Guard {
+            model: &self.model,
+            rules: &self.rules,
+            user,
         }
     }
 
@@ -194,8 +216,8 @@ impl Access {
     /// The query with the rules in it. `user` holds the values of [`crate::model::UserModel::values`], null
     /// where the user has none.
     #[must_use]
-    pub fn query(&self, query: Query, user: &[Value]) -> Permitted<Query> {
-        let _ = user;
+    pub fn query(&self, mut query: Query, user: &[Value]) -> Permitted<Query> {
+        self.guard(user).query(&mut query);
         Permitted(query)
     }
 
@@ -206,15 +228,15 @@ impl Access {
     /// What is refused without a look at the data.
     pub fn change(
         &self,
-        change: Change,
+        mut change: Change,
         user: &[Value],
         now: i64,
         actor: Actor,
     ) -> Result<Permitted<JudgedChange>, Denied> {
-        let _ = (user, now);
+        let judgements = change::judge(self, &mut change, user, now)?;
         Ok(Permitted(JudgedChange {
             change,
-            judgements: Vec::new(),
+            judgements,
             actor: Some(actor),
         }))
     }

@@ -1,0 +1,104 @@
+//! Rules put into every part of a query.
+
+use super::expression::{Fresh, Guard, Place, Reader, conjunction, constant, positive};
+use super::rules::Grant;
+use crate::expression::Expression;
+use crate::model::EntityId;
+use crate::query::{Mask, OrderTerm, Query, ROW, Selection, Source};
+
+const HERE: &[crate::model::NavigationId] = &[];
+
+/// The row that a query is about.
+pub(super) fn row(entity: EntityId) -> Place<'static> {
+    Place {
+        from: ROW,
+        path: HERE,
+        entity,
+    }
+}
+
+impl Guard<'_> {
+    pub(super) fn query(&self, query: &mut Query) {
+        self.source(&mut query.source);
+        self.filter(query.entity, &mut query.filter);
+        self.order(query.entity, &mut query.order);
+        self.selection(&mut query.selection);
+    }
+
+    /// Rows on the way must be visible, and each step from them. The rows that the source gives are judged
+    /// by whoever asks for them.
+    pub(super) fn source(&self, source: &mut Source) {
+        match source {
+            Source::All | Source::Key(_) => {}
+            Source::Where { from, .. } => self.source(from),
+            Source::Related {
+                entity,
+                from,
+                navigation,
+                ..
+            } => {
+                self.source(from);
+                let entity = *entity;
+                let grant = &self.of(entity).navigation(*navigation).read;
+                if let Some(condition) = self.shown(entity, grant, row(entity), &mut Fresh::new()) {
+                    let rows = std::mem::replace(&mut **from, Source::All);
+                    **from = Source::Where {
+                        entity,
+                        from: Box::new(rows),
+                        condition,
+                    };
+                }
+            }
+        }
+    }
+
+    fn filter(&self, entity: EntityId, filter: &mut Option<Expression>) {
+        let mut reader = Reader::new(*self, entity, filter.as_ref());
+        if let Some(filter) = filter {
+            reader.rewrite(filter);
+        }
+        let visible = &self.of(entity).visible;
+        let visible = self.condition(entity, visible, row(entity), &mut reader.fresh);
+        if visible.is_some() || reader.is_changed {
+            let all = visible.into_iter().chain(filter.take()).collect();
+            *filter = Some(positive(conjunction(all)));
+        }
+    }
+
+    fn order(&self, entity: EntityId, order: &mut [OrderTerm]) {
+        for term in order {
+            Reader::new(*self, entity, Some(&term.expression)).rewrite(&mut term.expression);
+        }
+    }
+
+    fn selection(&self, selection: &mut Selection) {
+        let entity = selection.entity;
+        let rules = self.of(entity);
+        let own = selection.attributes.iter().map(|id| (entity, *id));
+        let members = own.chain(selection.specialised.iter().copied());
+        for (position, (declared_by, id)) in members.enumerate() {
+            let grant = &self.of(declared_by).attribute(id).read;
+            if let Some(condition) = self.mask(entity, declared_by, grant) {
+                selection.masks.push(Mask {
+                    position,
+                    condition,
+                });
+            }
+        }
+        for expand in &mut selection.expands {
+            let grant = &rules.navigation(expand.navigation).read;
+            expand.condition = self.mask(entity, entity, grant);
+            let target = expand.selection.entity;
+            self.filter(target, &mut expand.filter);
+            self.order(target, &mut expand.order);
+            self.selection(&mut expand.selection);
+        }
+    }
+
+    fn mask(&self, rows: EntityId, entity: EntityId, grant: &Grant) -> Option<Expression> {
+        if grant.is_never() {
+            return Some(constant(false));
+        }
+        self.condition(entity, grant, row(rows), &mut Fresh::new())
+    }
+}

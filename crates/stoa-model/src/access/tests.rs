@@ -1,0 +1,4 @@
+//! Small models, rules and requests, and what becomes of them.
+
+mod reading;
+mod text;
