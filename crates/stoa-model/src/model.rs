@@ -144,6 +144,16 @@ pub struct Entity {
 }
 
 impl Entity {
+    /// Whether the reader may know of it: there is something that the reader may do with its rows.
+    #[must_use]
+    pub fn is_visible(&self) -> bool {
+        let reach = &self.reach;
+        !self.internal
+            && [reach.read, reach.create, reach.update]
+                .iter()
+                .any(|extent| *extent != Extent::None)
+    }
+
     /// Whether it is of the system module: users, and what the runtime keeps for itself.
     #[must_use]
     pub fn is_of_system(&self) -> bool {
@@ -229,6 +239,20 @@ impl MemberReach {
         read: Extent::All,
         write: Extent::All,
     };
+}
+
+impl MemberReach {
+    /// Whether the reader may know of it.
+    #[must_use]
+    pub fn is_readable(self) -> bool {
+        self.read != Extent::None
+    }
+
+    /// Whether the reader may give it in a body.
+    #[must_use]
+    pub fn is_writable(self) -> bool {
+        self.write != Extent::None
+    }
 }
 
 impl Attribute {

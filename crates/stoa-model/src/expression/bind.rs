@@ -3,7 +3,7 @@
 //! ```ignore
 //! let node = syntax::parse("Status eq 'Draft' and Lines/any(l:l/Quantity gt 5)", limits)?;
 //! let condition = Binder::new(&model, order).boolean(&node)?;          // of a request
-//! let rule = Binder::new(&model, order).with_user().boolean(&node)?;   // of an access rule
+//! let rule = Binder::new(&model, order).with_user(&mut values).boolean(&node)?;   // of an access rule
 //! ```
 //!
 //! Types of results: `add`, `sub`, `mul`, `div`, `mod` of whole numbers are Long (so that sums of 32-bit
@@ -17,18 +17,20 @@ mod convert;
 mod functions;
 mod path;
 mod pattern;
+mod user;
 
 use std::collections::VecDeque;
 
 use super::error::{Error, ErrorKind};
 use super::syntax::{BuiltIn, Kind, Literal, MAXIMUM_DEPTH, Node};
 use super::{Arithmetic, Expression, Variable};
-use crate::model::{EntityId, Model, NavigationId};
+use crate::model::{EntityId, Model, NavigationId, UserValue};
 use crate::query::ROW;
 use crate::value::{MAXIMUM_PRECISION, ScalarType, Value};
 
 pub use convert::key_value;
 pub use path::{resolve_type, unknown_property};
+use user::UserRow;
 
 /// Most nodes that are bound in one go unless told otherwise.
 const DEFAULT_NODES: usize = 400;
@@ -40,7 +42,8 @@ pub struct Binder<'a> {
     scope: Scope,
     lambdas: Vec<(String, Variable, EntityId)>,
     aliases: &'a [(String, Node)],
-    is_user_known: bool,
+    /// What is asked of the user; none where there is no user.
+    user: Option<&'a mut Vec<UserValue>>,
     nodes_left: usize,
     depth: u16,
     next_variable: u16,
@@ -62,8 +65,8 @@ enum Operand {
     Literal(Literal),
     /// Anything with a value.
     Scalar(Expression, ScalarType),
-    /// `$user/…`: its type is known only with the user.
-    User(Vec<String>),
+    /// `$user`, or a row that the user's refers to.
+    UserRow(UserRow),
     /// A row, or none.
     Row(Reached),
     /// Constants in brackets or parentheses.
@@ -95,7 +98,7 @@ impl<'a> Binder<'a> {
             },
             lambdas: Vec::new(),
             aliases: &[],
-            is_user_known: false,
+            user: None,
             nodes_left: DEFAULT_NODES,
             depth: 0,
             next_variable: 1,
@@ -116,10 +119,11 @@ impl<'a> Binder<'a> {
         self
     }
 
-    /// `$user/…` is allowed.
+    /// `$user/…` is allowed. What it refers to is added to `values` ([`crate::model::UserModel::values`]),
+    /// unless it is there already.
     #[must_use]
-    pub fn with_user(mut self) -> Self {
-        self.is_user_known = true;
+    pub fn with_user(mut self, values: &'a mut Vec<UserValue>) -> Self {
+        self.user = Some(values);
         self
     }
 
@@ -158,7 +162,7 @@ impl<'a> Binder<'a> {
                 "a row has no order of its own",
             )
             .expecting("one of its properties")),
-            Operand::User(_) => Err(Error::new(
+            Operand::UserRow(_) => Err(Error::new(
                 ErrorKind::Type,
                 node.position,
                 "$user cannot be ordered by",
@@ -181,7 +185,7 @@ impl<'a> Binder<'a> {
                     scalar_type: ScalarType::Boolean,
                 });
             }
-            Operand::User(names) => return Ok(user_value(&names)),
+            Operand::UserRow(_) => "a row of the user".to_owned(),
             Operand::Scalar(_, scalar_type) => self.describe(scalar_type),
             Operand::Literal(_) => "a literal".to_owned(),
             Operand::Row(reached) => format!("a row of {}", self.model[reached.cast].name),
@@ -378,7 +382,8 @@ impl<'a> Binder<'a> {
     }
 
     fn number_or_time(&mut self, node: &Node) -> Result<(Expression, ScalarType), Error> {
-        match self.operand(node)? {
+        let operand = self.operand(node)?;
+        match self.without_user_row(operand, node.position)? {
             Operand::Scalar(expression, scalar_type) => Ok((expression, scalar_type)),
             // Text in quotes may be a duration, which has the same form without its prefix.
             Operand::Literal(Literal::Text(text)) => {
@@ -420,14 +425,6 @@ impl<'a> Binder<'a> {
             ScalarType::Decimal { .. } => "Decimal".to_owned(),
             other => format!("{other:?}"),
         }
-    }
-}
-
-/// Something about the user.
-fn user_value(_names: &[String]) -> Expression {
-    Expression::User {
-        value: 0,
-        scalar_type: ScalarType::String,
     }
 }
 
@@ -488,7 +485,7 @@ fn arithmetic_type(
 }
 
 impl Expression {
-    /// Type of the value; none for `$user/…`.
+    /// Type of the value.
     #[must_use]
     pub fn scalar_type(&self) -> Option<ScalarType> {
         match self {

@@ -9,7 +9,9 @@ use crate::diagnostic::{Code, Diagnostic, SourceFile, Span};
 use crate::expression::bind::Binder;
 use crate::expression::error::{Error, ErrorKind};
 use crate::expression::{Expression, syntax};
-use crate::model::{AccessRule, EntityId, Member, MemberSet, Model, Permission, Purpose, RoleId};
+use crate::model::{
+    AccessRule, EntityId, Member, MemberSet, Model, Permission, Purpose, RoleId, UserValue,
+};
 
 /// A rule whose expressions are not bound yet: that takes the finished model.
 pub(super) struct Unbound<'d> {
@@ -128,9 +130,11 @@ pub(super) fn bind(
     faults: &mut Faults,
 ) {
     let mut bound = Vec::with_capacity(rules.len());
+    let mut values = Vec::new();
     for rule in rules {
         let mut binding = Binding {
             model,
+            values: &mut values,
             entity: rule.entity,
             is_partial,
             files,
@@ -152,6 +156,7 @@ pub(super) fn bind(
             },
         ));
     }
+    model.user.values = values;
     for (entity, rule) in bound {
         model.entities[entity.index()].access.push(rule);
     }
@@ -159,6 +164,8 @@ pub(super) fn bind(
 
 struct Binding<'a> {
     model: &'a Model,
+    /// What the rules ask of the user.
+    values: &'a mut Vec<UserValue>,
     entity: EntityId,
     is_partial: bool,
     files: &'a [SourceFile],
@@ -181,7 +188,7 @@ impl Binding<'_> {
         let parsed = syntax::parse(&one_line(&text.value), syntax::Limits::default());
         let bound = parsed.and_then(|node| {
             Binder::new(self.model, self.entity)
-                .with_user()
+                .with_user(self.values)
                 .boolean(&node)
         });
         match bound {

@@ -152,6 +152,12 @@ where = "Owner/Region eq $user/Region and Credit lt 5"
         20 | where = "\u004Eame eq 'x' and Credit"
            |                               ^^^^^^ expected a comparison such as Name eq 'x'
 
-        6 errors
+        error[unknown-member]: users have no property 'Region'
+          --> model/shop.toml:23:32
+           |
+        23 | where = "Owner/Region eq $user/Region and Credit lt 5"
+           |                                ^^^^^^ expected an attribute of System.User, or of an entity that extends it
+
+        7 errors
         "#);
 }

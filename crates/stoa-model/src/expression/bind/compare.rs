@@ -14,7 +14,14 @@ impl Binder<'_> {
         right: &Node,
     ) -> Result<Operand, Error> {
         let is_equality = matches!(operator, Comparison::Equal | Comparison::NotEqual);
-        let (left_operand, right_operand) = (self.operand(left)?, self.operand(right)?);
+        let (mut left_operand, mut right_operand) = (self.operand(left)?, self.operand(right)?);
+        // Beside a value a row of the user is its key.
+        if !matches!(right_operand, Operand::Row(_)) {
+            left_operand = self.without_user_row(left_operand, left.position)?;
+        }
+        if !matches!(left_operand, Operand::Row(_)) {
+            right_operand = self.without_user_row(right_operand, right.position)?;
+        }
         let (left_expression, right_expression) = match (left_operand, right_operand) {
             (Operand::Row(row), Operand::Literal(Literal::Null))
             | (Operand::Literal(Literal::Null), Operand::Row(row))
@@ -24,14 +31,24 @@ impl Binder<'_> {
                     self.compare_row_with_null(row, operator == Comparison::Equal),
                 ));
             }
-            (Operand::Row(row), Operand::User(names)) if is_equality => (
-                self.single_key(row, left.position)?,
-                super::user_value(&names),
-            ),
-            (Operand::User(names), Operand::Row(row)) if is_equality => (
-                super::user_value(&names),
-                self.single_key(row, right.position)?,
-            ),
+            (Operand::Row(row), Operand::UserRow(user)) if is_equality => {
+                self.row_beside_user((row, left.position), (user, right.position))?
+            }
+            (Operand::UserRow(user), Operand::Row(row)) if is_equality => {
+                let (row, user) =
+                    self.row_beside_user((row, right.position), (user, left.position))?;
+                (user, row)
+            }
+            (Operand::Row(row), Operand::Scalar(user, _))
+                if is_equality && self.is_key_of(&user, &row) =>
+            {
+                (self.single_key(row, left.position)?, user)
+            }
+            (Operand::Scalar(user, _), Operand::Row(row))
+                if is_equality && self.is_key_of(&user, &row) =>
+            {
+                (user, self.single_key(row, right.position)?)
+            }
             (Operand::Row(_), Operand::Row(_)) => {
                 return Err(
                     Error::unsupported(left.position, "rows cannot be compared with rows")
@@ -42,14 +59,13 @@ impl Binder<'_> {
             (_, Operand::Row(row)) => return Err(self.row_with_value(&row, right.position)),
             (Operand::List(_), _) => return Err(list_compared(left.position)),
             (_, Operand::List(_)) => return Err(list_compared(right.position)),
-            (Operand::User(left), right_operand) => (
-                super::user_value(&left),
-                self.beside_user(right_operand, right)?,
-            ),
-            (left_operand, Operand::User(names)) => (
-                self.beside_user(left_operand, left)?,
-                super::user_value(&names),
-            ),
+            (Operand::UserRow(_), _) | (_, Operand::UserRow(_)) => {
+                return Err(Error::new(
+                    ErrorKind::Type,
+                    left.position,
+                    "rows have no order",
+                ));
+            }
             (Operand::Scalar(expression, scalar_type), Operand::Literal(literal)) => {
                 self.check_order(operator, scalar_type, &literal, left.position)?;
                 let other = self.comparable(&literal, scalar_type, right.position)?;
@@ -172,7 +188,7 @@ impl Binder<'_> {
     }
 
     /// The key of a row as a value, where it is one attribute.
-    fn single_key(&self, row: Reached, position: usize) -> Result<Expression, Error> {
+    pub(super) fn single_key(&self, row: Reached, position: usize) -> Result<Expression, Error> {
         let entity = &self.model[row.cast];
         match entity.key.as_slice() {
             [key] => Ok(Expression::Attribute {
@@ -192,16 +208,6 @@ impl Binder<'_> {
         }
     }
 
-    fn beside_user(&self, operand: Operand, node: &Node) -> Result<Expression, Error> {
-        match operand {
-            Operand::Scalar(expression, _) => Ok(expression),
-            Operand::Literal(literal) => Ok(self.natural(&literal, node.position)?.0),
-            Operand::User(names) => Ok(super::user_value(&names)),
-            Operand::Row(row) => self.single_key(row, node.position),
-            Operand::List(_) => Err(list_compared(node.position)),
-        }
-    }
-
     /// `has`: enumerations have no flags, so that having a member is being it.
     pub(super) fn has(&mut self, left: &Node, right: &Node) -> Result<Operand, Error> {
         match self.operand(left)? {
@@ -218,6 +224,7 @@ impl Binder<'_> {
 
     pub(super) fn in_list(&mut self, left: &Node, right: &Node) -> Result<Operand, Error> {
         let operand = self.operand(left)?;
+        let operand = self.without_user_row(operand, left.position)?;
         let Operand::List(items) = self.operand(right)? else {
             return Err(Error::unsupported(
                 right.position,

@@ -201,16 +201,13 @@ impl Binder<'_> {
         fits: impl Fn(ScalarType) -> bool,
         arguments: &mut Vec<Expression>,
     ) -> Result<(), Error> {
-        let found = match self.operand(node)? {
+        let operand = self.operand(node)?;
+        let found = match self.without_user_row(operand, node.position)? {
             Operand::Literal(Literal::Null) => {
                 arguments.push(Expression::Literal {
                     value: Value::Null,
                     scalar_type: null_type,
                 });
-                return Ok(());
-            }
-            Operand::User(names) => {
-                arguments.push(super::user_value(&names));
                 return Ok(());
             }
             Operand::List(_) => {
@@ -230,7 +227,7 @@ impl Binder<'_> {
                     Operand::Scalar(expression, scalar_type) => (expression, scalar_type),
                     Operand::Literal(literal) => self.natural(&literal, node.position)?,
                     // Handled above.
-                    Operand::User(_) | Operand::List(_) | Operand::Row(_) => return Ok(()),
+                    Operand::UserRow(_) | Operand::List(_) | Operand::Row(_) => return Ok(()),
                 };
                 if fits(scalar_type) {
                     arguments.push(expression);

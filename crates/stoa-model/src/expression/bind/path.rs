@@ -176,7 +176,7 @@ impl Binder<'_> {
     fn cast(&self, reached: &Reached, name: &str, position: usize) -> Result<EntityId, Error> {
         let current = &self.model[reached.cast];
         let bare = bare_name(self.model, name);
-        let Some(target) = self.model.entities_by_name.get(bare).copied() else {
+        let Some(target) = find_type(self.model, bare) else {
             return Err(unknown_property(self.model, current, name, position));
         };
         if !name.contains('.')
@@ -348,26 +348,6 @@ impl Binder<'_> {
         result
     }
 
-    fn user(&self, path: &Path, position: usize) -> Result<Operand, Error> {
-        if !self.is_user_known {
-            return Err(Error::syntax(
-                position,
-                "$user can only stand in access rules",
-            ));
-        }
-        let names = path.segments.iter().map(|segment| match &segment.kind {
-            SegmentKind::Name {
-                name,
-                arguments: None,
-            } => Ok(name.clone()),
-            _ => Err(Error::syntax(
-                segment.position,
-                "only names can follow $user",
-            )),
-        });
-        Ok(Operand::User(names.collect::<Result<_, _>>()?))
-    }
-
     fn function_or_key(
         &self,
         reached: &Reached,
@@ -427,22 +407,26 @@ fn after_attribute(name: &str, next: Option<&Segment>) -> Result<(), Error> {
 /// # Errors
 /// There is none.
 pub fn resolve_type(model: &Model, name: &str, position: usize) -> Result<EntityId, Error> {
-    model
-        .entities_by_name
-        .get(bare_name(model, name))
-        .copied()
-        .ok_or_else(|| {
-            let known = nearest(
-                bare_name(model, name),
-                model.entities.iter().map(|entity| entity.name.as_str()),
-            );
-            Error::new(
-                ErrorKind::UnknownName,
-                position,
-                format!("there is no type '{name}'"),
-            )
-            .suggesting(known)
-        })
+    find_type(model, bare_name(model, name)).ok_or_else(|| {
+        let visible = model
+            .entities
+            .iter()
+            .filter(|entity| find_type(model, &entity.name) == Some(entity.id))
+            .map(|entity| entity.name.as_str());
+        let known = nearest(bare_name(model, name), visible);
+        Error::new(
+            ErrorKind::UnknownName,
+            position,
+            format!("there is no type '{name}'"),
+        )
+        .suggesting(known)
+    })
+}
+
+/// The entity of a name, if the reader may know of it.
+fn find_type(model: &Model, bare: &str) -> Option<EntityId> {
+    let id = *model.entities_by_name.get(bare)?;
+    model[id].is_visible().then_some(id)
 }
 
 fn check_cast(model: &Model, from: EntityId, to: EntityId, position: usize) -> Result<(), Error> {
@@ -459,22 +443,34 @@ fn check_cast(model: &Model, from: EntityId, to: EntityId, position: usize) -> R
     Err(Error::new(ErrorKind::Type, position, message))
 }
 
-fn bare_name<'n>(model: &Model, name: &'n str) -> &'n str {
+pub(super) fn bare_name<'n>(model: &Model, name: &'n str) -> &'n str {
     name.strip_prefix(model.name.as_str())
         .and_then(|rest| rest.strip_prefix('.'))
         .unwrap_or(name)
 }
 
-/// An attribute that is a property: all but the version.
-fn attribute<'e>(entity: &'e Entity, name: &str) -> Option<(AttributeId, &'e Attribute)> {
+/// An attribute that is a property that the reader may see: not the version.
+pub(super) fn attribute<'e>(
+    entity: &'e Entity,
+    name: &str,
+) -> Option<(AttributeId, &'e Attribute)> {
     let id = *entity.attributes_by_name.get(name)?;
     let attribute = &entity[id];
-    (attribute.purpose != Purpose::Version).then_some((id, attribute))
+    is_property(attribute).then_some((id, attribute))
 }
 
-fn navigation<'e>(entity: &'e Entity, name: &str) -> Option<(NavigationId, &'e Navigation)> {
+fn is_property(attribute: &Attribute) -> bool {
+    attribute.purpose != Purpose::Version && attribute.reach.is_readable()
+}
+
+/// A navigation that the reader may see.
+pub(super) fn navigation<'e>(
+    entity: &'e Entity,
+    name: &str,
+) -> Option<(NavigationId, &'e Navigation)> {
     let id = *entity.navigations_by_name.get(name)?;
-    Some((id, &entity[id]))
+    let navigation = &entity[id];
+    navigation.reach.is_readable().then_some((id, navigation))
 }
 
 /// The fault that an entity has no such property.
@@ -491,8 +487,8 @@ pub fn unknown_property(model: &Model, entity: &Entity, name: &str, position: us
         .iter()
         .map(|id| &model[*id])
         .find(|special| {
-            special.attributes_by_name.contains_key(name)
-                || special.navigations_by_name.contains_key(name)
+            special.is_visible()
+                && (attribute(special, name).is_some() || navigation(special, name).is_some())
         });
     if let Some(special) = special {
         return error.suggesting(Some(format!("{}.{}/{name}", model.name, special.name)));
@@ -500,11 +496,12 @@ pub fn unknown_property(model: &Model, entity: &Entity, name: &str, position: us
     let properties = entity
         .attributes
         .iter()
-        .filter(|attribute| attribute.purpose != Purpose::Version);
+        .filter(|attribute| is_property(attribute));
     let names = properties.map(|attribute| attribute.name.as_str()).chain(
         entity
             .navigations
             .iter()
+            .filter(|navigation| navigation.reach.is_readable())
             .filter_map(|navigation| navigation.name.as_deref()),
     );
     error.suggesting(nearest(name, names))

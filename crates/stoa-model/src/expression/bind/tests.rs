@@ -38,6 +38,23 @@ Lines    = { to = "OrderLine", many = true, contained = true, inverse = "Order" 
 [entity.OrderLine.attributes]
 Amount = { type = "Integer" }
 
+[entity.Clerk]
+extends = "System.User"
+[entity.Clerk.attributes]
+Code   = { type = "String", length = 8 }
+Limit  = { type = "Decimal", precision = 12, scale = 2 }
+Rank   = { type = "Integer" }
+Senior = { type = "Boolean" }
+Photo  = { type = "File" }
+Shared = { type = "Integer" }
+[entity.Clerk.associations]
+Region = { to = "Region", inverse = "Clerks" }
+Orders = { to = "Order", many = true, inverse = "Clerk" }
+[entity.Guest]
+extends = "System.User"
+[entity.Guest.attributes]
+Shared = { type = "Integer", column = "guest_shared" }
+
 [entity.Employee.attributes]
 Name = { type = "String", length = 120 }
 [entity.Employee.associations]
@@ -227,7 +244,7 @@ fn show(model: &Model, scope: &[(Variable, EntityId)], expression: &Expression) 
             within(*variable, *entity, &Some(condition.clone()))
         ),
         Expression::Holds(inner) => format!("holds({})", show(model, scope, inner)),
-        Expression::User { value, .. } => format!("$user#{value}"),
+        Expression::User { value, scalar_type } => format!("$user#{value} as {scalar_type:?}"),
     }
 }
 
@@ -291,10 +308,102 @@ fn rows_navigations_and_lambdas() {
     insta::assert_snapshot!(check_in("Employee", "Sales.Manager/Budget gt 5 and isof(Sales.Manager) and isof(Boss,Manager)", |binder| binder), @"and[($0/Budget gt Decimal(5) as Decimal { precision: 12, scale: 2 }), $0 is Manager, $0/Boss is Manager]");
     insta::assert_snapshot!(check_in("Employee", "Boss/Sales.Manager/Managed/Code eq 'N'", |binder| binder), @"NotSupported: navigations of a specialisation such as 'Managed' are not supported in expressions at position 19");
     insta::assert_snapshot!(check_in("Manager", "isof(Employee) and Managed/Code eq 'N'", |binder| binder), @r#"($0/Managed/Code eq Text("N") as String)"#);
-    insta::assert_snapshot!(check_in("Customer", "Region eq $user/Region", |binder| binder.with_user()), @"($0/Region/Code eq $user#0)");
     insta::assert_snapshot!(check_in("Customer", "Region/Code eq $user/Region", |binder| binder), @"MalformedExpression: $user can only stand in access rules at position 15");
     insta::assert_snapshot!(check_in("Order", "$it/Quantity eq 5", |binder| binder.in_expand()), @"NotSupported: $it is not supported inside $expand at position 0; expected $this");
     insta::assert_snapshot!(check_in("Order", "$this/Quantity eq 5", |binder| binder.in_expand()), @"($0/Quantity eq Integer(5) as Integer)");
+}
+
+/// Binds a rule's condition, and shows it with what it asks of the user.
+fn rule(entity: &str, text: &str) -> String {
+    let model = Model::from_text("Sales", MODEL).unwrap();
+    let entity = model.entities_by_name[entity];
+    let node = syntax::parse(text, Limits::default()).unwrap();
+    let mut values = Vec::new();
+    let bound = Binder::new(&model, entity)
+        .with_user(&mut values)
+        .boolean(&node);
+    let shown = match bound {
+        Ok(expression) => show(&model, &[(Variable(0), entity)], &expression),
+        Err(error) => return format!("{}: {error}", error.kind.code()),
+    };
+    let values: Vec<String> = values
+        .iter()
+        .map(|value| {
+            let (from, entity) = (&model[value.from], &model[value.entity]);
+            assert_eq!(value.scalar_type, entity[value.attribute].scalar_type);
+            let steps = value.navigations.len();
+            format!(
+                "{} of {} by {steps} to {}",
+                value.path, from.name, entity.name
+            )
+        })
+        .collect();
+    format!("{shown} | {}", values.join(", "))
+}
+
+#[test]
+fn what_rules_ask_of_the_user_is_typed_and_kept_once() {
+    insta::assert_snapshot!(rule("Order", "Quantity gt $user/Rank and Quantity lt $user/Clerk/Rank or $user/Senior"), @"or[and[($0/Quantity gt $user#0 as Integer), ($0/Quantity lt $user#0 as Integer)], $user#1 as Boolean] | Rank of Clerk by 0 to Clerk, Senior of Clerk by 0 to Clerk");
+    insta::assert_snapshot!(rule("Customer", "Region eq $user/Region"), @"($0/Region/Code eq $user#0 as String) | Region/Code of Clerk by 1 to Region");
+    insta::assert_snapshot!(rule("Customer", "Region/Code eq $user/Region/Code and Region/Code eq $user/Region"), @"and[($0/Region/Code eq $user#0 as String), ($0/Region/Code eq $user#0 as String)] | Region/Code of Clerk by 1 to Region");
+    insta::assert_snapshot!(rule("Order", "Clerk eq $user and Clerk/id eq $user/id and $user/id eq Clerk and $user ne null"), @"and[($0/Clerk/id eq $user#0 as Uuid), ($0/Clerk/id eq $user#0 as Uuid), ($user#0 as Uuid eq $0/Clerk/id), ($user#0 as Uuid ne Null as Uuid)] | id of SystemUser by 0 to SystemUser");
+    insta::assert_snapshot!(rule("SystemUser", "$it eq $user or id eq $user or Name eq $user/Name"), @"or[($0/id eq $user#0 as Uuid), ($0/id eq $user#0 as Uuid), ($0/Name eq $user#1 as String)] | id of SystemUser by 0 to SystemUser, Name of SystemUser by 0 to SystemUser");
+    insta::assert_snapshot!(rule("Order", "$user/Region eq null and $user/Code ne null and $user/Code eq 'N'"), @r#"and[($user#0 as String eq Null as String), ($user#1 as String ne Null as String), ($user#1 as String eq Text("N") as String)] | Region/Code of Clerk by 1 to Region, Code of Clerk by 0 to Clerk"#);
+    insta::assert_snapshot!(rule("Order", "$user/Code in ('N','S') and startswith(Customer/Name,$user/Code)"), @r#"and[$user#0 as String in [Text("N") as String, Text("S") as String], StartsWith($0/Customer/Name, $user#0 as String) as Boolean] | Code of Clerk by 0 to Clerk"#);
+    insta::assert_snapshot!(rule("Order", "Total lt $user/Limit div 2 and $user/createdAt lt PlacedAt"), @"and[($0/Total lt ($user#0 as Decimal { precision: 12, scale: 2 } div Integer(2) as Integer) as Decimal { precision: 18, scale: 6 }), ($user#1 as DateTime lt $0/PlacedAt)] | Limit of Clerk by 0 to Clerk, createdAt of SystemUser by 0 to SystemUser");
+    insta::assert_snapshot!(rule("Order", "Customer/Orders/any(o:o/Clerk eq $user)"), @"$0/Customer/Orders/any($1: ($1/Clerk/id eq $user#0 as Uuid)) | id of SystemUser by 0 to SystemUser");
+}
+
+#[test]
+fn what_nobody_knows_of_the_user_is_a_fault() {
+    insta::assert_snapshot!(rule("Order", "Quantity eq $user/Rnk"), @"UnknownProperty: users have no property 'Rnk' at position 18; expected an attribute of System.User, or of an entity that extends it; did you mean 'Rank'?");
+    insta::assert_snapshot!(rule("Order", "Quantity eq $user/Shoes"), @"UnknownProperty: users have no property 'Shoes' at position 18; expected an attribute of System.User, or of an entity that extends it; did you mean 'Shared'?");
+    insta::assert_snapshot!(rule("Order", "Quantity eq $user/Shared"), @"TypeMismatch: 'Shared' is ambiguous: Clerk and Guest have it at position 18; did you mean '$user/Clerk/Shared'?");
+    insta::assert_snapshot!(rule("Order", "Quantity eq $user/Guest/Shared"), @"($0/Quantity eq $user#0 as Integer) | Shared of Guest by 0 to Guest");
+    insta::assert_snapshot!(rule("Order", "Quantity eq $user/Region/Cod"), @"UnknownProperty: Region has no property 'Cod' at position 25; did you mean 'Code'?");
+    insta::assert_snapshot!(rule("Order", "Quantity eq $user/Code"), @"TypeMismatch: Integer and String cannot be compared at position 0");
+    insta::assert_snapshot!(rule("Order", "Quantity gt $user"), @"TypeMismatch: Integer and Uuid cannot be compared at position 0");
+    insta::assert_snapshot!(rule("Order", "$user/Code eq 5"), @"TypeMismatch: 5 is no String at position 14; expected text in single quotes");
+    insta::assert_snapshot!(rule("Order", "$user/Code"), @"TypeMismatch: a condition is needed here, this is String at position 0; expected a comparison such as Name eq 'x'");
+    insta::assert_snapshot!(rule("Order", "$user"), @"TypeMismatch: a condition is needed here, this is a row of the user at position 0; expected a comparison such as Name eq 'x'");
+    insta::assert_snapshot!(rule("Order", "Customer eq $user"), @"TypeMismatch: a row of Customer cannot be compared with a row of SystemUser at position 0");
+    insta::assert_snapshot!(rule("Order", "Customer eq $user/id"), @"TypeMismatch: a row of Customer cannot be compared with a value at position 0; expected null, or a property of the row; did you mean '…/id'?");
+    insta::assert_snapshot!(rule("Order", "$user lt Clerk"), @"TypeMismatch: a row of Clerk cannot be compared with a value at position 9; expected null, or a property of the row; did you mean '…/id'?");
+    insta::assert_snapshot!(rule("Order", "$user/Photo ne null"), @"TypeMismatch: File cannot be compared at position 6");
+    insta::assert_snapshot!(rule("Order", "$user/Orders/any()"), @"TypeMismatch: 'Orders' leads to many rows: what is known of a user is one value at position 6; expected a to-one association");
+    insta::assert_snapshot!(rule("Order", "$user/Orders eq null"), @"TypeMismatch: 'Orders' leads to many rows: what is known of a user is one value at position 6; expected a to-one association");
+    insta::assert_snapshot!(rule("Order", "$user/Rank/Code eq 'N'"), @"UnknownProperty: 'Rank' is a single value: nothing can follow it at position 11");
+    insta::assert_snapshot!(rule("Order", "isof($user,Sales.Clerk)"), @"NotSupported: 'isof' is supported for rows only at position 5");
+    insta::assert_snapshot!(rule("Order", "isof(Sales.SystemSession)"), @"UnknownProperty: there is no type 'Sales.SystemSession' at position 0; did you mean 'SystemUser'?");
+}
+
+#[test]
+fn what_the_reader_may_not_see_is_unknown() {
+    use crate::model::{Extent, MemberReach};
+    let mut model = Model::from_text("Sales", MODEL).unwrap();
+    let hidden = MemberReach {
+        read: Extent::None,
+        write: Extent::All,
+    };
+    let order = model.entities_by_name["Order"];
+    let entity = &mut model.entities[order.index()];
+    let (quantity, lines) = (
+        entity.attributes_by_name["Quantity"],
+        entity.navigations_by_name["Lines"],
+    );
+    entity.attributes[quantity.index()].reach = hidden;
+    entity.navigations[lines.index()].reach = hidden;
+    let bind = |text: &str| {
+        let node = syntax::parse(text, Limits::default()).unwrap();
+        Binder::new(&model, order)
+            .boolean(&node)
+            .unwrap_err()
+            .to_string()
+    };
+    insta::assert_snapshot!(bind("Quantity eq 5"), @"Order has no property 'Quantity' at position 0");
+    insta::assert_snapshot!(bind("Quantiti eq 5"), @"Order has no property 'Quantiti' at position 0");
+    insta::assert_snapshot!(bind("Lines/any()"), @"Order has no property 'Lines' at position 0");
+    insta::assert_snapshot!(bind("Customer/Orders/any(o:o/Quantity eq 5)"), @"Order has no property 'Quantity' at position 24");
 }
 
 #[test]

@@ -31,7 +31,7 @@ impl Parser<'_> {
                     .suggesting(nearest(&written, known)));
             }
         };
-        if matches!(from, Start::Root | Start::User) && self.peek() != Some(b'/') {
+        if matches!(from, Start::Root) && self.peek() != Some(b'/') {
             return Err(self.unexpected("'/'"));
         }
         self.path(start, from, Vec::new(), 0)
