@@ -29,7 +29,7 @@ use stoa_store::{Store, StoreError};
 use crate::body::Body;
 use crate::failure::{self, Failure};
 use crate::files::FileStore;
-use crate::identity::{Caller, Identity, Means};
+use crate::identity::{Caller, Identity, Means, Refusal};
 use crate::view::{View, Views};
 
 /// Path of the data service.
@@ -254,16 +254,16 @@ impl Environment {
         }
     }
 
-    /// Somebody who is not signed in.
-    fn anonymous(&self) -> Caller {
-        Caller {
+    /// Somebody who is not signed in, if the application lets such people in.
+    fn anonymous(&self) -> Option<Caller> {
+        self.model.anonymous.map(|role| Caller {
             user: None,
             name: Arc::from("anonymous"),
-            roles: self.model.anonymous.into_iter().collect(),
+            roles: Arc::from([role]),
             values: self.model.user.values.iter().map(|_| Value::Null).collect(),
             means: Means::Anonymous,
             address: None,
-        }
+        })
     }
 
     /// Who makes the request.
@@ -272,7 +272,9 @@ impl Environment {
             return Ok(caller.clone());
         }
         let Some(identity) = &self.identity else {
-            return Ok(self.anonymous());
+            return self
+                .anonymous()
+                .ok_or_else(|| Failure::from_refusal(&Refusal::NotSignedIn, &parts.headers));
         };
         let address = parts.extensions.get::<Peer>().and_then(|peer| peer.address);
         identity
