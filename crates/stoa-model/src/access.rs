@@ -12,6 +12,7 @@ mod expression;
 #[cfg(test)]
 mod print;
 mod query;
+mod redact;
 mod rules;
 #[cfg(test)]
 mod tests;
@@ -241,10 +242,12 @@ impl Access {
         }))
     }
 
-    /// Violations without the names of what the reader may not see.
+    /// Violations without the names of what the reader may not see: those are empty.
     #[must_use]
     pub fn redact(&self, change: &Change, violations: Vec<Violation>) -> Vec<Violation> {
-        let _ = change;
         violations
+            .into_iter()
+            .map(|violation| redact::redact(&self.view, change, violation))
+            .collect()
     }
 }

@@ -329,6 +329,25 @@ impl Fresh {
     }
 }
 
+/// The expression with a variable of its own for each of its lambdas.
+pub(super) fn separated(mut expression: Expression) -> Expression {
+    let mut known = Vec::new();
+    let mut is_repeated = false;
+    expression.walk(|part| {
+        if let Expression::AsType { variable, .. }
+        | Expression::Lambda { variable, .. }
+        | Expression::Count { variable, .. } = part
+        {
+            is_repeated |= known.contains(variable);
+            known.push(*variable);
+        }
+    });
+    if is_repeated && !Fresh::new().renumber(&mut expression) {
+        return constant(false);
+    }
+    expression
+}
+
 /// Puts what is known of the user into a rule's expression. Tells whether the expression is null for want
 /// of a value: then whatever is compared with it is null too, so that it matches nothing, not even negated.
 pub(super) fn resolve_user(expression: &mut Expression, user: &[Value]) -> bool {

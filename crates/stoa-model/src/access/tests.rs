@@ -2,3 +2,4 @@
 
 mod reading;
 mod text;
+mod writing;
