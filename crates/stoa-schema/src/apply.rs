@@ -14,7 +14,7 @@ use crate::kind::quote;
 use crate::plan::{Class, Draft, Plan, Step};
 use crate::session::Session;
 use crate::structure::Structure;
-use crate::{Dialect, external, ledger, postgres, sqlite};
+use crate::{Dialect, external, ledger, postgres, privileges, sqlite};
 
 /// Is told how far a change is.
 pub type ProgressCallback = dyn Fn(Progress<'_>) + Send + Sync;
@@ -103,6 +103,38 @@ pub async fn apply(
     .await
 }
 
+/// Gives the roles that serve requests what they need on the tables that are there, and takes what is too much;
+/// says what was done. Does nothing on a database that was never made with [`initialise`](fn@crate::initialise).
+///
+/// # Errors
+/// See [`SchemaError`]; nothing was changed then.
+pub async fn repair_privileges(url: &DatabaseUrl) -> Result<Vec<String>, SchemaError> {
+    if matches!(url, DatabaseUrl::Sqlite(_)) {
+        return Ok(Vec::new());
+    }
+    with_session(url, false, |session| async move {
+        session
+            .begin_changing(Options::default().lock_timeout)
+            .await?;
+        let repaired = async {
+            privileges::become_owner(&session).await?;
+            privileges::repair(&session).await
+        }
+        .await;
+        match repaired {
+            Ok(done) => {
+                session.commit().await?;
+                Ok(done)
+            }
+            Err(error) => {
+                session.roll_back().await;
+                Err(error)
+            }
+        }
+    })
+    .await
+}
+
 /// Gives `work` a connection; SQLite's statements run on a thread that may wait.
 pub(crate) async fn with_session<T, F, W>(
     url: &DatabaseUrl,
@@ -164,6 +196,10 @@ pub(crate) async fn apply_structure(
         return Ok(NOTHING);
     }
     session.begin_changing(options.lock_timeout).await?;
+    if let Err(error) = privileges::become_owner(session).await {
+        session.roll_back().await;
+        return Err(error);
+    }
     let done = change(session, application, structure, options).await;
     match done {
         Ok(Some(applied)) => {
@@ -246,6 +282,7 @@ async fn change(
     session
         .execute(&entry, "noting the change in the ledger")
         .await?;
+    privileges::grant_to_runtimes(session, structure).await?;
     Ok(Some(Applied {
         created: plan.from.is_none(),
         steps: plan.steps,

@@ -4,7 +4,7 @@ use std::fmt;
 use std::path::PathBuf;
 use std::str::FromStr;
 
-use percent_encoding::percent_decode_str;
+use percent_encoding::{AsciiSet, NON_ALPHANUMERIC, percent_decode_str, utf8_percent_encode};
 
 use crate::error::StoreError;
 
@@ -28,6 +28,63 @@ pub struct PostgresUrl {
     pub(crate) root_certificates: Option<PathBuf>,
     /// The address without password.
     shown: String,
+}
+
+impl PostgresUrl {
+    /// Name of the database, if the address has one.
+    #[must_use]
+    pub fn database(&self) -> Option<&str> {
+        self.config.get_dbname()
+    }
+
+    /// The same server and user, another database.
+    #[must_use]
+    pub fn with_database(&self, name: &str) -> Self {
+        let mut url = self.clone();
+        url.config.dbname(name);
+        url
+    }
+
+    /// The address for another user, as text with the password: not for logs. Without a password it has none.
+    #[must_use]
+    pub fn text_for(&self, user: &str, password: Option<&str>) -> String {
+        let rest = self.shown.split_once("://").map_or("", |(_, rest)| rest);
+        let (address, query) = rest.split_once('?').unwrap_or((rest, ""));
+        let end = address.find('/').unwrap_or(address.len());
+        let host = address[..end].rfind('@').map_or(0, |at| at + 1);
+        let mut text = format!("postgres://{}", utf8_percent_encode(user, UNRESERVED));
+        if let Some(password) = password {
+            text.push(':');
+            text.extend(utf8_percent_encode(password, UNRESERVED));
+        }
+        text.push('@');
+        text.push_str(&address[host..]);
+        let kept: Vec<&str> = query
+            .split('&')
+            .filter(|pair| {
+                !pair.is_empty() && !pair.starts_with("user=") && !pair.starts_with("password=")
+            })
+            .collect();
+        if !kept.is_empty() {
+            text.push('?');
+            text.push_str(&kept.join("&"));
+        }
+        text
+    }
+}
+
+/// What need not be encoded in a user's name or password.
+const UNRESERVED: &AsciiSet = &NON_ALPHANUMERIC
+    .remove(b'-')
+    .remove(b'.')
+    .remove(b'_')
+    .remove(b'~');
+
+/// Hides the password.
+impl fmt::Display for PostgresUrl {
+    fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
+        formatter.write_str(&self.shown)
+    }
 }
 
 /// `sslmode`, with libpq's meanings.
@@ -272,6 +329,30 @@ mod tests {
             shown("postgresql://me@%2Frun%2Fpg/shop?password=x"),
             "postgres://me@%2Frun%2Fpg/shop?password=***"
         );
+    }
+
+    #[test]
+    fn an_address_for_another_user_keeps_everything_else() {
+        let other = |text: &str| {
+            let Ok(DatabaseUrl::Postgres(url)) = text.parse() else {
+                panic!("refused: {text}");
+            };
+            url.text_for("my app", Some("p@ss/word"))
+        };
+        assert_eq!(
+            other("postgres://me:s%40cret@db1:5432,db2/shop?sslmode=verify-full"),
+            "postgres://my%20app:p%40ss%2Fword@db1:5432,db2/shop?sslmode=verify-full"
+        );
+        assert_eq!(
+            other("postgresql://%2Frun%2Fpg/shop?user=me&password=x"),
+            "postgres://my%20app:p%40ss%2Fword@%2Frun%2Fpg/shop"
+        );
+        let Ok(DatabaseUrl::Postgres(url)) = "postgres://me@h/shop".parse() else {
+            panic!("refused");
+        };
+        assert_eq!(url.text_for("you", None), "postgres://you@h/shop");
+        assert_eq!(url.database(), Some("shop"));
+        assert_eq!(url.with_database("other").database(), Some("other"));
     }
 
     #[test]

@@ -45,7 +45,8 @@ pub(crate) enum Command {
     /// See and make changes of the database structure
     #[command(
         arg_required_else_help = true,
-        after_help = "Example:\n  stoa db plan shop\n  stoa db apply shop"
+        after_help = "Example:\n  stoa db plan shop\n  stoa db apply shop\n  \
+        stoa db init --database postgres://postgres@db/shop"
     )]
     Db {
         #[command(subcommand)]
@@ -95,9 +96,55 @@ pub(crate) enum Db {
     /// Show what would change in the database, and why
     #[command(after_help = "Example:\n  stoa db plan shop --database postgres://shop@db/shop")]
     Plan(DbPlan),
-    /// Change the database
+    /// Change the database; a new one gets the sample data
     #[command(after_help = "Example:\n  stoa db apply shop --allow-data-loss")]
     Apply(DbApply),
+    /// Make a PostgreSQL database with an owner for `stoa db apply` and a user with few rights for `stoa run`
+    ///
+    /// Makes what is not there: the database, a role that owns its tables and changes their structure, and a role
+    /// that can only read and write rows (of the audit trail: read and add). Existing tables of Stoa become the
+    /// owner's. Nobody else may connect afterwards. Strong passwords are made and shown once. Doing it again changes
+    /// nothing.
+    #[command(
+        after_help = "Passwords of your own: STOA_OWNER_PASSWORD and STOA_RUNTIME_PASSWORD, or files.\n\nExample:\n  \
+        stoa db init --database postgres://postgres@db/shop\n  \
+        stoa db init --database postgres://postgres@db/shop --owner shop_owner --runtime shop --new-passwords\n  \
+        STOA_DATABASE=postgres://postgres:secret@db/northwind stoa db init examples/northwind"
+    )]
+    Init(DbInit),
+}
+
+#[derive(Debug, Args)]
+pub(crate) struct DbInit {
+    /// Folder of the application: needed only if it uses tables of others (`external = true`)
+    pub(crate) app: Option<PathBuf>,
+    /// Address of the database to make, for a superuser or a role with CREATEROLE and CREATEDB:
+    /// postgres://USER:PASSWORD@HOST/DATABASE
+    #[arg(
+        long,
+        value_name = "URL",
+        env = "STOA_DATABASE",
+        hide_env_values = true
+    )]
+    pub(crate) database: Option<String>,
+    /// Role that owns the tables [default: DATABASE_owner]
+    #[arg(long, value_name = "NAME")]
+    pub(crate) owner: Option<String>,
+    /// Role that serves requests [default: DATABASE_runtime]
+    #[arg(long, value_name = "NAME")]
+    pub(crate) runtime: Option<String>,
+    /// File whose first line is the owner's password, instead of a new one
+    #[arg(long, value_name = "FILE")]
+    pub(crate) owner_password_file: Option<PathBuf>,
+    /// File whose first line is the runtime's password, instead of a new one
+    #[arg(long, value_name = "FILE")]
+    pub(crate) runtime_password_file: Option<PathBuf>,
+    /// Give existing roles new passwords, too
+    #[arg(long)]
+    pub(crate) new_passwords: bool,
+    /// How to show what was done: for people, or as JSON
+    #[arg(long, value_enum, default_value_t = Format::Text)]
+    pub(crate) format: Format,
 }
 
 #[derive(Debug, Args)]

@@ -58,7 +58,14 @@ pub(crate) fn schema_failure(error: &SchemaError) -> Failure {
         SchemaError::DiskFull { .. } => Exit::CannotCreate,
         SchemaError::Ledger { .. } | SchemaError::Statement { .. } => Exit::Failure,
     };
-    Failure::new(exit, chain(error))
+    let failure = Failure::new(exit, chain(error));
+    match error {
+        SchemaError::PermissionDenied { .. } => failure.hint(
+            "the structure of the database is not what the application needs, and this user may not change it: run \
+             `stoa db apply APP` with the address of the owner of its tables, then start again",
+        ),
+        _ => failure,
+    }
 }
 
 pub(crate) fn store_failure(database: &DatabaseUrl, error: &StoreError) -> Failure {

@@ -3,14 +3,15 @@
 use std::sync::{Arc, Mutex, PoisonError};
 
 use stoa_model::application::Application;
+use stoa_model::model::Model;
 use stoa_runtime::environment::Environment;
 use stoa_runtime::sample_data::{self, Rows, SampleDataError};
-use stoa_store::DatabaseUrl;
+use stoa_store::{DatabaseUrl, Store};
 
 use crate::failure::{Exit, Failure, chain};
 use crate::progress::Progress;
 use crate::settings::Place;
-use crate::{Result, database};
+use crate::{Result, database, least_privilege};
 
 /// Everything between a valid application and the first request.
 pub(crate) async fn prepare(
@@ -27,6 +28,7 @@ pub(crate) async fn prepare(
     database::make_folder(&place.database)?;
     database::apply(&place.database, &application, allow_data_loss).await?;
     let store = database::open(&place.database, &application).await?;
+    least_privilege::warn(&store).await;
     let awaits_data = store
         .awaits_data()
         .await
@@ -36,9 +38,36 @@ pub(crate) async fn prepare(
     }
     let environment = Environment::new(application, store, place.files(), None);
     if awaits_data {
-        load(place, &environment, rows.unwrap_or_default()).await?;
+        load(
+            place,
+            environment.store(),
+            environment.model(),
+            rows.unwrap_or_default(),
+        )
+        .await?;
     }
     Ok(environment)
+}
+
+/// Gives a database that is up to date the sample data, if it is new; says how many rows.
+pub(crate) async fn fill(place: &Place, application: &Application) -> Result<Option<u64>> {
+    let store = database::open(&place.database, application).await?;
+    let awaits_data = store
+        .awaits_data()
+        .await
+        .map_err(|error| database::store_failure(&place.database, &error))?;
+    let mut loaded = None;
+    if awaits_data {
+        let rows = if application.folder.join("data").is_dir() {
+            read(application)?
+        } else {
+            Vec::new()
+        };
+        let model = Arc::new(application.model.clone());
+        loaded = load(place, &store, &model, rows).await?;
+    }
+    store.close();
+    Ok(loaded)
 }
 
 fn read(application: &Application) -> Result<Vec<Rows>> {
@@ -51,7 +80,12 @@ fn read(application: &Application) -> Result<Vec<Rows>> {
     })
 }
 
-async fn load(place: &Place, environment: &Environment, rows: Vec<Rows>) -> Result<()> {
+async fn load(
+    place: &Place,
+    store: &Store,
+    model: &Arc<Model>,
+    rows: Vec<Rows>,
+) -> Result<Option<u64>> {
     let total = sample_data::count(&rows) as u64;
     let progress = Mutex::new(Progress::new("loading sample data"));
     let report = move |written| {
@@ -60,16 +94,12 @@ async fn load(place: &Place, environment: &Environment, rows: Vec<Rows>) -> Resu
             .unwrap_or_else(PoisonError::into_inner)
             .at(written, total);
     };
-    let loaded = sample_data::load(
-        environment.store(),
-        environment.model(),
-        rows,
-        Some(Arc::new(report)),
-    )
-    .await
-    .map_err(|error| database::store_failure(&place.database, &error))?;
-    if let Some(rows) = loaded.filter(|rows| *rows > 0) {
+    let loaded = sample_data::load(store, model, rows, Some(Arc::new(report)))
+        .await
+        .map_err(|error| database::store_failure(&place.database, &error))?
+        .filter(|rows| *rows > 0);
+    if let Some(rows) = loaded {
         tracing::info!(rows, "loaded the sample data");
     }
-    Ok(())
+    Ok(loaded)
 }

@@ -19,6 +19,7 @@ mod failure;
 mod first_start;
 mod health;
 mod histogram;
+mod least_privilege;
 mod logging;
 mod metrics;
 mod progress;

@@ -151,7 +151,8 @@ impl Store {
     }
 
     /// Whether this database has never had its chance to get sample data: [`Store::load_once`] has not run.
-    /// A database without a ledger belongs to somebody else and never has.
+    /// A database without a ledger belongs to somebody else and never has. Nor has a user who may not note that
+    /// it happened: the owner of the structure loads the data then.
     ///
     /// # Errors
     /// See [`StoreError`].
@@ -163,7 +164,10 @@ impl Store {
                 let found = connection
                     .query_one("SELECT to_regclass($1) IS NOT NULL", &[&LEDGER_TABLE])
                     .await?;
-                let awaits = found.get(0) && connection.query_one(&pending, &[]).await?.get(0);
+                let may = "SELECT has_table_privilege($1, 'UPDATE')";
+                let awaits = found.get(0)
+                    && connection.query_one(may, &[&LEDGER_TABLE]).await?.get(0)
+                    && connection.query_one(&pending, &[]).await?.get(0);
                 connection.release();
                 Ok(awaits)
             }

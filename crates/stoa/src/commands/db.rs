@@ -3,12 +3,13 @@
 use stoa_schema::Plan;
 use stoa_store::DatabaseUrl;
 
-use super::{load, print};
+use super::{db_init, load, print};
 use crate::Result;
 use crate::command_line::{Db, DbApply, DbPlan, Format};
 use crate::data_folder::DataFolder;
 use crate::database;
 use crate::failure::{Exit, Failure};
+use crate::first_start;
 use crate::settings::Place;
 
 pub(crate) fn run(command: &Db) -> Result<()> {
@@ -19,6 +20,7 @@ pub(crate) fn run(command: &Db) -> Result<()> {
     match command {
         Db::Plan(arguments) => runtime.block_on(plan(arguments)),
         Db::Apply(arguments) => runtime.block_on(apply(arguments)),
+        Db::Init(arguments) => runtime.block_on(db_init::init(arguments)),
     }
 }
 
@@ -55,6 +57,16 @@ async fn apply(arguments: &DbApply) -> Result<()> {
     }
     for step in &applied.steps {
         print(&format!("done: {} [{}]", step.reason, step.class));
+    }
+    let repaired = stoa_schema::repair_privileges(&place.database)
+        .await
+        .map_err(|error| database::schema_failure(&error))?;
+    for line in repaired {
+        print(&format!("done: {line}"));
+    }
+    // Who serves requests with few rights cannot load it.
+    if let Some(rows) = first_start::fill(&place, &application).await? {
+        print(&format!("done: {rows} rows of sample data"));
     }
     Ok(())
 }

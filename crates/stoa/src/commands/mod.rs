@@ -2,6 +2,7 @@
 
 pub(crate) mod check;
 pub(crate) mod db;
+pub(crate) mod db_init;
 pub(crate) mod new;
 pub(crate) mod run;
 pub(crate) mod schema;
