@@ -178,7 +178,7 @@ impl Server {
                 session: Session::Postgres(client),
                 inside: true,
             }),
-            Err(error) if is_missing(&error) => {
+            Err(error) if is_shut(&error) => {
                 // Every server has at least one of these.
                 let mut last = None;
                 for other in ["postgres", "template1"]
@@ -209,11 +209,18 @@ async fn connect(url: &PostgresUrl) -> Result<Session, SchemaError> {
         .map_err(|error| unreachable(url, &error))
 }
 
-fn is_missing(error: &StoreError) -> bool {
+/// The database is not there, or open to others only (as this leaves it): the server is another matter.
+fn is_shut(error: &StoreError) -> bool {
     std::error::Error::source(error)
         .and_then(|cause| cause.downcast_ref::<tokio_postgres::Error>())
         .and_then(tokio_postgres::Error::code)
-        == Some(&SqlState::INVALID_CATALOG_NAME)
+        .is_some_and(|code| {
+            [
+                SqlState::INVALID_CATALOG_NAME,
+                SqlState::INSUFFICIENT_PRIVILEGE,
+            ]
+            .contains(code)
+        })
 }
 
 fn unreachable(url: &PostgresUrl, error: &StoreError) -> SchemaError {
@@ -492,7 +499,7 @@ impl Work<'_> {
                     "ALTER DEFAULT PRIVILEGES FOR ROLE {owner_name} IN SCHEMA {schema_name} GRANT {granted} ON {kind} TO {runtime_name}"
                 ),
                 format!(
-                    "{runtime} may {granted} on future {} of {owner}",
+                    "{runtime} gets {granted} on future {} of {owner}",
                     kind.to_lowercase()
                 ),
             )

@@ -48,7 +48,7 @@ pub(crate) async fn runtime_roles(session: &Session) -> Result<Vec<String>, Sche
     let rows = session
         .rows(
             "SELECT DISTINCT pg_get_userbyid(acl.grantee) FROM pg_default_acl AS defaults, LATERAL aclexplode(defaults.defaclacl) AS acl \
-             WHERE defaults.defaclrole = current_user::regrole AND defaults.defaclnamespace = current_schema()::regnamespace \
+             WHERE pg_get_userbyid(defaults.defaclrole) = current_user AND defaults.defaclnamespace = current_schema()::regnamespace \
              AND defaults.defaclobjtype = 'r' AND acl.privilege_type = 'INSERT' AND acl.grantee NOT IN (0, defaults.defaclrole)",
             "looking for the roles that serve requests",
         )
@@ -135,12 +135,12 @@ pub(crate) async fn grant(
             if !missing.is_empty() {
                 let sql = format!("GRANT {missing} ON {object} TO {}", quote(role));
                 session.execute(&sql, ACTION).await?;
-                done.push(format!("{role} may now {missing} on {kind} {name}"));
+                done.push(format!("{role} gets {missing} on {kind} {name}"));
             }
             if !excess.is_empty() {
                 let sql = format!("REVOKE {excess} ON {object} FROM {}", quote(role));
                 session.execute(&sql, ACTION).await?;
-                done.push(format!("{role} may no longer {excess} on {kind} {name}"));
+                done.push(format!("{role} loses {excess} on {kind} {name}"));
             }
         }
     }
@@ -169,7 +169,7 @@ pub(crate) async fn become_owner(session: &Session) -> Result<(), SchemaError> {
          (SELECT relowner FROM pg_class WHERE relname = '{LEDGER_TABLE}' AND relnamespace = current_schema()::regnamespace), \
          (SELECT min(defaclrole) FROM pg_default_acl JOIN pg_database ON datname = current_database() AND datdba = defaclrole \
          WHERE defaclnamespace = current_schema()::regnamespace AND defaclobjtype = 'r')) AS owner) AS found \
-         WHERE owner <> current_user::regrole AND pg_has_role(owner, 'MEMBER')"
+         WHERE pg_get_userbyid(owner) <> current_user AND pg_has_role(owner, 'MEMBER')"
     );
     let rows = session.rows(&query, ACTION).await?;
     if let Some(owner) = rows.first().and_then(|row| row.first()?.as_deref()) {

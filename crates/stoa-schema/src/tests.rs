@@ -4,6 +4,7 @@ mod build;
 mod changes;
 mod ddl;
 mod models;
+mod privileges;
 mod property;
 mod refusals;
 mod together;
