@@ -8,20 +8,24 @@
 //! expressions of *rules* see everything.
 
 mod change;
-mod expression;
+mod guard;
+mod logic;
 #[cfg(test)]
 mod print;
 mod query;
+mod reader;
 mod redact;
 mod rules;
 #[cfg(test)]
 mod tests;
+mod user;
+mod variables;
 mod view;
 
 use std::ops::Deref;
 use std::sync::Arc;
 
-use self::expression::Guard;
+use self::guard::Guard;
 use self::rules::EntityRules;
 use crate::change::{Change, Operation, Violation};
 use crate::expression::Expression;

@@ -3,11 +3,11 @@
 //! Nothing is refused here that depends on a row: whether the row is there for the user is for the
 //! transaction to find out, and comes first. Only a row that may never be created is refused at once.
 
-use super::expression::{
-    Fresh, Guard, Place, conjunction, disjunction, is_literal, positive, separated,
-};
+use super::guard::{Guard, Place};
+use super::logic::{conjunction, disjunction, is_literal, positive};
 use super::query::row;
 use super::rules::{Grant, MemberRules};
+use super::variables::{Fresh, separated};
 use super::{Access, Demand, Denial, Denied, Either, Judgement, RowJudgement};
 use crate::change::{Action, Change, Reference, Target};
 use crate::expression::{Comparison, Expression};

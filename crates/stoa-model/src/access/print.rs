@@ -2,7 +2,7 @@
 
 use std::fmt::Write;
 
-use super::expression::path_of;
+use super::variables::path_of;
 use crate::expression::syntax::{BuiltIn, Literal};
 use crate::expression::{Expression, Quantifier, Variable};
 use crate::model::{EntityId, Model, NavigationId};

@@ -1,7 +1,10 @@
 //! Rules put into every part of a query.
 
-use super::expression::{Fresh, Guard, Place, Reader, conjunction, constant, positive};
+use super::guard::{Guard, Place};
+use super::logic::{conjunction, constant, positive};
+use super::reader::Reader;
 use super::rules::Grant;
+use super::variables::Fresh;
 use crate::expression::Expression;
 use crate::model::EntityId;
 use crate::query::{Mask, OrderTerm, Query, ROW, Selection, Source};

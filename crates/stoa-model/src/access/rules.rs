@@ -2,7 +2,8 @@
 
 use std::collections::BTreeSet;
 
-use super::expression::{Fresh, conjunction, constant, is_literal, path_of, rebase};
+use super::logic::{conjunction, constant, is_literal};
+use super::variables::{Fresh, path_of, rebase};
 use crate::expression::Expression;
 use crate::model::{
     AccessRule, AttributeId, EntityId, Extent, Member, MemberSet, Model, Navigation, NavigationId,

@@ -1,6 +1,6 @@
 //! Rules in queries.
 
-use super::text::{access, condition, entity, expand, model, navigation, query, show};
+use super::text::{access, check_query, condition, entity, expand, model, navigation, query, show};
 use crate::model::Extent;
 use crate::query::Source;
 use crate::value::Value;
@@ -75,10 +75,7 @@ read = "*"
 "#;
 
 fn check(roles: &[&str], name: &str, filter: &str, order: &[&str]) -> String {
-    let model = model(SHOP);
-    let access = access(&model, roles);
-    let query = query(&access, name, filter, order);
-    show(&model, &access.query(query, &[]))
+    check_query(SHOP, roles, name, filter, order)
 }
 
 #[test]

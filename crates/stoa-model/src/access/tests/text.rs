@@ -142,6 +142,20 @@ pub(super) fn query(access: &Access, name: &str, filter: &str, order: &[&str]) -
     }
 }
 
+/// A query of somebody with these roles, as the store gets it.
+pub(super) fn check_query(
+    text: &str,
+    roles: &[&str],
+    name: &str,
+    filter: &str,
+    order: &[&str],
+) -> String {
+    let model = model(text);
+    let access = access(&model, roles);
+    let query = query(&access, name, filter, order);
+    show(&model, &access.query(query, &[]))
+}
+
 /// What rules have added to a query, and filter and order as they are now.
 pub(super) fn show(model: &Model, query: &Query) -> String {
     let mut out = String::new();
