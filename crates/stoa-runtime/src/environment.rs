@@ -9,7 +9,7 @@ use std::sync::Arc;
 use std::time::{SystemTime, UNIX_EPOCH};
 
 use bytes::{Buf, BufMut, Bytes, BytesMut};
-use http::header::{ALLOW, CONTENT_TYPE, ETAG, HOST, HeaderName, IF_NONE_MATCH, ORIGIN};
+use http::header::{ALLOW, CONTENT_TYPE, ETAG, HOST, IF_NONE_MATCH};
 use http::request::Parts;
 use http::{HeaderMap, HeaderValue, Method, Request, Response, StatusCode, header};
 use http_body::Body as HttpBody;
@@ -27,6 +27,7 @@ use stoa_odata::url::{Resource, Url};
 use stoa_store::{Store, StoreError};
 
 use crate::body::Body;
+use crate::csrf;
 use crate::failure::{self, Failure};
 use crate::files::FileStore;
 use crate::identity::{Caller, Identity, Means, Refusal};
@@ -34,9 +35,6 @@ use crate::view::{View, Views};
 
 /// Path of the data service.
 pub const SERVICE_PATH: &str = "/odata/";
-
-/// Where a browser's request comes from (W3C Fetch Metadata).
-const SEC_FETCH_SITE: HeaderName = HeaderName::from_static("sec-fetch-site");
 
 /// Bytes beyond the limit that are still read and thrown away: a client that sends its whole body before it
 /// looks for an answer gets the 413 instead of a broken connection.
@@ -203,6 +201,7 @@ impl Environment {
         headers
             .entry(header::CACHE_CONTROL)
             .or_insert(HeaderValue::from_static("no-cache, private"));
+        csrf::answer_fetch(&parts.headers, headers);
         response
     }
 
@@ -216,8 +215,8 @@ impl Environment {
         B: HttpBody,
         B::Error: Into<Box<dyn std::error::Error + Send + Sync>>,
     {
-        refuse_other_sites(parts)?;
         let caller = self.caller(parts).await?;
+        csrf::check(parts, csrf::session_secret(&parts.headers, &caller))?;
         if caller.is_read_only() && !parts.method.is_safe() {
             let message = "the token is for reading only";
             return Err(Error::new(Code::Forbidden, message).into());
@@ -414,38 +413,6 @@ fn service_root(parts: &Parts) -> Result<String, Error> {
         return Err(Error::new(Code::InvalidHeader, "the header Host is no host name").at("Host"));
     }
     Ok(format!("{scheme}://{host}{SERVICE_PATH}"))
-}
-
-/// Refuses changes that a page of another site sends through the browser of somebody who can reach this
-/// server: browsers say where a request comes from (Fetch Metadata), older ones at least its origin.
-fn refuse_other_sites(parts: &Parts) -> Result<(), Error> {
-    if parts.method.is_safe() {
-        return Ok(());
-    }
-    let text = |name: HeaderName| {
-        parts
-            .headers
-            .get(name)
-            .map(|value| value.to_str().unwrap_or_default())
-    };
-    let is_foreign = match (text(SEC_FETCH_SITE), text(ORIGIN)) {
-        (Some(site), _) => !matches!(site, "same-origin" | "none"),
-        (None, Some(origin)) => {
-            let own = [
-                text(HeaderName::from_static("x-forwarded-host")),
-                text(HOST),
-                parts.uri.authority().map(http::uri::Authority::as_str),
-            ];
-            let authority = origin.split_once("://").map(|(_, authority)| authority);
-            authority.is_none() || !own.contains(&authority)
-        }
-        (None, None) => false,
-    };
-    if is_foreign {
-        let message = "a page of another site may not change data here";
-        return Err(Error::new(Code::CrossSite, message));
-    }
-    Ok(())
 }
 
 fn allow_value(methods: &[Method]) -> HeaderValue {

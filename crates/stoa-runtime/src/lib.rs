@@ -1,7 +1,7 @@
 //! An environment in motion: an application served from its database.
 //!
-//! Owns: the way of a request from headers to answer ([`environment`]), who makes it ([`identity`]), sample
-//! data, the content of files.
+//! Owns: the way of a request from headers to answer ([`environment`]), who makes it ([`identity`]), the
+//! product's own pages ([`pages`]), sample data, the content of files.
 //!
 //! Does not own: URLs, JSON and errors of the protocol (stoa-odata), SQL (stoa-store), structure
 //! (stoa-schema), sockets and static content (stoa-web).
@@ -11,11 +11,13 @@
 //! Start reading at [`environment`].
 
 pub mod body;
+pub mod csrf;
 pub mod environment;
 mod failure;
 mod file_property;
 pub mod files;
 pub mod identity;
+pub mod pages;
 mod read;
 pub mod sample_data;
 mod view;

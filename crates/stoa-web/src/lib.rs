@@ -15,8 +15,10 @@
 
 pub mod body;
 pub mod request_id;
+pub mod security_headers;
 pub mod server;
 pub mod static_content;
 
 pub use body::Body;
+pub use security_headers::SecurityHeaders;
 pub use static_content::{LoadError, StaticContent};

@@ -1,0 +1,80 @@
+//! One-time links. Mail programs look at links before people do: looking at one does not use it up.
+
+use http::{Method, Response, StatusCode};
+use minijinja::context;
+
+use super::Pages;
+use super::page::{Fault, Frame};
+use super::problem::Problem;
+use super::sign_in::welcome;
+use super::visit::{Area, Visit};
+use crate::body::Body;
+use crate::identity::{IdentityError, Principal, SignInError};
+
+impl Pages {
+    pub(super) async fn link(
+        &self,
+        visit: &Visit,
+        secret: &str,
+    ) -> Result<Response<Body>, Problem> {
+        let Some((principal, name)) = self.identity.link(secret).await? else {
+            return Err(Problem::Link);
+        };
+        let area = match principal {
+            Principal::User(_) => Area::User,
+            Principal::Administrator(_) => Area::Administration,
+        };
+        let show = |faults: Vec<Fault>, status| {
+            let frame = Frame::new(area, "link").with_faults(faults, status);
+            let content = context! { action => format!("/-/link/{secret}"), name => &name };
+            self.open_page(visit, "link.html", frame, content)
+        };
+        if visit.parts.method != Method::POST {
+            return show(Vec::new(), StatusCode::OK);
+        }
+        let is_ours = visit
+            .form_secret()
+            .is_some_and(|secret| visit.check_form(secret).is_ok());
+        if !is_ours {
+            let faults = vec![self.fault(None, "form_expired")];
+            return show(faults, StatusCode::FORBIDDEN);
+        }
+        let client = visit.client();
+        if visit.has("skip") {
+            let signed_in = self.identity.use_link(secret, &client).await?;
+            return welcome(visit, area, &signed_in, area.home());
+        }
+        let faults = self.new_password_faults(visit);
+        if !faults.is_empty() {
+            return show(faults, StatusCode::UNPROCESSABLE_ENTITY);
+        }
+        // The password first: if it is not good enough, the link is still there for the next attempt.
+        let actor = visit.actor(&name, Some(principal.id()));
+        let password = visit.field("new");
+        let set = self
+            .identity
+            .set_password(principal, password, false, &actor)
+            .await;
+        match set {
+            Ok(()) => {}
+            Err(IdentityError::Password(fault)) => {
+                let faults = vec![self.password_fault(&fault)];
+                return show(faults, StatusCode::UNPROCESSABLE_ENTITY);
+            }
+            Err(error) => return Err(error.into()),
+        }
+        let signed_in = match self.identity.use_link(secret, &client).await {
+            // Setting a password may have ended the links too.
+            Err(SignInError::Failed) => match area {
+                Area::User => self.identity.sign_in(&name, password, &client).await,
+                Area::Administration => {
+                    self.identity
+                        .administrator_sign_in(&name, password, &client)
+                        .await
+                }
+            },
+            outcome => outcome,
+        }?;
+        welcome(visit, area, &signed_in, area.home())
+    }
+}
