@@ -21,24 +21,45 @@ pub mod caller;
 pub mod client;
 pub mod concern;
 pub mod cookies;
+mod current;
+mod device;
 mod error;
 pub mod external;
+mod failures;
+mod known;
 pub mod link;
 pub mod name;
 pub mod password;
+mod record;
 pub mod secret;
 pub mod session;
 mod settings;
 pub mod sign_in;
 pub mod throttle;
 pub mod token;
+mod upkeep;
 pub mod user;
 
-use std::sync::Arc;
+use std::collections::HashMap;
+use std::sync::{Arc, Mutex, OnceLock, PoisonError};
+use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
-use stoa_model::model::Model;
+use moka::future::Cache;
+use stoa_model::model::{EntityId, Model};
+use stoa_model::value::Value;
 use stoa_store::Store;
+use tokio::task::JoinHandle;
 use uuid::Uuid;
+
+use concern::Concerns;
+use current::Current;
+use external::AccessTokens;
+use failures::Failures;
+use known::{Memory, ValuesPlan};
+use password::Passwords;
+use record::System;
+use secret::Hash;
+use throttle::Throttle;
 
 pub use administrator::{Administrator, AdministratorId};
 pub use caller::{Caller, Means, Refusal};
@@ -79,6 +100,36 @@ struct Shared {
     model: Arc<Model>,
     store: Store,
     settings: Settings,
+    system: System,
+    concerns: Concerns,
+    current: Current,
+    memory: Memory,
+    /// Callers with access tokens of a provider, by issuer and subject.
+    external: Cache<(Hash, i64), Caller>,
+    access_tokens: OnceLock<Arc<dyn AccessTokens>>,
+    passwords: Passwords,
+    throttle: Arc<Throttle>,
+    failures: Failures,
+    /// How the values that rules want to know are read, by kind of user.
+    values: HashMap<EntityId, ValuesPlan>,
+    /// As many nulls.
+    no_values: Arc<[Value]>,
+    /// Who is not signed in, if such people are let in.
+    anonymous: Option<Caller>,
+    upkeep: Mutex<Option<JoinHandle<()>>>,
+}
+
+/// Microseconds since the Unix epoch.
+type Instant = i64;
+
+fn now() -> Instant {
+    SystemTime::now()
+        .duration_since(UNIX_EPOCH)
+        .map_or(0, micros)
+}
+
+fn micros(duration: Duration) -> i64 {
+    i64::try_from(duration.as_micros()).unwrap_or(i64::MAX / 4)
 }
 
 /// Somebody who can sign in.
@@ -112,18 +163,58 @@ impl Identity {
         store: Store,
         settings: Settings,
     ) -> Result<Self, IdentityError> {
-        Ok(Self {
-            shared: Arc::new(Shared {
-                model,
-                store,
-                settings,
-            }),
-        })
+        let system = System::bind(&model)?;
+        let current = Current::open(&model, &store, settings.instance.as_deref()).await?;
+        let no_values: Arc<[Value]> = vec![Value::Null; model.user.values.len()].into();
+        let anonymous = model.anonymous.map(|role| Caller {
+            user: None,
+            name: "anonymous".into(),
+            roles: Arc::from([role]),
+            values: Arc::clone(&no_values),
+            means: Means::Anonymous,
+            address: None,
+        });
+        let shared = Arc::new(Shared {
+            concerns: Concerns::new(&model),
+            memory: Memory::new(&settings),
+            external: Cache::builder().max_capacity(settings.cached).build(),
+            access_tokens: OnceLock::new(),
+            passwords: Passwords::new(&settings)?,
+            throttle: Arc::new(Throttle::new(settings.throttle.clone())),
+            failures: Failures::default(),
+            values: known::plans(&model),
+            upkeep: Mutex::new(None),
+            model,
+            store,
+            settings,
+            system,
+            current,
+            no_values,
+            anonymous,
+        });
+        if shared.settings.instance.is_some() {
+            let task = upkeep::start(&shared);
+            *shared.upkeep.lock().unwrap_or_else(PoisonError::into_inner) = Some(task);
+        }
+        Ok(Self { shared })
     }
 
     /// Writes what is still to be written (last use of sessions, numbers of failures) and leaves the other
     /// instances. Call it when no request is under way any more.
-    pub async fn close(&self) {}
+    pub async fn close(&self) {
+        let task = self
+            .shared
+            .upkeep
+            .lock()
+            .unwrap_or_else(PoisonError::into_inner)
+            .take();
+        if let Some(task) = task {
+            task.abort();
+        }
+        self.write_uses().await;
+        self.write_failures().await;
+        self.shared.current.leave().await;
+    }
 
     /// The application's own model.
     #[must_use]

@@ -2,10 +2,17 @@
 
 use std::borrow::Cow;
 
+use stoa_model::access::Actor;
+use stoa_model::change::Action;
+use stoa_model::expression::{Comparison, Expression};
+use stoa_model::model::EntityId;
+use stoa_model::query::OrderTerm;
+use stoa_model::value::Value;
 use uuid::Uuid;
 
-use super::Identity;
 use super::error::IdentityError;
+use super::record::{Select, all, ascending, attribute, compare, descending, equal, insert};
+use super::{Identity, now};
 
 /// An entry of the audit trail.
 #[derive(Clone, Debug, PartialEq)]
@@ -113,6 +120,27 @@ impl Entry {
     }
 }
 
+/// Longest texts, in characters (the columns' lengths).
+const ACTOR: usize = 200;
+const ADDRESS: usize = 64;
+const REQUEST: usize = 200;
+const KEY: usize = 1000;
+
+/// What an entry is about.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct About {
+    /// Entity of the row.
+    pub(super) entity: EntityId,
+    /// Its key.
+    pub(super) id: Uuid,
+}
+
+impl About {
+    pub(super) fn new(entity: EntityId, id: Uuid) -> Self {
+        Self { entity, id }
+    }
+}
+
 impl Identity {
     /// Reads the audit trail: at most `limit` entries after a position (in the direction of reading).
     ///
@@ -129,7 +157,120 @@ impl Identity {
         after: Option<Position>,
         limit: u64,
     ) -> Result<Vec<Entry>, IdentityError> {
-        let _ = (filter, direction, after, limit);
-        Err(IdentityError::Internal("unfinished".to_owned()))
+        let (model, audit) = (self.model(), &self.shared.system.audit);
+        let of = |id| attribute(model, audit.entity, id);
+        let text = |value: &str| Value::Text(value.to_owned());
+        let mut conditions = Vec::new();
+        let kinds: Vec<Expression> = filter
+            .kinds
+            .iter()
+            .map(|kind| equal(of(audit.kind), text(kind)))
+            .collect();
+        if !kinds.is_empty() {
+            conditions.push(Expression::Or(kinds));
+        }
+        for (id, wanted) in [
+            (audit.actor, &filter.actor),
+            (audit.about, &filter.entity),
+            (audit.key, &filter.key),
+        ] {
+            if let Some(wanted) = wanted {
+                conditions.push(equal(of(id), text(wanted)));
+            }
+        }
+        if let Some(since) = filter.since {
+            let since = Value::DateTime(since);
+            conditions.push(compare(of(audit.at), Comparison::GreaterOrEqual, since));
+        }
+        if let Some(until) = filter.until {
+            let until = Value::DateTime(until);
+            conditions.push(compare(of(audit.at), Comparison::Less, until));
+        }
+        let order: fn(Expression) -> OrderTerm = match direction {
+            Direction::NewestFirst => descending,
+            Direction::OldestFirst => ascending,
+        };
+        let mut query = Select::new(
+            audit.entity,
+            &[
+                audit.at,
+                audit.kind,
+                audit.actor,
+                audit.actor_id,
+                audit.about,
+                audit.key,
+                audit.detail,
+                audit.before,
+                audit.after,
+                audit.address,
+                audit.request,
+            ],
+        )
+        .filter(model, all(conditions), Vec::new(), limit);
+        query.order = vec![order(of(audit.at)), order(of(audit.id))];
+        query.after = after.map(|after| vec![Value::DateTime(after.at), Value::Uuid(after.id)]);
+        let rows = self.read(query).await?;
+        Ok(rows
+            .iter()
+            .map(|row| Entry {
+                id: row.id(),
+                at: row.instant(0).unwrap_or_default(),
+                kind: row.owned(1).unwrap_or_default(),
+                actor: row.owned(2),
+                actor_id: match row.value(3) {
+                    Value::Uuid(id) => Some(*id),
+                    _ => None,
+                },
+                entity: row.owned(4),
+                key: row.owned(5),
+                detail: row.owned(6),
+                before: row.owned(7),
+                after: row.owned(8),
+                address: row.owned(9),
+                request: row.owned(10),
+            })
+            .collect())
+    }
+
+    /// The operation that records something, for the change that does it.
+    pub(super) fn record(
+        &self,
+        kind: &str,
+        by: &Actor,
+        about: Option<About>,
+        detail: Option<serde_json::Value>,
+    ) -> Action {
+        let (model, audit) = (self.model(), &self.shared.system.audit);
+        let text = |text: Option<&str>, most: usize| match text {
+            Some(text) => Value::Text(text.chars().filter(|c| *c != '\0').take(most).collect()),
+            None => Value::Null,
+        };
+        let key = about.map(|about| about.id.to_string());
+        insert(
+            model,
+            audit.entity,
+            Uuid::now_v7(),
+            &[
+                (audit.at, Value::DateTime(now())),
+                (audit.kind, Value::Text(kind.to_owned())),
+                (
+                    audit.actor,
+                    text((!by.name.is_empty()).then_some(by.name.as_str()), ACTOR),
+                ),
+                (audit.actor_id, by.id.map_or(Value::Null, Value::Uuid)),
+                (
+                    audit.about,
+                    text(about.map(|about| model[about.entity].name.as_str()), KEY),
+                ),
+                (audit.key, text(key.as_deref(), KEY)),
+                (
+                    audit.detail,
+                    detail.map_or(Value::Null, |detail| Value::Json(detail.to_string())),
+                ),
+                (audit.address, text(by.address.as_deref(), ADDRESS)),
+                (audit.request, text(by.request.as_deref(), REQUEST)),
+            ],
+            Vec::new(),
+        )
     }
 }

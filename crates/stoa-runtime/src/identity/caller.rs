@@ -4,14 +4,22 @@ use std::net::IpAddr;
 use std::sync::Arc;
 use std::time::Duration;
 
-use http::HeaderMap;
+use base64::Engine as _;
+use base64::engine::general_purpose::STANDARD;
+use http::header::AUTHORIZATION;
+use http::{HeaderMap, HeaderValue};
 use stoa_model::access::Actor;
 use stoa_model::model::RoleId;
 use stoa_model::value::Value;
+use stoa_store::StoreError;
 
 use super::Identity;
 use super::administrator::AdministratorId;
+use super::cookies::{Cookies, Kind};
 use super::error::IdentityError;
+use super::known::{Credential, Known, Who};
+use super::name;
+use super::secret::{TOKEN_PREFIX, presented};
 use super::session::SessionId;
 use super::token::TokenId;
 use super::user::UserId;
@@ -154,8 +162,16 @@ impl Identity {
         headers: &HeaderMap,
         peer: Option<IpAddr>,
     ) -> Result<Caller, Refusal> {
-        let _ = (headers, peer);
-        Err(Refusal::Internal)
+        let address = peer.map(|peer| peer.to_canonical());
+        if let Some(authorization) = headers.get(AUTHORIZATION) {
+            let caller = self.authorized(authorization).await?;
+            return Ok(Caller { address, ..caller });
+        }
+        match self.user_of_cookie(headers).await? {
+            Some((_, true)) => Err(Refusal::MustChangePassword),
+            Some((caller, false)) => Ok(Caller { address, ..caller }),
+            None => self.anonymous(address),
+        }
     }
 
     /// The user whose session cookie comes with a request, even if the password must be changed first: for
@@ -168,8 +184,22 @@ impl Identity {
         headers: &HeaderMap,
         peer: Option<IpAddr>,
     ) -> Result<SignedInUser, Refusal> {
-        let _ = (headers, peer);
-        Err(Refusal::Internal)
+        let (caller, must_change_password) = self
+            .user_of_cookie(headers)
+            .await?
+            .ok_or(Refusal::NotSignedIn)?;
+        let (Some(user), Some(session)) = (caller.user, caller.session()) else {
+            return Err(Refusal::NotSignedIn);
+        };
+        Ok(SignedInUser {
+            caller: Caller {
+                address: peer.map(|peer| peer.to_canonical()),
+                ..caller
+            },
+            session,
+            user,
+            must_change_password,
+        })
     }
 
     /// The administrator whose session cookie comes with a request.
@@ -181,17 +211,149 @@ impl Identity {
         headers: &HeaderMap,
         peer: Option<IpAddr>,
     ) -> Result<AdministratorCaller, Refusal> {
-        let _ = (headers, peer);
-        Err(Refusal::Internal)
+        let hash = Cookies::of(headers)
+            .get(headers, Kind::Administrator)
+            .and_then(|token| presented("", token))
+            .ok_or(Refusal::NotSignedIn)?;
+        let known = self
+            .known(Credential::Session, hash)
+            .await
+            .map_err(refuse)?;
+        match known.as_deref() {
+            Some(
+                known @ Known {
+                    who: Who::Administrator { id, name },
+                    ..
+                },
+            ) => Ok(AdministratorCaller {
+                id: *id,
+                name: Arc::clone(name),
+                session: SessionId(known.id()),
+                address: peer.map(|peer| peer.to_canonical()),
+            }),
+            _ => Err(Refusal::NotSignedIn),
+        }
     }
 
-    /// Somebody as if they made a request now: for `stoa access explain`.
+    /// Somebody as if they made a request now: for `stoa access explain`. Also of users who may not sign in
+    /// at the moment.
     ///
     /// # Errors
     /// There is no such user; the database.
     pub async fn caller_of(&self, user: UserId) -> Result<Caller, IdentityError> {
-        let _ = user;
-        Err(IdentityError::Internal("unfinished".to_owned()))
+        let query = self
+            .select_rights()
+            .key(self.model(), vec![Value::Uuid(user.0)]);
+        let row = self
+            .read_one(query)
+            .await?
+            .ok_or_else(|| IdentityError::UnknownUser(user.to_string()))?;
+        let (caller, _) = self.caller_from(&row).await?;
+        Ok(caller)
+    }
+
+    /// Nobody in particular, if the application lets such people in.
+    ///
+    /// # Errors
+    /// [`Refusal::NotSignedIn`].
+    pub fn anonymous(&self, address: Option<IpAddr>) -> Result<Caller, Refusal> {
+        let anonymous = self.shared.anonymous.as_ref().ok_or(Refusal::NotSignedIn)?;
+        Ok(Caller {
+            address,
+            ..anonymous.clone()
+        })
+    }
+
+    /// The user of the session's cookie, and whether the password must be changed.
+    async fn user_of_cookie(&self, headers: &HeaderMap) -> Result<Option<(Caller, bool)>, Refusal> {
+        let hash = Cookies::of(headers)
+            .get(headers, Kind::User)
+            .and_then(|token| presented("", token));
+        let Some(hash) = hash else {
+            return Ok(None);
+        };
+        let known = self
+            .known(Credential::Session, hash)
+            .await
+            .map_err(refuse)?;
+        Ok(match known.as_deref().map(|known| &known.who) {
+            Some(Who::User {
+                caller,
+                must_change_password,
+            }) => Some((caller.clone(), *must_change_password)),
+            _ => None,
+        })
+    }
+
+    /// The caller of an `Authorization` header.
+    async fn authorized(&self, authorization: &HeaderValue) -> Result<Caller, Refusal> {
+        let text = authorization.to_str().map_err(|_| Refusal::Malformed)?;
+        let (scheme, credentials) = text.split_once(' ').ok_or(Refusal::Malformed)?;
+        let credentials = credentials.trim();
+        if scheme.eq_ignore_ascii_case("bearer") {
+            if credentials.starts_with(TOKEN_PREFIX) {
+                return self.token(credentials).await;
+            }
+            return self.access_token(credentials).await;
+        }
+        if !scheme.eq_ignore_ascii_case("basic") {
+            return Err(Refusal::Malformed);
+        }
+        if credentials.len() > BASIC {
+            return Err(Refusal::Malformed);
+        }
+        let decoded = STANDARD
+            .decode(credentials)
+            .ok()
+            .and_then(|bytes| String::from_utf8(bytes).ok())
+            .ok_or(Refusal::Malformed)?;
+        let (name, token) = decoded.split_once(':').ok_or(Refusal::Malformed)?;
+        // A password is never looked at: programs keep what they are given in plain sight.
+        let caller = self.token(token).await?;
+        let is_its_user = name::normalise(name).is_ok_and(|name| *name == *caller.name);
+        if is_its_user {
+            Ok(caller)
+        } else {
+            Err(Refusal::InvalidToken)
+        }
+    }
+
+    /// The caller of a token of ours.
+    async fn token(&self, token: &str) -> Result<Caller, Refusal> {
+        let hash = presented(TOKEN_PREFIX, token).ok_or(Refusal::InvalidToken)?;
+        let known = self.known(Credential::Token, hash).await.map_err(refuse)?;
+        match known.as_deref().map(|known| &known.who) {
+            Some(Who::User { caller, .. }) => Ok(caller.clone()),
+            _ => Err(Refusal::InvalidToken),
+        }
+    }
+}
+
+/// Longest Basic credentials, in bytes of base64.
+const BASIC: usize = 4096;
+/// After how long a client may try again when the database is away.
+const RETRY: Duration = Duration::from_secs(2);
+
+/// What it means to the client that the database cannot say who makes a request.
+pub(super) fn refuse(error: StoreError) -> Refusal {
+    match error {
+        StoreError::Unavailable { .. }
+        | StoreError::Busy { .. }
+        | StoreError::Timeout
+        | StoreError::Cancelled => {
+            tracing::warn!(
+                error = &error as &dyn std::error::Error,
+                "cannot find out who makes a request"
+            );
+            Refusal::Unavailable { retry_after: RETRY }
+        }
+        error => {
+            tracing::error!(
+                error = &error as &dyn std::error::Error,
+                "cannot find out who makes a request"
+            );
+            Refusal::Internal
+        }
     }
 }
 

@@ -117,10 +117,8 @@ impl Concerns {
     }
 
     fn is_touched(&self, model: &Model, action: &Action) -> bool {
-        let attribute =
-            |entity: EntityId, id: AttributeId| (model[entity][id].declared_by, id);
-        let navigation =
-            |entity: EntityId, id: NavigationId| (model[entity][id].declared_by, id);
+        let attribute = |entity: EntityId, id: AttributeId| (model[entity][id].declared_by, id);
+        let navigation = |entity: EntityId, id: NavigationId| (model[entity][id].declared_by, id);
         match action {
             Action::Insert {
                 entity,
@@ -195,10 +193,11 @@ impl Identity {
     /// access rules depends on. Then [`Identity::bump_operation`] belongs in the change.
     #[must_use]
     pub fn concerns(&self, change: &Change) -> bool {
-        change
-            .operations
-            .iter()
-            .any(|operation| self.shared.concerns.is_touched(self.model(), &operation.action))
+        change.operations.iter().any(|operation| {
+            self.shared
+                .concerns
+                .is_touched(self.model(), &operation.action)
+        })
     }
 
     /// The operation that moves the revision of rights: the last one of its change, so that its row is
@@ -392,14 +391,22 @@ where = "$user/Level gt 1 and $user/Department/Region/Name eq 'N' and $user/Desk
             ("attribute of rules", update("Employee", "Level"), true),
             ("other attribute", update("Employee", "Badge"), false),
             ("name", update("Employee", "Name"), true),
-            ("active, through the base", update("SystemUser", "Active"), true),
+            (
+                "active, through the base",
+                update("SystemUser", "Active"),
+                true,
+            ),
             ("full name", update("SystemUser", "FullName"), false),
             ("step", refer("Employee", "Department"), true),
             ("second step", refer("Department", "Region"), true),
             ("end of the path", update("Region", "Name"), true),
             ("on the way", update("Department", "Budget"), false),
             ("step kept at its end", refer("Desk", "Owner"), true),
-            ("new row with such a step", insert("Desk", Some("Owner")), true),
+            (
+                "new row with such a step",
+                insert("Desk", Some("Owner")),
+                true,
+            ),
             ("new row without", insert("Desk", None), false),
             ("new user", insert("Employee", Some("Department")), false),
             ("user gone", delete("SystemUser"), true),

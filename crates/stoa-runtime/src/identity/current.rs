@@ -1,16 +1,15 @@
 //! Whether what is kept in memory still holds.
 
-use std::sync::Arc;
+use std::sync::{Arc, PoisonError, RwLock};
 
 use stoa_model::model::Model;
 use stoa_store::{Coordination, Membership, Store, StoreError};
-use tokio::sync::OnceCell;
 
 /// The revision of rights, as far as this process knows it.
 pub(super) struct Current {
     coordination: Coordination,
     /// None: nothing is kept in memory.
-    membership: Option<Arc<Membership>>,
+    membership: RwLock<Option<Membership>>,
 }
 
 impl Current {
@@ -21,22 +20,37 @@ impl Current {
     ) -> Result<Self, StoreError> {
         let coordination = store.coordination(model);
         let membership = match instance {
-            Some(name) => Some(Arc::new(coordination.join(name).await?)),
+            Some(name) => Some(coordination.join(name).await?),
             None => None,
         };
         Ok(Self {
             coordination,
-            membership,
+            membership: RwLock::new(membership),
         })
     }
 
     /// The revision under which something may be kept in memory and used; none if nothing may.
     pub(super) fn revision(&self) -> Option<i64> {
-        let membership = self.membership.as_ref()?;
-        membership.is_current().then(|| membership.revision())
+        let membership = self
+            .membership
+            .read()
+            .unwrap_or_else(PoisonError::into_inner);
+        membership.as_ref()?.current()
     }
 
     pub(super) async fn publish(&self, revision: i64) -> Result<(), StoreError> {
         self.coordination.publish(revision).await
+    }
+
+    /// Leaves the other instances; nothing is kept in memory from now on.
+    pub(super) async fn leave(&self) {
+        let membership = self
+            .membership
+            .write()
+            .unwrap_or_else(PoisonError::into_inner)
+            .take();
+        if let Some(membership) = membership {
+            membership.leave().await;
+        }
     }
 }

@@ -3,12 +3,21 @@
 use std::time::Duration;
 
 use stoa_model::access::Actor;
+use stoa_model::value::Value;
+use stoa_store::StoreError;
+use uuid::Uuid;
 
+use super::administrator::AdministratorId;
+use super::audit::kind;
 use super::client::Client;
 use super::error::{IdentityError, SignInError};
-use super::secret::Secret;
-use super::sign_in::SignedIn;
-use super::{Identity, Principal};
+use super::known::find_by_hash;
+use super::record::{Select, change, delete, insert};
+use super::secret::{Secret, presented};
+use super::sign_in::{Account, SignedIn, unknown};
+use super::token::{SHORTEST, instant_text};
+use super::user::UserId;
+use super::{Identity, Principal, micros, now};
 
 impl Identity {
     /// Makes a link that signs somebody in once: the secret is the last segment of `/-/link/…`.
@@ -21,18 +30,53 @@ impl Identity {
         lifetime: Duration,
         by: &Actor,
     ) -> Result<Secret, IdentityError> {
-        let _ = (principal, lifetime, by);
-        Err(IdentityError::Internal("unfinished".to_owned()))
+        let table = &self.shared.system.link;
+        let maximum = self.settings().link_lifetime;
+        if lifetime < SHORTEST || lifetime > maximum {
+            return Err(IdentityError::Lifetime { maximum });
+        }
+        if self.account(principal).await?.is_none() {
+            return Err(unknown(principal));
+        }
+        let secret = Secret::random("");
+        let expires_at = now() + micros(lifetime);
+        let owner = match principal {
+            Principal::User(_) => table.user,
+            Principal::Administrator(_) => table.administrator,
+        };
+        let detail = serde_json::json!({ "expires_at": instant_text(expires_at) });
+        let actions = vec![
+            insert(
+                self.model(),
+                table.entity,
+                Uuid::now_v7(),
+                &[
+                    (table.token_hash, Value::Binary(secret.hash().to_vec())),
+                    (table.expires_at, Value::DateTime(expires_at)),
+                ],
+                vec![owner.to(principal.id())],
+            ),
+            self.record(
+                kind::LINK_CREATED,
+                by,
+                Some(self.about(principal)),
+                Some(detail),
+            ),
+        ];
+        self.write(change(actions), Some(by)).await?;
+        Ok(secret)
     }
 
-    /// Whom a link would sign in, without using it up: name and principal; none if it is not valid. (Mail
+    /// Whom a link would sign in, without using it up: principal and name; none if it is not valid. (Mail
     /// programs look at links: the page asks for a click, and only that uses the link up.)
     ///
     /// # Errors
     /// The database.
     pub async fn link(&self, secret: &str) -> Result<Option<(Principal, String)>, IdentityError> {
-        let _ = secret;
-        Err(IdentityError::Internal("unfinished".to_owned()))
+        Ok(self
+            .living_link(secret)
+            .await?
+            .map(|(_, account)| (account.principal, account.name)))
     }
 
     /// Uses a link up and signs in. Of two requests at once one wins.
@@ -40,7 +84,76 @@ impl Identity {
     /// # Errors
     /// [`SignInError::Failed`] if it was used, has expired or never was; see [`SignInError`].
     pub async fn use_link(&self, secret: &str, client: &Client) -> Result<SignedIn, SignInError> {
-        let _ = (secret, client);
-        Err(IdentityError::Internal("unfinished".to_owned()).into())
+        let Some((link, account)) = self.living_link(secret).await? else {
+            return Err(SignInError::Failed);
+        };
+        let principal = account.principal;
+        let replaced = self.presented_session(principal, client).await?;
+        let session = self.new_session(principal, client, None);
+        let by = Actor {
+            name: account.name.clone(),
+            id: Some(principal.id()),
+            address: client.address.map(|address| address.to_string()),
+            request: client.request.clone(),
+        };
+        let detail = serde_json::json!({ "session": session.id.to_string() });
+        let actions = vec![
+            delete(self.shared.system.link.entity, link),
+            session.action,
+            self.record(
+                kind::LINK_USED,
+                &by,
+                Some(self.about(principal)),
+                Some(detail),
+            ),
+        ];
+        match self.write_session(actions, replaced, &by).await {
+            Ok(()) => Ok(SignedIn {
+                principal,
+                name: account.name,
+                session: session.id,
+                token: session.token,
+                device: None,
+                must_change_password: false,
+            }),
+            // Somebody was quicker.
+            Err(IdentityError::Store(StoreError::NotFound { operation: 0 })) => {
+                Err(SignInError::Failed)
+            }
+            Err(error) => Err(error.into()),
+        }
+    }
+
+    /// A link that can be used, and whose it is.
+    async fn living_link(&self, secret: &str) -> Result<Option<(Uuid, Account)>, StoreError> {
+        let Some(hash) = presented("", secret) else {
+            return Ok(None);
+        };
+        let system = &self.shared.system;
+        let table = &system.link;
+        let select = Select::new(table.entity, &[table.expires_at])
+            .expand(table.user.navigation, Select::new(system.user.entity, &[]))
+            .expand(
+                table.administrator.navigation,
+                Select::new(system.administrator.entity, &[]),
+            );
+        let query = find_by_hash(self.model(), select, table.entity, table.token_hash, hash);
+        let Some(row) = self.read_one(query).await? else {
+            return Ok(None);
+        };
+        let principal = match (row.one(0), row.one(1)) {
+            (Some(user), _) => Principal::User(UserId(user.id())),
+            (None, Some(administrator)) => {
+                Principal::Administrator(AdministratorId(administrator.id()))
+            }
+            (None, None) => return Ok(None),
+        };
+        if row.instant(0).is_none_or(|expires_at| expires_at <= now()) {
+            return Ok(None);
+        }
+        let account = self.account(principal).await?;
+        Ok(account
+            .filter(|account| account.active)
+            .map(|account| (row.id(), account)))
     }
 }

@@ -371,10 +371,7 @@ mod tests {
             );
         }
         let dearer = passwords(Cost { passes: 2, ..CHEAP });
-        let verified = dearer
-            .verify(Some(hash), "Zwölf Boxkämpfer")
-            .await
-            .unwrap();
+        let verified = dearer.verify(Some(hash), "Zwölf Boxkämpfer").await.unwrap();
         assert!(verified.right && verified.outdated);
         assert!(!cheap.verify(None, "x").await.unwrap().right);
     }
@@ -399,7 +396,11 @@ mod tests {
             );
             assert!(error.to_string().starts_with(fault), "{password}: {error}");
         }
-        for password in ["only lower case words will do", "x7#pQ2!vLm0z", "ギリシャの柱廊は長い"] {
+        for password in [
+            "only lower case words will do",
+            "x7#pQ2!vLm0z",
+            "ギリシャの柱廊は長い",
+        ] {
             cheap.judge_and_hash(password, &names).await.unwrap();
         }
     }

@@ -56,7 +56,7 @@ macro_rules! table {
 }
 
 table!(UserTable, "SystemUser", [
-    id "id", name "Name", full_name "FullName", email "Email", active "Active", created_at "createdAt"
+    name "Name", full_name "FullName", email "Email", active "Active", created_at "createdAt"
 ], []);
 table!(CredentialTable, "SystemCredential", [
     hash "Hash", set_at "SetAt", must_change "MustChange"
@@ -66,18 +66,18 @@ table!(IdentityTable, "SystemIdentity", [
     issuer "Issuer", subject "Subject"
 ], [user "User", administrator "Administrator"]);
 table!(AdministratorTable, "SystemAdministrator", [
-    id "id", name "Name", full_name "FullName", email "Email", hash "Hash", active "Active"
+    name "Name", full_name "FullName", email "Email", hash "Hash", active "Active"
 ], []);
 table!(SessionTable, "SystemSession", [
-    id "id", token_hash "TokenHash", last_used "LastUsed", expires_at "ExpiresAt", address "Address",
+    token_hash "TokenHash", last_used "LastUsed", expires_at "ExpiresAt", address "Address",
     agent "Agent", id_token "IdToken", provider "Provider", created_at "createdAt"
 ], [user "User", administrator "Administrator"]);
 table!(TokenTable, "SystemToken", [
-    id "id", name "Name", token_hash "TokenHash", roles "Roles", read_only "ReadOnly",
+    name "Name", token_hash "TokenHash", roles "Roles", read_only "ReadOnly",
     expires_at "ExpiresAt", last_used "LastUsed", created_at "createdAt"
 ], [user "User"]);
 table!(LinkTable, "SystemLink", [
-    id "id", token_hash "TokenHash", expires_at "ExpiresAt"
+    token_hash "TokenHash", expires_at "ExpiresAt"
 ], [user "User", administrator "Administrator"]);
 table!(AuditTable, "SystemAudit", [
     id "id", at "At", kind "Kind", actor "Actor", actor_id "ActorId", about "Entity", key "Key",
@@ -181,6 +181,33 @@ impl Select {
     pub(super) fn expand(mut self, navigation: NavigationId, select: Self) -> Self {
         self.expands.push((navigation, select));
         self
+    }
+
+    /// Adds an attribute at the end of a path of to-one navigations: which expands lead there, and its
+    /// position in the row.
+    pub(super) fn add(
+        &mut self,
+        model: &Model,
+        path: &[NavigationId],
+        attribute: AttributeId,
+    ) -> (Vec<usize>, usize) {
+        let Some((first, rest)) = path.split_first() else {
+            let known = self.attributes.iter().position(|id| *id == attribute);
+            let position = known.unwrap_or_else(|| {
+                self.attributes.push(attribute);
+                self.attributes.len() - 1
+            });
+            return (Vec::new(), position);
+        };
+        let known = self.expands.iter().position(|(id, _)| id == first);
+        let expand = known.unwrap_or_else(|| {
+            let target = model[self.entity][*first].target;
+            self.expands.push((*first, Self::new(target, &[])));
+            self.expands.len() - 1
+        });
+        let (mut expands, position) = self.expands[expand].1.add(model, rest, attribute);
+        expands.insert(0, expand);
+        (expands, position)
     }
 
     fn selection(self, model: &Model, node: &mut usize) -> Selection {
@@ -363,7 +390,11 @@ impl RowWriter for Collector {
         self.bytes += 64;
         self.open.push(Record {
             entity: Some(row.entity),
-            key: row.key.iter().map(|value| value.to_owned()).collect(),
+            key: row
+                .key
+                .iter()
+                .map(|value| ValueRef::to_owned(*value))
+                .collect(),
             version: row.version,
             values: Vec::new(),
             expanded: vec![Vec::new(); self.node(node).1],

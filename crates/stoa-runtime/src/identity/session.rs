@@ -1,10 +1,23 @@
 //! Sessions: what a sign-in gives, and how it ends.
 
 use stoa_model::access::Actor;
+use stoa_model::change::Action;
+use stoa_model::expression::Comparison;
+use stoa_model::value::Value;
+use stoa_store::StoreError;
+use uuid::Uuid;
 
+use super::administrator::AdministratorId;
+use super::audit::{About, kind};
+use super::client::Client;
 use super::error::IdentityError;
-use super::secret::Secret;
-use super::{Identity, Principal, row_id};
+use super::known::find_by_hash;
+use super::record::{
+    End, Record, Select, all, attribute, change, compare, delete, descending, insert, text, update,
+};
+use super::secret::{Secret, presented};
+use super::user::UserId;
+use super::{Identity, Principal, micros, now, row_id};
 
 row_id!(
     /// `id` of a session. Not its secret.
@@ -41,14 +54,78 @@ pub struct ProviderSession {
     pub id_token: Option<String>,
 }
 
+/// A session that is about to be inserted.
+pub(super) struct NewSession {
+    pub(super) id: SessionId,
+    pub(super) token: Secret,
+    pub(super) action: Action,
+}
+
+/// Provider of a session and its ID token.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct Provided<'a> {
+    pub(super) provider: &'a str,
+    pub(super) id_token: Option<&'a str>,
+}
+
+/// Longest ID token that is kept, in characters (the column's length).
+const ID_TOKEN: usize = 16_000;
+/// Longest name of a provider, in characters.
+const PROVIDER: usize = 120;
+
 impl Identity {
     /// Living sessions, the last used first.
     ///
     /// # Errors
     /// The database.
     pub async fn sessions(&self, principal: Principal) -> Result<Vec<SessionInfo>, IdentityError> {
-        let _ = principal;
-        Err(IdentityError::Internal("unfinished".to_owned()))
+        let (model, session) = (self.model(), &self.shared.system.session);
+        let idle = micros(self.settings().session_idle);
+        let of = |id| attribute(model, session.entity, id);
+        let living = all(vec![
+            self.owner(principal).is(model, principal.id()),
+            compare(
+                of(session.expires_at),
+                Comparison::Greater,
+                Value::DateTime(now()),
+            ),
+            compare(
+                of(session.last_used),
+                Comparison::GreaterOrEqual,
+                Value::DateTime(now() - idle),
+            ),
+        ]);
+        let query = Select::new(
+            session.entity,
+            &[
+                session.created_at,
+                session.last_used,
+                session.expires_at,
+                session.address,
+                session.agent,
+                session.provider,
+            ],
+        )
+        .filter(
+            model,
+            living,
+            vec![descending(of(session.last_used))],
+            SHOWN,
+        );
+        let rows = self.read(query).await?;
+        Ok(rows
+            .iter()
+            .map(|row| SessionInfo {
+                id: SessionId(row.id()),
+                principal,
+                created_at: row.instant(0).unwrap_or_default(),
+                last_used: row.instant(1).unwrap_or_default(),
+                expires_at: row.instant(2).unwrap_or_default(),
+                address: row.owned(3),
+                agent: row.owned(4),
+                provider: row.owned(5),
+            })
+            .collect())
     }
 
     /// Ends a session of somebody. When it returns, the session works nowhere any more.
@@ -61,8 +138,19 @@ impl Identity {
         session: SessionId,
         by: &Actor,
     ) -> Result<(), IdentityError> {
-        let _ = (principal, session, by);
-        Err(IdentityError::Internal("unfinished".to_owned()))
+        let row = self.session_row(session).await?;
+        let is_theirs = row
+            .as_ref()
+            .and_then(|row| owner_of(row))
+            .is_some_and(|owner| owner == principal);
+        if !is_theirs {
+            return Err(IdentityError::UnknownSession);
+        }
+        let kind = match principal {
+            Principal::User(_) => kind::SESSION_REVOKED,
+            Principal::Administrator(_) => kind::ADMINISTRATOR_SESSION_REVOKED,
+        };
+        self.end_session(session, kind, principal, by).await
     }
 
     /// Ends all sessions of somebody, except one if given. When it returns, they work nowhere any more.
@@ -75,8 +163,18 @@ impl Identity {
         keep: Option<SessionId>,
         by: &Actor,
     ) -> Result<(), IdentityError> {
-        let _ = (principal, keep, by);
-        Err(IdentityError::Internal("unfinished".to_owned()))
+        let keep: Vec<Uuid> = keep.iter().map(|session| session.0).collect();
+        let kind = match principal {
+            Principal::User(_) => kind::SESSION_REVOKED,
+            Principal::Administrator(_) => kind::ADMINISTRATOR_SESSION_REVOKED,
+        };
+        let detail =
+            serde_json::json!({ "sessions": if keep.is_empty() { "all" } else { "others" } });
+        let actions = vec![
+            self.owner(principal).delete_all(principal.id(), &keep),
+            self.record(kind, by, Some(self.about(principal)), Some(detail)),
+        ];
+        self.write_and_publish(change(actions), Some(by)).await
     }
 
     /// Ends a session by the one who uses it (sign-out). A session that has ended already is no error. Gives
@@ -89,8 +187,24 @@ impl Identity {
         session: SessionId,
         by: &Actor,
     ) -> Result<Option<ProviderSession>, IdentityError> {
-        let _ = (session, by);
-        Err(IdentityError::Internal("unfinished".to_owned()))
+        let Some(row) = self.session_row(session).await? else {
+            return Ok(None);
+        };
+        let provider = row.owned(0).map(|provider| ProviderSession {
+            provider,
+            id_token: row.owned(1),
+        });
+        let Some(principal) = owner_of(&row) else {
+            return Ok(None);
+        };
+        let kind = match principal {
+            Principal::User(_) => kind::SIGN_OUT,
+            Principal::Administrator(_) => kind::ADMINISTRATOR_SIGN_OUT,
+        };
+        match self.end_session(session, kind, principal, by).await {
+            Ok(()) | Err(IdentityError::UnknownSession) => Ok(provider),
+            Err(error) => Err(error),
+        }
     }
 
     /// A new token for a session whose rights have changed; the old one works nowhere any more.
@@ -98,7 +212,156 @@ impl Identity {
     /// # Errors
     /// [`IdentityError::UnknownSession`]; the database.
     pub async fn renew_session(&self, session: SessionId) -> Result<Secret, IdentityError> {
-        let _ = session;
-        Err(IdentityError::Internal("unfinished".to_owned()))
+        let token = Secret::random("");
+        let actions = vec![self.retoken(session, &token)];
+        match self.write_and_publish(change(actions), None).await {
+            Err(IdentityError::Store(StoreError::NotFound { .. })) => {
+                Err(IdentityError::UnknownSession)
+            }
+            Err(error) => Err(error),
+            Ok(()) => Ok(token),
+        }
     }
+
+    async fn end_session(
+        &self,
+        session: SessionId,
+        kind: &str,
+        principal: Principal,
+        by: &Actor,
+    ) -> Result<(), IdentityError> {
+        let detail = serde_json::json!({ "session": session.to_string() });
+        let actions = vec![
+            delete(self.shared.system.session.entity, session.0),
+            self.record(kind, by, Some(self.about(principal)), Some(detail)),
+        ];
+        match self.write_and_publish(change(actions), Some(by)).await {
+            Err(IdentityError::Store(StoreError::NotFound { .. })) => {
+                Err(IdentityError::UnknownSession)
+            }
+            ended => ended,
+        }
+    }
+
+    /// A session with provider and ID token, and its owner.
+    async fn session_row(&self, session: SessionId) -> Result<Option<Record>, StoreError> {
+        let system = &self.shared.system;
+        let table = &system.session;
+        let query = Select::new(table.entity, &[table.provider, table.id_token])
+            .expand(table.user.navigation, Select::new(system.user.entity, &[]))
+            .expand(
+                table.administrator.navigation,
+                Select::new(system.administrator.entity, &[]),
+            )
+            .key(self.model(), vec![Value::Uuid(session.0)]);
+        self.read_one(query).await
+    }
+
+    /// The operation that gives a session another token.
+    pub(super) fn retoken(&self, session: SessionId, token: &Secret) -> Action {
+        let table = &self.shared.system.session;
+        let hash = Value::Binary(token.hash().to_vec());
+        update(
+            table.entity,
+            session.0,
+            None,
+            vec![(table.token_hash, hash)],
+        )
+    }
+
+    /// A new session of somebody.
+    pub(super) fn new_session(
+        &self,
+        principal: Principal,
+        client: &Client,
+        provided: Option<Provided<'_>>,
+    ) -> NewSession {
+        let table = &self.shared.system.session;
+        let (id, token) = (Uuid::now_v7(), Secret::random(""));
+        let now = now();
+        let lifetime = micros(self.settings().session_lifetime);
+        let address = client.address.map(|address| address.to_string());
+        let cut = |text: &str, most| Value::Text(text.chars().take(most).collect());
+        let id_token = provided
+            .and_then(|provided| provided.id_token)
+            .filter(|token| token.len() <= ID_TOKEN);
+        let action = insert(
+            self.model(),
+            table.entity,
+            id,
+            &[
+                (table.token_hash, Value::Binary(token.hash().to_vec())),
+                (table.last_used, Value::DateTime(now)),
+                (table.expires_at, Value::DateTime(now + lifetime)),
+                (table.address, text(address.as_deref())),
+                (table.agent, text(client.agent.as_deref())),
+                (
+                    table.provider,
+                    provided.map_or(Value::Null, |provided| cut(provided.provider, PROVIDER)),
+                ),
+                (table.id_token, text(id_token)),
+            ],
+            vec![self.owner(principal).to(principal.id())],
+        );
+        NewSession {
+            id: SessionId(id),
+            token,
+            action,
+        }
+    }
+
+    /// The session whose cookie a client has already, if it is one of such a principal.
+    pub(super) async fn presented_session(
+        &self,
+        principal: Principal,
+        client: &Client,
+    ) -> Result<Option<Uuid>, StoreError> {
+        let cookie = match principal {
+            Principal::User(_) => &client.user_session,
+            Principal::Administrator(_) => &client.administrator_session,
+        };
+        let Some(hash) = cookie.as_deref().and_then(|token| presented("", token)) else {
+            return Ok(None);
+        };
+        let table = &self.shared.system.session;
+        let query = find_by_hash(
+            self.model(),
+            Select::new(table.entity, &[]),
+            table.entity,
+            table.token_hash,
+            hash,
+        );
+        Ok(self.read_one(query).await?.map(|row| row.id()))
+    }
+
+    /// The reference from a session to somebody.
+    pub(super) fn owner(&self, principal: Principal) -> End {
+        let table = &self.shared.system.session;
+        match principal {
+            Principal::User(_) => table.user,
+            Principal::Administrator(_) => table.administrator,
+        }
+    }
+
+    /// Somebody, as the audit trail names rows.
+    pub(super) fn about(&self, principal: Principal) -> About {
+        let system = &self.shared.system;
+        let entity = match principal {
+            Principal::User(_) => system.user.entity,
+            Principal::Administrator(_) => system.administrator.entity,
+        };
+        About::new(entity, principal.id())
+    }
+}
+
+/// Most sessions of one principal that are shown.
+const SHOWN: u64 = 1000;
+
+fn owner_of(row: &Record) -> Option<Principal> {
+    row.one(0)
+        .map(|user| Principal::User(UserId(user.id())))
+        .or_else(|| {
+            row.one(1)
+                .map(|administrator| Principal::Administrator(AdministratorId(administrator.id())))
+        })
 }

@@ -11,11 +11,10 @@ pub struct Settings {
     /// Name of this instance among those that serve the environment. None: it does not serve requests (a
     /// command), does not join the others, and keeps nothing in memory.
     pub instance: Option<String>,
-    /// A session that nobody uses for this long ends. Default: 8 h, a working day: whoever works with the
-    /// application signs in once a day, and a browser left open overnight is of no use next morning.
+    /// A session that nobody uses for this long ends. Default: that of `[sessions]` in `app.toml`, an hour.
     pub session_idle: Duration,
-    /// A session ends this long after the sign-in, used or not. Default: 7 days: a stolen token is worth
-    /// something for a week at most, and people are not asked in the midst of every week's work.
+    /// A session ends this long after the sign-in, used or not. Default: that of `[sessions]`, 12 h: a
+    /// working day with one sign-in.
     pub session_lifetime: Duration,
     /// Longest life of a token for programs. Default: 366 days.
     pub token_lifetime: Duration,
@@ -41,11 +40,12 @@ pub struct Settings {
 
 impl Default for Settings {
     fn default() -> Self {
+        let sessions = stoa_model::application::Sessions::default();
         let cores = std::thread::available_parallelism().map_or(2, std::num::NonZero::get);
         Self {
             instance: None,
-            session_idle: Duration::from_secs(8 * 60 * 60),
-            session_lifetime: Duration::from_secs(7 * 24 * 60 * 60),
+            session_idle: sessions.idle,
+            session_lifetime: sessions.lifetime,
             token_lifetime: Duration::from_secs(366 * 24 * 60 * 60),
             link_lifetime: Duration::from_secs(24 * 60 * 60),
             password_cost: Cost::default(),
@@ -57,5 +57,13 @@ impl Default for Settings {
             write_behind: Duration::from_secs(60),
             pruning: Duration::from_secs(10 * 60),
         }
+    }
+}
+
+impl Settings {
+    /// As often as the last use must be written down so that another instance does not take a session for
+    /// idle that is in use.
+    pub(super) fn write_behind(&self) -> Duration {
+        self.write_behind.min(self.session_idle / 8)
     }
 }

@@ -363,10 +363,16 @@ mod tests {
     async fn one_address_has_few_attempts_at_an_account_then_one_a_minute() {
         let throttle = throttle();
         for _ in 0..5 {
-            assert_eq!(fail(&throttle, from("192.0.2.1", None)).await, Ok(Duration::ZERO));
+            assert_eq!(
+                fail(&throttle, from("192.0.2.1", None)).await,
+                Ok(Duration::ZERO)
+            );
         }
         let after = fail(&throttle, from("192.0.2.1", None)).await.unwrap_err();
-        assert!(after > Duration::from_secs(50) && after <= Duration::from_secs(60), "{after:?}");
+        assert!(
+            after > Duration::from_secs(50) && after <= Duration::from_secs(60),
+            "{after:?}"
+        );
         tokio::time::advance(after).await;
         assert!(fail(&throttle, from("192.0.2.1", None)).await.is_ok());
         assert!(fail(&throttle, from("192.0.2.1", None)).await.is_err());
@@ -393,8 +399,14 @@ mod tests {
         assert!(fail(&throttle, from("203.0.113.9", None)).await.is_err());
         for (what, attempt) in [
             ("known address", from("198.51.100.7", None)),
-            ("known device, new address", from("192.0.2.250", Some(OWNER))),
-            ("known device, attacker's address", from("203.0.113.9", Some(OWNER))),
+            (
+                "known device, new address",
+                from("192.0.2.250", Some(OWNER)),
+            ),
+            (
+                "known device, attacker's address",
+                from("203.0.113.9", Some(OWNER)),
+            ),
         ] {
             assert_eq!(fail(&throttle, attempt).await, Ok(Duration::ZERO), "{what}");
         }
@@ -452,7 +464,10 @@ mod tests {
                 .unwrap()
                 .succeeded();
         }
-        assert_eq!(fail(&throttle, from("192.0.2.1", None)).await, Ok(Duration::ZERO));
+        assert_eq!(
+            fail(&throttle, from("192.0.2.1", None)).await,
+            Ok(Duration::ZERO)
+        );
     }
 
     #[tokio::test(start_paused = true)]

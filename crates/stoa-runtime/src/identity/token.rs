@@ -3,11 +3,17 @@
 use std::time::Duration;
 
 use stoa_model::access::Actor;
+use stoa_model::value::Value;
+use stoa_model::value::text::write_date_time;
+use stoa_store::StoreError;
+use uuid::Uuid;
 
+use super::audit::kind;
 use super::error::IdentityError;
-use super::secret::Secret;
+use super::record::{Record, Select, change, delete, insert};
+use super::secret::{Secret, TOKEN_PREFIX};
 use super::user::UserId;
-use super::{Identity, row_id};
+use super::{Identity, Principal, micros, now, row_id};
 
 row_id!(
     /// `id` of a token. Not its secret.
@@ -52,6 +58,13 @@ pub struct TokenInfo {
     pub last_used: Option<i64>,
 }
 
+/// Longest name, in characters (the column's length).
+const NAME: usize = 120;
+/// Most tokens that are listed.
+const LISTED: u64 = 10_000;
+/// Shortest life of a token or link.
+pub(super) const SHORTEST: Duration = Duration::from_secs(60);
+
 impl Identity {
     /// Makes a token. The secret is given once, here.
     ///
@@ -63,8 +76,68 @@ impl Identity {
         token: NewToken,
         by: &Actor,
     ) -> Result<(TokenInfo, Secret), IdentityError> {
-        let _ = (token, by);
-        Err(IdentityError::Internal("unfinished".to_owned()))
+        let table = &self.shared.system.token;
+        let maximum = self.settings().token_lifetime;
+        if token.lifetime < SHORTEST || token.lifetime > maximum {
+            return Err(IdentityError::Lifetime { maximum });
+        }
+        let name = token.name.trim().to_owned();
+        if name.chars().count() > NAME {
+            return Err(IdentityError::TooLong {
+                what: "the name of a token",
+                maximum: NAME,
+            });
+        }
+        for role in token.roles.iter().flatten() {
+            self.check_role(role)?;
+        }
+        let user = self.user(token.user).await?;
+        let (id, secret, now) = (Uuid::now_v7(), Secret::random(TOKEN_PREFIX), now());
+        let expires_at = now + micros(token.lifetime);
+        let roles = token.roles.as_ref().map_or(Value::Null, |roles| {
+            Value::Json(serde_json::json!(roles).to_string())
+        });
+        let detail = serde_json::json!({
+            "token": id.to_string(),
+            "name": name,
+            "roles": token.roles,
+            "read_only": token.read_only,
+            "expires_at": instant_text(expires_at),
+        });
+        let actions = vec![
+            insert(
+                self.model(),
+                table.entity,
+                id,
+                &[
+                    (table.name, Value::Text(name.clone())),
+                    (table.token_hash, Value::Binary(secret.hash().to_vec())),
+                    (table.roles, roles),
+                    (table.read_only, Value::Boolean(token.read_only)),
+                    (table.expires_at, Value::DateTime(expires_at)),
+                ],
+                vec![table.user.to(user.id.0)],
+            ),
+            self.record(
+                kind::TOKEN_CREATED,
+                by,
+                Some(self.about(Principal::User(user.id))),
+                Some(detail),
+            ),
+        ];
+        self.write(change(actions), Some(by)).await?;
+        let info = TokenInfo {
+            id: TokenId(id),
+            name,
+            user: user.id,
+            user_name: user.name,
+            roles: token.roles,
+            read_only: token.read_only,
+            created_at: now,
+            expires_at,
+            last_used: None,
+        };
+        Ok((info, secret))
     }
 
     /// Tokens, of one user or of all, by user and name; those that have expired lately too.
@@ -72,8 +145,21 @@ impl Identity {
     /// # Errors
     /// The database.
     pub async fn tokens(&self, user: Option<UserId>) -> Result<Vec<TokenInfo>, IdentityError> {
-        let _ = user;
-        Err(IdentityError::Internal("unfinished".to_owned()))
+        let table = &self.shared.system.token;
+        let condition = user.map(|user| table.user.is(self.model(), user.0));
+        let query = self
+            .select_token()
+            .filter(self.model(), condition, Vec::new(), LISTED);
+        let rows = self.read(query).await?;
+        let mut tokens: Vec<TokenInfo> = rows.iter().filter_map(token_from).collect();
+        tokens.sort_by(|left, right| {
+            (&left.user_name, &left.name, left.created_at).cmp(&(
+                &right.user_name,
+                &right.name,
+                right.created_at,
+            ))
+        });
+        Ok(tokens)
     }
 
     /// Ends a token. When it returns, the token works nowhere any more.
@@ -81,7 +167,73 @@ impl Identity {
     /// # Errors
     /// [`IdentityError::UnknownToken`]; the database.
     pub async fn revoke_token(&self, token: TokenId, by: &Actor) -> Result<(), IdentityError> {
-        let _ = (token, by);
-        Err(IdentityError::Internal("unfinished".to_owned()))
+        let query = self
+            .select_token()
+            .key(self.model(), vec![Value::Uuid(token.0)]);
+        let row = self.read_one(query).await?;
+        let info = row
+            .as_ref()
+            .and_then(token_from)
+            .ok_or(IdentityError::UnknownToken)?;
+        let detail = serde_json::json!({ "token": token.to_string(), "name": info.name });
+        let actions = vec![
+            delete(self.shared.system.token.entity, token.0),
+            self.record(
+                kind::TOKEN_REVOKED,
+                by,
+                Some(self.about(Principal::User(info.user))),
+                Some(detail),
+            ),
+        ];
+        match self.write_and_publish(change(actions), Some(by)).await {
+            Err(IdentityError::Store(StoreError::NotFound { .. })) => {
+                Err(IdentityError::UnknownToken)
+            }
+            written => written,
+        }
     }
+
+    fn select_token(&self) -> Select {
+        let system = &self.shared.system;
+        let table = &system.token;
+        Select::new(
+            table.entity,
+            &[
+                table.name,
+                table.roles,
+                table.read_only,
+                table.created_at,
+                table.expires_at,
+                table.last_used,
+            ],
+        )
+        .expand(
+            table.user.navigation,
+            Select::new(system.user.entity, &[system.user.name]),
+        )
+    }
+}
+
+fn token_from(row: &Record) -> Option<TokenInfo> {
+    let user = row.one(0)?;
+    Some(TokenInfo {
+        id: TokenId(row.id()),
+        name: row.owned(0).unwrap_or_default(),
+        user: UserId(user.id()),
+        user_name: user.owned(0).unwrap_or_default(),
+        roles: row
+            .text(1)
+            .map(|json| serde_json::from_str(json).unwrap_or_default()),
+        read_only: row.truth(2),
+        created_at: row.instant(3).unwrap_or_default(),
+        expires_at: row.instant(4).unwrap_or_default(),
+        last_used: row.instant(5),
+    })
+}
+
+/// An instant for people and JSON.
+pub(super) fn instant_text(micros: i64) -> String {
+    let mut text = Vec::new();
+    write_date_time(&mut text, micros);
+    String::from_utf8(text).unwrap_or_default()
 }
