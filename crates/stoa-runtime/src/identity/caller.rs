@@ -164,7 +164,7 @@ impl Identity {
     ) -> Result<Caller, Refusal> {
         let address = peer.map(|peer| peer.to_canonical());
         if let Some(authorization) = headers.get(AUTHORIZATION) {
-            let caller = self.authorized(authorization).await?;
+            let caller = Box::pin(self.authorized(authorization)).await?;
             return Ok(Caller { address, ..caller });
         }
         match self.user_of_cookie(headers).await? {
@@ -294,7 +294,7 @@ impl Identity {
             if credentials.starts_with(TOKEN_PREFIX) {
                 return self.token(credentials).await;
             }
-            return self.access_token(credentials).await;
+            return Box::pin(self.access_token(credentials)).await;
         }
         if !scheme.eq_ignore_ascii_case("basic") {
             return Err(Refusal::Malformed);

@@ -143,7 +143,7 @@ impl Identity {
         let memory = &self.shared.memory;
         let now = now();
         let Some(revision) = self.shared.current.revision() else {
-            let known = self.load(credential, hash).await?;
+            let known = Box::pin(self.load(credential, hash)).await?;
             return Ok(known
                 .filter(|known| memory.is_living(known, now))
                 .inspect(|known| memory.touch(known, now)));
@@ -151,7 +151,8 @@ impl Identity {
         let key = (credential, hash, revision);
         let mut known = match memory.entries.get(&key).await {
             Some(known) => Some(known),
-            None => self.remember(key).await?,
+            // On the heap: what is known passes by, and its future stays small.
+            None => Box::pin(self.remember(key)).await?,
         };
         if let Some(found) = &known
             && now < found.expires_at
@@ -159,7 +160,7 @@ impl Identity {
         {
             // Idle here: perhaps it was used elsewhere.
             memory.entries.invalidate(&key).await;
-            known = self.remember(key).await?;
+            known = Box::pin(self.remember(key)).await?;
         }
         Ok(known
             .filter(|known| memory.is_living(known, now))
@@ -172,7 +173,7 @@ impl Identity {
     ) -> Result<Option<Arc<Known>>, StoreError> {
         let (credential, hash, _) = key;
         let load = async {
-            match self.load(credential, hash).await {
+            match Box::pin(self.load(credential, hash)).await {
                 Ok(Some(known)) => Ok(known),
                 Ok(None) => Err(NotKnown::NoSuch),
                 Err(error) => Err(NotKnown::Failed(error)),
