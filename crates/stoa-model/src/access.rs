@@ -8,9 +8,9 @@
 //! expressions of *rules* see everything.
 
 mod change;
+pub mod explain;
 mod guard;
 mod logic;
-#[cfg(test)]
 mod print;
 mod query;
 mod reader;
@@ -182,6 +182,7 @@ pub struct Denied {
 pub struct Access {
     model: Arc<Model>,
     view: Arc<Model>,
+    roles: Vec<RoleId>,
     rules: Vec<EntityRules>,
 }
 
@@ -193,6 +194,7 @@ impl Access {
         Self {
             view: Arc::new(view::view(model, &rules)),
             model: Arc::clone(model),
+            roles: roles.to_vec(),
             rules,
         }
     }

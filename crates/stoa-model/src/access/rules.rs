@@ -122,6 +122,20 @@ impl EntityRules {
         }
     }
 
+    /// Where some member may be given.
+    pub(super) fn written(&self) -> Grant {
+        let mut written = Grant::NEVER;
+        for member in self.attributes.iter().chain(&self.navigations) {
+            match (&mut written, &member.write) {
+                (_, Grant::Always) => return Grant::Always,
+                (Grant::Where(all), Grant::Where(conditions)) => all.extend(conditions),
+                (Grant::Always, Grant::Where(_)) => {}
+            }
+        }
+        self.reduce(&mut written);
+        written
+    }
+
     fn implied(&self, condition: usize) -> &BTreeSet<usize> {
         &self.conditions[condition].implied
     }
@@ -295,7 +309,7 @@ fn of_entity(model: &Model, id: EntityId, roles: &[RoleId]) -> EntityRules {
 fn add(model: &Model, id: EntityId, rules: &mut EntityRules, applicable: Applicable<'_>) {
     let entity = &model[id];
     let rule = applicable.rule;
-    let typed = |condition: Option<&Expression>| typed(model, id, applicable, condition);
+    let typed = |condition: Option<&Expression>| applicable.condition(model, id, condition);
     let matching = typed(rule.condition.as_ref()).map(|expression| rules.intern(expression, None));
     let composed = |rules: &mut EntityRules, permission: &Permission| match permission {
         Permission::Denied => None,
@@ -367,43 +381,45 @@ fn grant(
     }
 }
 
-/// A condition of a rule as a condition on rows of `entity`; none: it always holds.
-fn typed(
-    model: &Model,
-    entity: EntityId,
-    applicable: Applicable<'_>,
-    condition: Option<&Expression>,
-) -> Option<Expression> {
-    let condition = condition.filter(|condition| !is_literal(condition, true));
-    if !applicable.is_special {
-        return condition.cloned();
-    }
-    let special = applicable.declared_by;
-    let is_of = Expression::IsOf {
-        from: ROW,
-        path: Vec::new(),
-        entity: special,
-    };
-    Some(match condition {
-        None => is_of,
-        Some(condition) if fits(model, condition, special, entity) => {
-            conjunction(vec![is_of, condition.clone()])
+impl Applicable<'_> {
+    /// A condition of the rule as a condition on rows of `entity`; none: it always holds.
+    pub(super) fn condition(
+        &self,
+        model: &Model,
+        entity: EntityId,
+        condition: Option<&Expression>,
+    ) -> Option<Expression> {
+        let condition = condition.filter(|condition| !is_literal(condition, true));
+        if !self.is_special {
+            return condition.cloned();
         }
-        Some(condition) => {
-            let mut condition = condition.clone();
-            let Some(variable) = Fresh::beyond(Some(&condition)).next() else {
-                return Some(constant(false));
-            };
-            rebase(&mut condition, ROW, variable, &[]);
-            Expression::AsType {
-                from: ROW,
-                path: Vec::new(),
-                entity: special,
-                variable,
-                condition: Box::new(condition),
+        let special = self.declared_by;
+        let is_of = Expression::IsOf {
+            from: ROW,
+            path: Vec::new(),
+            entity: special,
+        };
+        Some(match condition {
+            None => is_of,
+            Some(condition) if fits(model, condition, special, entity) => {
+                conjunction(vec![is_of, condition.clone()])
             }
-        }
-    })
+            Some(condition) => {
+                let mut condition = condition.clone();
+                let Some(variable) = Fresh::beyond(Some(&condition)).next() else {
+                    return Some(constant(false));
+                };
+                rebase(&mut condition, ROW, variable, &[]);
+                Expression::AsType {
+                    from: ROW,
+                    path: Vec::new(),
+                    entity: special,
+                    variable,
+                    condition: Box::new(condition),
+                }
+            }
+        })
+    }
 }
 
 /// Whether paths of a condition on rows of `special` mean the same in its base `entity`.
