@@ -8,6 +8,7 @@
 )]
 
 mod commands;
+mod least_privilege;
 mod life;
 mod reload;
 mod web;
