@@ -61,6 +61,8 @@ pub struct Initialised {
     pub runtime_password_set: bool,
     /// What the runtime may still do that it should not, in words that follow its name.
     pub excess: Vec<String>,
+    /// Tables of others that the model uses and that are not there yet: the runtime has no rights on them.
+    pub missing: Vec<String>,
 }
 
 /// Makes the database that `url` names, `owner` for its structure and `runtime` for its rows, where they are
@@ -99,6 +101,7 @@ pub async fn initialise(
     let mut work = Work {
         session: &server.session,
         done: Vec::new(),
+        missing: Vec::new(),
     };
     let administrator = Administrator::look(work.session).await?;
     let owner_password_set = work
@@ -118,6 +121,7 @@ pub async fn initialise(
         let mut inner = Work {
             session: inside.as_ref().unwrap_or(work.session),
             done: Vec::new(),
+            missing: Vec::new(),
         };
         inner.session.begin_changing(LOCK_TIMEOUT).await?;
         match inner.share(&owner.name, &runtime.name, model).await {
@@ -128,9 +132,9 @@ pub async fn initialise(
             }
         }
         let excess = excess(inner.session, &runtime.name).await?;
-        let done = std::mem::take(&mut inner.done);
+        let (done, missing) = (inner.done, inner.missing);
         work.done.extend(done);
-        Ok(excess)
+        Ok((excess, missing))
     }
     .await;
     if borrowed {
@@ -139,8 +143,10 @@ pub async fn initialise(
             .execute(&sql, "giving back the owner's rights")
             .await?;
     }
+    let (excess, missing) = made?;
     Ok(Initialised {
-        excess: made?,
+        excess,
+        missing,
         done: work.done,
         owner_password_set,
         runtime_password_set,
@@ -266,6 +272,8 @@ impl Administrator {
 struct Work<'a> {
     session: &'a Session,
     done: Vec<String>,
+    /// Tables of others that are not there.
+    missing: Vec<String>,
 }
 
 impl Work<'_> {
@@ -510,6 +518,13 @@ impl Work<'_> {
         let used = model.map_or_else(Structure::empty, Structure::of);
         for table in used.tables.iter().filter(|table| table.external) {
             let name = quote(&table.name);
+            if !self
+                .holds(&format!("to_regclass({}) IS NOT NULL", quote_text(&name)))
+                .await?
+            {
+                self.missing.push(table.name.clone());
+                continue;
+            }
             self.ensure(
                 &format!(
                     "has_table_privilege({runtime_text}, {table_text}, 'SELECT') AND has_table_privilege({runtime_text}, {table_text}, 'INSERT') AND has_table_privilege({runtime_text}, {table_text}, 'UPDATE') AND has_table_privilege({runtime_text}, {table_text}, 'DELETE')",

@@ -1,5 +1,20 @@
 //! Several members over one database; each store stands for a process.
 
+macro_rules! on_both {
+    ($(async fn $name:ident($database:ident: Database) $body:block)*) => {
+        $(mod $name {
+            use super::*;
+            async fn test($database: Database) $body
+            #[tokio::test]
+            async fn sqlite() { test(Database::sqlite().await).await; }
+            #[tokio::test]
+            async fn postgres() { test(Database::postgres().await).await; }
+        })*
+    };
+}
+
+mod process;
+
 use std::sync::Arc;
 use std::sync::atomic::Ordering;
 use std::time::{Duration, Instant};
@@ -15,34 +30,8 @@ use crate::{Config, Dialect};
 /// Longest wait for what happens at once.
 const SOON: Duration = Duration::from_secs(20);
 
-/// The entities as the system module has them.
-const SYSTEM: &str = r#"
-[entity.SystemInstance]
-[entity.SystemInstance.attributes]
-Name = { type = "String", length = 200, required = true }
-LeaseUntil = { type = "DateTime", required = true }
-Confirmed = { type = "Long", required = true, default = "0" }
-
-[entity.SystemRevision]
-key = ["Name"]
-[entity.SystemRevision.attributes]
-Name = { type = "String", length = 40, required = true }
-"#;
-
 fn model() -> Arc<Model> {
-    let own = Model::from_text("coordination", "[entity.Thing]").unwrap();
-    if own.entities_by_name.contains_key("SystemInstance") {
-        return Arc::new(own);
-    }
-    let mut model = Model::from_text("coordination", SYSTEM).unwrap();
-    for (name, table) in [
-        ("SystemInstance", "_stoa_instance"),
-        ("SystemRevision", "_stoa_revision"),
-    ] {
-        let id = model.entities_by_name[name];
-        model.entities[id.index()].table.name = table.to_owned();
-    }
-    Arc::new(model)
+    Arc::new(Model::from_text("coordination", "[entity.Thing]").unwrap())
 }
 
 /// Shorter than in service, so that the end of a lease can be awaited.
@@ -168,19 +157,6 @@ async fn until(what: &str, condition: impl Fn() -> bool) {
         .unwrap();
 }
 
-macro_rules! on_both {
-    ($(async fn $name:ident($database:ident: Database) $body:block)*) => {
-        $(mod $name {
-            use super::*;
-            async fn test($database: Database) $body
-            #[tokio::test]
-            async fn sqlite() { test(Database::sqlite().await).await; }
-            #[tokio::test]
-            async fn postgres() { test(Database::postgres().await).await; }
-        })*
-    };
-}
-
 on_both! {
     async fn a_published_revision_is_seen_everywhere_when_publish_returns(database: Database) {
         let (first, second, outside) = tokio::join!(database.process(), database.process(), database.process());
@@ -274,6 +250,52 @@ on_both! {
         assert!(!watcher.is_finished());
         watcher.abort();
         assert!(watcher.await.unwrap_err().is_cancelled());
+    }
+}
+
+/// Seconds of processor time that this process has used.
+fn processor_time() -> f64 {
+    // Fields after the name, which ends with the last parenthesis: user and system time are the 12th and 13th,
+    // in hundredths.
+    let text = std::fs::read_to_string("/proc/self/stat").unwrap();
+    let fields: Vec<&str> = text[text.rfind(')').unwrap() + 1..]
+        .split_whitespace()
+        .collect();
+    let hundredths: f64 = fields[11..13]
+        .iter()
+        .map(|field| field.parse::<f64>().unwrap())
+        .sum();
+    hundredths / 100.0
+}
+
+async fn cost_of_idling(database: Database, timing: Timing) {
+    let process = database.process_at(&database.url, timing).await;
+    let member = process.join().await;
+    let (begun, before) = (Instant::now(), processor_time());
+    // Nothing but a span of time can be measured here.
+    tokio::time::sleep(Duration::from_secs(3)).await;
+    let share = (processor_time() - before) / begun.elapsed().as_secs_f64();
+    eprintln!(
+        "{:?}: {:.2} % of a core",
+        process.store.dialect(),
+        share * 100.0
+    );
+    assert!(share < 0.03, "{share}");
+    member.leave().await;
+}
+
+/// Each test is a process of its own (nextest), so that nobody else's time is counted.
+#[tokio::test]
+async fn an_idle_member_over_sqlite_costs_next_to_nothing() {
+    if std::env::var_os("NEXTEST").is_some() {
+        cost_of_idling(Database::sqlite().await, Timing::SQLITE).await;
+    }
+}
+
+#[tokio::test]
+async fn an_idle_member_over_postgres_costs_next_to_nothing() {
+    if std::env::var_os("NEXTEST").is_some() {
+        cost_of_idling(Database::postgres().await, Timing::POSTGRES).await;
     }
 }
 

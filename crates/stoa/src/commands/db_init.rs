@@ -5,7 +5,7 @@ use std::path::Path;
 
 use rand::distr::{Alphanumeric, SampleString as _};
 use serde_json::json;
-use stoa_schema::{Initialised, WantedPassword, WantedRole};
+use stoa_schema::{Initialised, SchemaError, WantedPassword, WantedRole};
 use stoa_store::{DatabaseUrl, PostgresUrl};
 
 use super::{load, print};
@@ -44,7 +44,7 @@ pub(crate) async fn init(arguments: &DbInit) -> Result<()> {
     let model = application.as_ref().map(|application| &application.model);
     let done = stoa_schema::initialise(&url, &owner.wanted, &runtime.wanted, model)
         .await
-        .map_err(|error| database::schema_failure(&error))?;
+        .map_err(|error| failure(&error))?;
     let outcome = Outcome {
         owner: owner.address(&url, done.owner_password_set),
         runtime: runtime.address(&url, done.runtime_password_set),
@@ -65,6 +65,11 @@ pub(crate) async fn init(arguments: &DbInit) -> Result<()> {
         Format::Text => print(&outcome.text()),
         Format::Json => print(&outcome.json()),
     }
+    for table in &done.missing {
+        eprintln!(
+            "warning: there is no table {table} yet, which the application uses; do this again when it is there"
+        );
+    }
     for excess in &done.excess {
         eprintln!(
             "warning: {} still {excess}; take that from it, or choose another role",
@@ -72,6 +77,17 @@ pub(crate) async fn init(arguments: &DbInit) -> Result<()> {
         );
     }
     Ok(())
+}
+
+fn failure(error: &SchemaError) -> Failure {
+    let failure = database::schema_failure(error);
+    match error {
+        SchemaError::Address(_) | SchemaError::Unreachable { .. } => failure,
+        _ => failure.hint(
+            "put that right, with the address of a superuser if rights are missing, and do it again with \
+             --new-passwords: roles that were made before this have passwords that nobody has seen",
+        ),
+    }
 }
 
 /// The address of who makes everything.
