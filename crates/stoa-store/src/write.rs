@@ -1,10 +1,13 @@
 //! Writes: a change takes effect as a whole or not at all.
 //!
 //! [`engine`] and [`links`] turn operations into statements; one of two connections runs them; if the database refuses,
-//! [`diagnosis`] finds out everything that stands in the way.
+//! [`diagnosis`] finds out everything that stands in the way. [`judge`] asks whether the user may, [`audit`]
+//! records who did.
 
+mod audit;
 mod diagnosis;
 mod engine;
+mod judge;
 mod links;
 mod load;
 mod postgres;
@@ -17,11 +20,11 @@ use std::time::{Duration, Instant};
 
 use futures_util::FutureExt;
 use stoa_model::access::{JudgedChange, Permitted};
-use stoa_model::change::{Applied, Change};
+use stoa_model::change::Applied;
 use stoa_model::model::Model;
 use stoa_model::query::{Query, RowWriter};
 
-use crate::error::StoreError;
+use crate::error::{ArithmeticFault, StoreError};
 use crate::postgres::{Postgres, PostgresConnection};
 use crate::read::parameter::Arguments;
 use crate::sql::plan::Plan;
@@ -33,6 +36,11 @@ pub use load::{Column, Load, LoadProgress, LoadTarget};
 
 /// Time beyond that of statements for an answer that does not come at all.
 const SILENCE: Duration = Duration::from_secs(5);
+
+/// What is read in a write.
+type Reading = (Arc<Plan>, Arguments);
+/// What was written, and what was read then.
+type Written<W> = (Vec<Applied>, Option<W>);
 
 impl Store {
     /// Applies a change in one transaction, and reads a query in the same transaction before it ends.
@@ -53,14 +61,14 @@ impl Store {
         W: RowWriter + Send + 'static,
     {
         let start = Instant::now();
-        let change = change.into_inner().change;
+        let change = change.into_inner();
         let outcome = match self.backend() {
             Backend::Postgres(postgres) => {
                 // Each statement has its own limit; this one is for a server that is silent.
                 let limit = self.config().statement_timeout * 2 + SILENCE;
                 match tokio::time::timeout(
                     limit,
-                    self.write_postgres(postgres, model, change, reread),
+                    self.write_postgres(postgres, model, &change, reread),
                 )
                 .await
                 {
@@ -100,10 +108,10 @@ impl Store {
         &self,
         postgres: &Postgres,
         model: &Arc<Model>,
-        change: Change,
+        judged: &JudgedChange,
         reread: Option<(Permitted<Query>, W)>,
     ) -> Result<(Vec<Applied>, Option<W>), StoreError> {
-        let reading = match reread {
+        let mut reading = match reread {
             None => None,
             Some((query, writer)) => Some((self.plan_read(model, &query)?, writer)),
         };
@@ -113,49 +121,34 @@ impl Store {
             connection = postgres.connection().await?;
         }
         let mut session = postgres::Session::new(&connection);
-        let mut engine = Engine::new(model, &mut session);
-        let limit = self.config().response_bytes;
-        // One new row that comes back as it is takes one statement, which is its own transaction.
-        let single = match reading
-            .as_ref()
-            .and_then(|((plan, _), _)| plan.returning.as_ref())
-            .filter(|returning| returning.bindings.is_empty() && returning.found.is_none())
-            .map(|returning| returning.columns.as_str())
-        {
-            Some(columns) => engine.statement_returning(&change, columns).await,
-            None => Ok(None),
-        };
-        let outcome = match single {
-            Err(failure) => Err(failure),
-            Ok(Some(statement)) => {
-                let applied = engine.finish();
-                match (session.alone(statement).await, reading) {
-                    (Ok(rows), Some(((plan, arguments), writer))) => {
-                        crate::read::postgres::write_returned(
-                            rows, &plan, &arguments, limit, writer,
-                        )
-                        .map(|found| (applied, Some(found.writer)))
-                        .map_err(Failure::Error)
-                    }
-                    (Ok(_), None) => Ok((applied, None)),
-                    (Err(failure), _) => Err(failure),
-                }
-            }
-            Ok(None) => {
-                self.write_steps(model, postgres, &connection, &mut session, &change, reading)
-                    .await
-            }
-        };
+        let mut outcome = self
+            .write_quickly(
+                model,
+                postgres,
+                &connection,
+                &mut session,
+                judged,
+                &mut reading,
+            )
+            .await;
+        if let Ok(None) = outcome {
+            session.roll_back().await?;
+            outcome = self
+                .write_steps(model, postgres, &connection, &mut session, judged, reading)
+                .await
+                .map(Some);
+        }
         match outcome {
-            Ok(outcome) => {
+            Ok(Some(outcome)) => {
                 session.commit().await?;
                 connection.release();
                 Ok(outcome)
             }
+            Ok(None) => Err(StoreError::internal("nothing was written")),
             Err(Failure::Error(error)) => Err(give_back(connection, error).await),
             Err(Failure::Refused(_)) => {
                 session.roll_back().await?;
-                let error = match diagnosis::diagnose(model, &mut session, &change).await {
+                let error = match diagnosis::diagnose(model, &mut session, judged).await {
                     Ok(violations) => refusal(violations),
                     Err(error) => error,
                 };
@@ -164,52 +157,101 @@ impl Store {
         }
     }
 
-    /// A change of any kind, in a transaction that may stay open.
+    /// A change that only inserts rows whose keys are known, sent as a whole; none if it is another one, or
+    /// may not be: then it is for [`Self::write_steps`] to say why not. The reading is taken when it is used.
+    async fn write_quickly<W: RowWriter>(
+        &self,
+        model: &Arc<Model>,
+        postgres: &Postgres,
+        connection: &PostgresConnection,
+        session: &mut postgres::Session<'_>,
+        judged: &JudgedChange,
+        reading: &mut Option<(Reading, W)>,
+    ) -> Result<Option<Written<W>>, Failure> {
+        let limit = self.config().response_bytes;
+        let mut engine = Engine::new(model, session, judged);
+        // One new row that comes back as it is takes one statement, which is its own transaction.
+        let returning = reading
+            .as_ref()
+            .map(|((plan, arguments), _)| (plan.returning.as_ref(), arguments));
+        let single = match returning {
+            Some((None, _)) => None,
+            Some((Some(returning), arguments)) => {
+                engine
+                    .statement_returning(&judged.change, Some((returning, arguments)))
+                    .await?
+            }
+            None => engine.statement_returning(&judged.change, None).await?,
+        };
+        if let Some(statement) = single {
+            let applied = engine.finish();
+            let Some(rows) = unless_stopped(session.alone(statement).await)? else {
+                return Ok(None);
+            };
+            let Some(((plan, arguments), writer)) = reading.take() else {
+                return Ok(Some((applied, None)));
+            };
+            let found =
+                crate::read::postgres::write_returned(rows, &plan, &arguments, limit, writer)?;
+            return Ok(Some((applied, Some(found.writer))));
+        }
+        let Some(statements) = engine.statements_at_once(&judged.change).await? else {
+            return Ok(None);
+        };
+        let applied = engine.finish();
+        // What may have to be stopped goes out in one piece.
+        if !judged.judgements.is_empty() && statements.len() > postgres::SENT_AT_ONCE {
+            return Ok(None);
+        }
+        let commit = reading
+            .as_ref()
+            .is_none_or(|((plan, _), _)| plan.is_one_statement());
+        let find = reading.as_ref().map(|((plan, arguments), _)| {
+            crate::read::postgres::find_in(postgres, connection, plan, arguments, limit)
+        });
+        let Some(found) = unless_stopped(session.at_once(statements, find, commit).await)? else {
+            return Ok(None);
+        };
+        match (found, reading.take()) {
+            (Some(found), Some(((plan, arguments), writer))) => {
+                let read =
+                    crate::read::postgres::write_found(&found, &plan, &arguments, limit, writer)?;
+                Ok(Some((applied, Some(read.writer))))
+            }
+            _ => Ok(Some((applied, None))),
+        }
+    }
+
+    /// A change of any kind, in a transaction that stays open.
     async fn write_steps<W: RowWriter>(
         &self,
         model: &Arc<Model>,
         postgres: &Postgres,
         connection: &PostgresConnection,
         session: &mut postgres::Session<'_>,
-        change: &Change,
-        reading: Option<((Arc<Plan>, Arguments), W)>,
-    ) -> Result<(Vec<Applied>, Option<W>), Failure> {
+        judged: &JudgedChange,
+        reading: Option<(Reading, W)>,
+    ) -> Result<Written<W>, Failure> {
+        let mut engine = Engine::new(model, session, judged);
+        engine.run(&judged.change).await?;
+        let applied = engine.finish();
+        let Some(((plan, arguments), writer)) = reading else {
+            return Ok((applied, None));
+        };
         let limit = self.config().response_bytes;
-        let mut engine = Engine::new(model, session);
-        match engine.statements_at_once(change).await {
-            Err(failure) => Err(failure),
-            Ok(Some(statements)) => {
-                let applied = engine.finish();
-                let commit = reading
-                    .as_ref()
-                    .is_none_or(|((plan, _), _)| plan.is_one_statement());
-                let read = reading.map(|((plan, arguments), writer)| async move {
-                    crate::read::postgres::read_in(
-                        postgres, connection, &plan, &arguments, limit, writer,
-                    )
-                    .await
-                });
-                let found = session.at_once(statements, read, commit).await;
-                found.map(|found| (applied, found.map(|found| found.writer)))
-            }
-            Ok(None) => match engine.run(change).await {
-                Err(failure) => Err(failure),
-                Ok(()) => {
-                    let applied = engine.finish();
-                    let found = match reading {
-                        None => Ok(None),
-                        Some(((plan, arguments), writer)) => crate::read::postgres::read_in(
-                            postgres, connection, &plan, &arguments, limit, writer,
-                        )
-                        .await
-                        .map(Some),
-                    };
-                    found
-                        .map(|found| (applied, found.map(|found| found.writer)))
-                        .map_err(Failure::Error)
-                }
-            },
-        }
+        let found =
+            crate::read::postgres::read_in(postgres, connection, &plan, &arguments, limit, writer)
+                .await?;
+        Ok((applied, Some(found.writer)))
+    }
+}
+
+/// None if the statements stopped themselves, or computed what cannot be: both are found out step by step.
+fn unless_stopped<T>(outcome: Result<T, Failure>) -> Result<Option<T>, Failure> {
+    match outcome {
+        Ok(done) => Ok(Some(done)),
+        Err(Failure::Error(StoreError::Arithmetic(ArithmeticFault::DivisionByZero))) => Ok(None),
+        Err(failure) => Err(failure),
     }
 }
 
@@ -234,7 +276,7 @@ fn refusal(violations: Vec<stoa_model::change::Violation>) -> StoreError {
 fn write_sqlite(
     model: &Model,
     connection: &rusqlite::Connection,
-    change: &Change,
+    judged: &JudgedChange,
 ) -> Result<Vec<Applied>, StoreError> {
     let mut session = sqlite::Session::new(connection);
     let work = async {
@@ -245,8 +287,8 @@ fn write_sqlite(
                 Failure::Error(error) => error,
                 Failure::Refused(_) => StoreError::internal("a savepoint was refused"),
             })?;
-        let mut engine = Engine::new(model, &mut session);
-        match engine.run(change).await {
+        let mut engine = Engine::new(model, &mut session, judged);
+        match engine.run(&judged.change).await {
             Ok(()) => Ok(engine.finish()),
             Err(Failure::Error(error)) => Err(error),
             Err(Failure::Refused(_)) => {
@@ -254,7 +296,7 @@ fn write_sqlite(
                     .await
                     .map_err(|_| StoreError::internal("a savepoint was lost"))?;
                 Err(refusal(
-                    diagnosis::diagnose(model, &mut session, change).await?,
+                    diagnosis::diagnose(model, &mut session, judged).await?,
                 ))
             }
         }

@@ -47,7 +47,7 @@ struct Targets {
 }
 
 /// Rows and what else was asked about them.
-struct Found {
+pub(crate) struct Found {
     fetched: Option<Fetched>,
     count: Option<u64>,
     source_found: bool,
@@ -75,6 +75,18 @@ pub(crate) async fn read_in<W: RowWriter>(
     limit: usize,
     writer: W,
 ) -> Result<ReadResult<W>, StoreError> {
+    let found = find_in(postgres, connection, plan, arguments, limit).await?;
+    write_found(&found, plan, arguments, limit, writer)
+}
+
+/// Finds rows on a connection that is in a transaction; [`write_found`] writes them.
+pub(crate) async fn find_in(
+    postgres: &Postgres,
+    connection: &PostgresConnection,
+    plan: &Plan,
+    arguments: &Arguments,
+    limit: usize,
+) -> Result<Found, StoreError> {
     let read = Read {
         connection,
         statistics: postgres.statistics(),
@@ -83,8 +95,7 @@ pub(crate) async fn read_in<W: RowWriter>(
         limit,
         bytes: AtomicUsize::new(0),
     };
-    let found = read.find().await?;
-    write_found(&found, plan, arguments, limit, writer)
+    read.find().await
 }
 
 /// Writes the row that an insert returned, as a plan that says so reads it.
@@ -95,6 +106,22 @@ pub(crate) fn write_returned<W: RowWriter>(
     limit: usize,
     writer: W,
 ) -> Result<ReadResult<W>, StoreError> {
+    let mut rows = rows;
+    if let Some(returning) = &plan.returning
+        && returning.found.is_some()
+    {
+        let found = Column {
+            index: returning.width,
+            encoding: Encoding::Boolean,
+        };
+        let mut kept = Vec::with_capacity(rows.len());
+        for row in rows {
+            if row.value(found)? == ValueRef::Boolean(true) {
+                kept.push(row);
+            }
+        }
+        rows = kept;
+    }
     let found = Found {
         fetched: Some(Fetched {
             rows,
@@ -106,7 +133,8 @@ pub(crate) fn write_returned<W: RowWriter>(
     write_found(&found, plan, arguments, limit, writer)
 }
 
-fn write_found<W: RowWriter>(
+/// Writes what was found.
+pub(crate) fn write_found<W: RowWriter>(
     found: &Found,
     plan: &Plan,
     arguments: &Arguments,

@@ -129,36 +129,14 @@ impl<'a> Context<'a> {
     }
 
     fn encode<'v>(&self, value: &'v Value, encoding: Encoding) -> ToSqlOutput<'v> {
-        let integer = |number| ToSqlOutput::Owned(SqliteValue::Integer(number));
         match (value, encoding) {
-            (Value::Null, _) => ToSqlOutput::Owned(SqliteValue::Null),
             (Value::Text(_), Encoding::Ordinal(enumeration)) => {
                 match ordinal(self.model, enumeration, value) {
-                    Some(place) => integer(place),
+                    Some(place) => ToSqlOutput::Owned(SqliteValue::Integer(place)),
                     None => ToSqlOutput::Owned(SqliteValue::Null),
                 }
             }
-            (Value::Boolean(value), _) => integer(i64::from(*value)),
-            (Value::Integer(number), Encoding::Decimal(scale) | Encoding::Float(scale)) => {
-                integer(scaled(&Decimal::from(*number), scale))
-            }
-            (Value::Decimal(number), Encoding::Decimal(scale) | Encoding::Float(scale)) => {
-                integer(scaled(number, scale))
-            }
-            (Value::Decimal(number), _) => integer(scaled(number, 0)),
-            (
-                Value::Integer(number)
-                | Value::DateTime(number)
-                | Value::Time(number)
-                | Value::Duration(number),
-                _,
-            ) => integer(*number),
-            (Value::Date(day), _) => integer(i64::from(*day)),
-            (Value::Text(text) | Value::Json(text), _) => {
-                ToSqlOutput::Borrowed(Raw::Text(text.as_bytes()))
-            }
-            (Value::Uuid(uuid), _) => ToSqlOutput::Borrowed(Raw::Blob(uuid.as_bytes())),
-            (Value::Binary(bytes), _) => ToSqlOutput::Borrowed(Raw::Blob(bytes)),
+            _ => encoded(value, encoding),
         }
     }
 
@@ -260,6 +238,35 @@ impl<'a> Context<'a> {
         }
         collection.end(writer);
         Ok(())
+    }
+}
+
+/// A value as SQLite compares it.
+pub(crate) fn encoded(value: &Value, encoding: Encoding) -> ToSqlOutput<'_> {
+    let integer = |number| ToSqlOutput::Owned(SqliteValue::Integer(number));
+    match (value, encoding) {
+        (Value::Null, _) => ToSqlOutput::Owned(SqliteValue::Null),
+        (Value::Boolean(value), _) => integer(i64::from(*value)),
+        (Value::Integer(number), Encoding::Decimal(scale) | Encoding::Float(scale)) => {
+            integer(scaled(&Decimal::from(*number), scale))
+        }
+        (Value::Decimal(number), Encoding::Decimal(scale) | Encoding::Float(scale)) => {
+            integer(scaled(number, scale))
+        }
+        (Value::Decimal(number), _) => integer(scaled(number, 0)),
+        (
+            Value::Integer(number)
+            | Value::DateTime(number)
+            | Value::Time(number)
+            | Value::Duration(number),
+            _,
+        ) => integer(*number),
+        (Value::Date(day), _) => integer(i64::from(*day)),
+        (Value::Text(text) | Value::Json(text), _) => {
+            ToSqlOutput::Borrowed(Raw::Text(text.as_bytes()))
+        }
+        (Value::Uuid(uuid), _) => ToSqlOutput::Borrowed(Raw::Blob(uuid.as_bytes())),
+        (Value::Binary(bytes), _) => ToSqlOutput::Borrowed(Raw::Blob(bytes)),
     }
 }
 

@@ -15,6 +15,8 @@ pub(crate) struct Builder<'m> {
     pub(crate) dialect: Dialect,
     positions: &'m Positions,
     bindings: Vec<Binding>,
+    /// Placeholders that stand before ours.
+    offset: usize,
     aliases: usize,
     scopes: Vec<Scope>,
 }
@@ -58,9 +60,16 @@ impl<'m> Builder<'m> {
             dialect,
             positions,
             bindings: Vec::new(),
+            offset: 0,
             aliases: 0,
             scopes: Vec::new(),
         }
+    }
+
+    /// Numbers placeholders from the one after so many.
+    pub(crate) fn after_placeholders(mut self, offset: usize) -> Self {
+        self.offset = offset;
+        self
     }
 
     pub(crate) fn is_postgres(&self) -> bool {
@@ -82,9 +91,10 @@ impl<'m> Builder<'m> {
                 self.bindings.push(binding);
                 self.bindings.len() - 1
             });
+        let number = self.offset + position + 1;
         match self.dialect {
-            Dialect::Postgres => format!("${}", position + 1),
-            Dialect::Sqlite => format!("?{}", position + 1),
+            Dialect::Postgres => format!("${number}"),
+            Dialect::Sqlite => format!("?{number}"),
         }
     }
 

@@ -2,10 +2,10 @@
 
 use stoa_model::expression::{Expression, Variable};
 use stoa_model::model::{EntityId, Model, NavigationId};
-use stoa_model::query::ROW;
+use stoa_model::query::{ROW, Source};
 
 use super::Binding;
-use super::builder::Builder;
+use super::builder::{Builder, column, key};
 use super::shape::Positions;
 use crate::error::StoreError;
 use crate::store::Dialect;
@@ -20,47 +20,81 @@ pub(crate) struct Judged {
     pub(crate) bindings: Vec<Binding>,
 }
 
-/// Conditions on a row of `entity` that is in its table.
-pub(crate) fn judged(
-    model: &Model,
-    dialect: Dialect,
-    positions: &Positions,
-    entity: EntityId,
-    conditions: &[&Expression],
-) -> Result<Judged, StoreError> {
-    let mut builder = Builder::new(model, dialect, positions);
-    builder.open(ROW, entity);
-    let columns = conditions
-        .iter()
-        .map(|condition| {
-            Ok(format!(
-                "({}) IS TRUE",
-                builder.condition(condition, false)?
-            ))
-        })
-        .collect::<Result<_, StoreError>>()?;
-    let from = builder.close()?;
-    Ok(Judged {
-        columns,
-        from,
-        bindings: builder.into_bindings(),
-    })
+/// What decides the text of conditions.
+pub(crate) struct Judge<'a> {
+    pub(crate) model: &'a Model,
+    pub(crate) dialect: Dialect,
+    pub(crate) positions: &'a Positions,
+    /// Placeholders that the statement has already.
+    pub(crate) offset: usize,
 }
 
-/// Conditions on a row that the statement around has under [`super::plan::ROOT_ALIAS`]: one text that is
-/// true if all of them are.
-pub(crate) fn judged_inside(
-    model: &Model,
-    dialect: Dialect,
-    positions: &Positions,
-    entity: EntityId,
-    conditions: &[&Expression],
-) -> Result<(String, Vec<Binding>), StoreError> {
-    let mut builder = Builder::new(model, dialect, positions);
-    builder.open(ROW, entity);
-    let text = builder.detached(conditions)?;
-    builder.close()?;
-    Ok((text, builder.into_bindings()))
+impl Judge<'_> {
+    fn builder(&self) -> Builder<'_> {
+        Builder::new(self.model, self.dialect, self.positions).after_placeholders(self.offset)
+    }
+
+    /// Conditions on a row of `entity` that is in its table.
+    pub(crate) fn rows(
+        &self,
+        entity: EntityId,
+        conditions: &[&Expression],
+    ) -> Result<Judged, StoreError> {
+        let mut builder = self.builder();
+        builder.open(ROW, entity);
+        let columns = conditions
+            .iter()
+            .map(|condition| {
+                Ok(format!(
+                    "({}) IS TRUE",
+                    builder.condition(condition, false)?
+                ))
+            })
+            .collect::<Result<_, StoreError>>()?;
+        let from = builder.close()?;
+        Ok(Judged {
+            columns,
+            from,
+            bindings: builder.into_bindings(),
+        })
+    }
+
+    /// Conditions on a row that the statement around has under [`super::plan::ROOT_ALIAS`]: one text that
+    /// is true if all of them are.
+    pub(crate) fn inside(
+        &self,
+        entity: EntityId,
+        conditions: &[&Expression],
+    ) -> Result<(String, Vec<Binding>), StoreError> {
+        let mut builder = self.builder();
+        builder.open(ROW, entity);
+        let text = builder.detached(conditions)?;
+        builder.close()?;
+        Ok((text, builder.into_bindings()))
+    }
+
+    /// Finds the keys of the rows of a source, two at most.
+    pub(crate) fn keys(
+        &self,
+        entity: EntityId,
+        source: &Source,
+    ) -> Result<(String, Vec<Binding>), StoreError> {
+        let mut builder = self.builder();
+        let alias = builder.open(ROW, entity);
+        let mut conditions = builder.source(source, entity, &alias)?;
+        conditions.extend(builder.type_condition(entity, &alias));
+        let columns: Vec<String> = key(&self.model[entity])
+            .map(|part| column(&alias, &part.column))
+            .collect();
+        let from = builder.close()?;
+        let filter = if conditions.is_empty() {
+            String::new()
+        } else {
+            format!(" WHERE {}", conditions.join(" AND "))
+        };
+        let sql = format!("SELECT {} FROM {from}{filter} LIMIT 2", columns.join(", "));
+        Ok((sql, builder.into_bindings()))
+    }
 }
 
 impl Builder<'_> {

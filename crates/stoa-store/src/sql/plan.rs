@@ -61,6 +61,8 @@ pub(crate) struct Rows {
 pub(crate) struct Returning {
     /// The select list of [`Rows::statement`].
     pub(crate) columns: String,
+    /// How many columns those are.
+    pub(crate) width: usize,
     /// Whether the row is one that the query finds; none: it is.
     pub(crate) found: Option<String>,
     pub(crate) bindings: Vec<Binding>,
@@ -615,6 +617,7 @@ impl Planner<'_> {
         builder.close()?;
         Ok(Some(Returning {
             columns: columns.list(),
+            width: columns.0.len().max(1),
             found,
             bindings: builder.into_bindings(),
         }))
@@ -719,7 +722,7 @@ fn filter_clause(conditions: &[String]) -> String {
 }
 
 /// Type of a placeholder. All integers are 64-bit: PostgreSQL compares them with smaller columns by index.
-pub(crate) fn parameter_type(binding: &Binding) -> Type {
+fn parameter_type(binding: &Binding) -> Type {
     match binding {
         Binding::Value(_, encoding) | Binding::Item(_, _, encoding) => scalar(*encoding),
         Binding::List(_, encoding) | Binding::Parents(_, encoding) => array(*encoding),
@@ -728,7 +731,7 @@ pub(crate) fn parameter_type(binding: &Binding) -> Type {
     }
 }
 
-fn scalar(encoding: Encoding) -> Type {
+pub(crate) fn scalar(encoding: Encoding) -> Type {
     match encoding {
         Encoding::Boolean => Type::BOOL,
         Encoding::Integer | Encoding::Duration | Encoding::Ordinal(_) => Type::INT8,
@@ -742,7 +745,7 @@ fn scalar(encoding: Encoding) -> Type {
     }
 }
 
-fn array(encoding: Encoding) -> Type {
+pub(crate) fn array(encoding: Encoding) -> Type {
     match encoding {
         Encoding::Boolean => Type::BOOL_ARRAY,
         Encoding::Integer | Encoding::Duration | Encoding::Ordinal(_) => Type::INT8_ARRAY,

@@ -51,6 +51,30 @@ impl<'q> Shape<'q> {
         shape
     }
 
+    /// Of conditions on a row that is written: they become part of other statements.
+    pub(crate) fn of_conditions(dialect: Dialect, conditions: &[&'q Expression]) -> Self {
+        let mut shape = Self {
+            key: Vec::new(),
+            arguments: Vec::with_capacity(8),
+            dialect,
+        };
+        for condition in conditions {
+            shape.expression(condition);
+        }
+        shape
+    }
+
+    /// Of the rows of a source.
+    pub(crate) fn of_source(dialect: Dialect, source: &'q Source) -> Self {
+        let mut shape = Self {
+            key: Vec::new(),
+            arguments: Vec::with_capacity(8),
+            dialect,
+        };
+        shape.source(source);
+        shape
+    }
+
     fn tag(&mut self, tag: u8) {
         self.key.push(tag);
     }

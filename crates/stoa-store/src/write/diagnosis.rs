@@ -3,6 +3,7 @@
 //! The change is tried again, each operation behind a mark; what is refused is explained and undone. The
 //! transaction is rolled back in any case.
 
+use stoa_model::access::JudgedChange;
 use stoa_model::change::{Action, Change, Reference, Rule, Target, Violation};
 use stoa_model::model::{Entity, EntityId, Member, Model, NavigationId, OnDelete, Storage, Unique};
 use stoa_model::physical;
@@ -16,13 +17,15 @@ use crate::error::StoreError;
 /// Levels of cascades looked through for the row that prevents a delete.
 const CASCADE_LEVELS: usize = 6;
 
-/// Finds all violations of a change.
+/// Finds all violations of a change. Rows are judged as they were: what a user may not see or do is not
+/// explained.
 pub(super) async fn diagnose<C: Connection>(
     model: &Model,
     connection: &mut C,
-    change: &Change,
+    judged: &JudgedChange,
 ) -> Result<Vec<Violation>, StoreError> {
-    let mut engine = Engine::new(model, connection);
+    let mut engine = Engine::new(model, connection, judged);
+    let change = &judged.change;
     let mut violations = Vec::new();
     for position in 0..change.operations.len() {
         if depends_on_failed(&engine, change, position) {

@@ -2,16 +2,23 @@
 
 use std::time::{SystemTime, UNIX_EPOCH};
 
+use stoa_model::access::{Actor, Denial, JudgedChange, Judgement, RowJudgement};
 use stoa_model::change::{Action, Applied, Change, Expected, Operation, Reference, Target};
 use stoa_model::model::{AttributeId, Entity, EntityId, Model, Purpose, Storage};
 use stoa_model::physical::SEQUENCE_TABLE;
 use stoa_model::query::Source;
 use stoa_model::value::Value;
 
-use super::source::{equal_columns, key_columns, key_forms, key_query, of_type};
-use super::statement::{Connection, Failure, Form, Parameter, Statement, Writer, integer, text};
+use super::judge::{Guarded, Lock, Pending, PendingEither, denied};
+use super::source::{equal_columns, key_columns, key_forms, of_type};
+use super::statement::{
+    Connection, Failure, Form, Parameter, Statement, Writer, integer, parameters, text,
+};
 use crate::error::StoreError;
-use crate::sql::plan::ROOT_ALIAS;
+use crate::read::parameter::Arguments;
+use crate::sql::demand::Judge;
+use crate::sql::plan::{ROOT_ALIAS, Returning};
+use crate::sql::shape::{Positions, Shape};
 use crate::store::Dialect;
 
 /// Rows of one kind from which on PostgreSQL gets them as arrays.
@@ -24,6 +31,13 @@ pub(super) struct Engine<'a, C> {
     /// Microseconds since the Unix epoch: the instant of every row that this change touches.
     pub(super) now: i64,
     pub(super) applied: Vec<Option<Applied>>,
+    /// One for each operation, or none at all.
+    pub(super) judgements: &'a [Judgement],
+    /// What must be true when all operations are done.
+    pub(super) pending: Vec<Pending<'a>>,
+    pub(super) pending_either: Vec<PendingEither<'a>>,
+    /// Who does it.
+    pub(super) actor: Option<&'a Actor>,
 }
 
 /// A column and its new value.
@@ -32,6 +46,15 @@ pub(super) struct Cell<'m> {
     pub(super) column: &'m str,
     pub(super) value: Value,
     pub(super) form: Form,
+}
+
+/// What became of an update.
+enum Updated {
+    /// No row fits.
+    Absent,
+    /// The user does not see the row.
+    Invisible,
+    Done(Applied),
 }
 
 /// A row to insert.
@@ -74,16 +97,20 @@ pub(super) fn now() -> i64 {
 }
 
 impl<'a, C: Connection> Engine<'a, C> {
-    pub(super) fn new(model: &'a Model, connection: &'a mut C) -> Self {
+    pub(super) fn new(model: &'a Model, connection: &'a mut C, change: &'a JudgedChange) -> Self {
         Self {
             model,
             connection,
             now: now(),
             applied: Vec::new(),
+            judgements: &change.judgements,
+            pending: Vec::new(),
+            pending_either: Vec::new(),
+            actor: change.actor.as_ref(),
         }
     }
 
-    /// Applies all operations; stops at the first that fails.
+    /// Applies all operations and judges what came of them; stops at the first that fails.
     pub(super) async fn run(&mut self, change: &Change) -> Result<(), Failure> {
         let mut position = 0;
         while position < change.operations.len() {
@@ -92,11 +119,11 @@ impl<'a, C: Connection> Engine<'a, C> {
                 position += batch;
                 continue;
             }
-            let applied = self.one(change, position).await?;
+            let applied = self.one_recorded(change, position).await?;
             self.applied.push(Some(applied));
             position += 1;
         }
-        Ok(())
+        self.judge_after().await
     }
 
     pub(super) fn finish(self) -> Vec<Applied> {
@@ -117,7 +144,13 @@ impl<'a, C: Connection> Engine<'a, C> {
                 entity,
                 values,
                 references,
-            } => self.insert(*entity, values, references).await,
+            } => {
+                let applied = self.insert(*entity, values, references).await?;
+                if let Some(judgement) = self.judgement(position) {
+                    self.judge_later(position, *entity, &applied.key, &judgement.row.after);
+                }
+                Ok(applied)
+            }
             Action::Update {
                 entity,
                 target,
@@ -127,11 +160,15 @@ impl<'a, C: Connection> Engine<'a, C> {
             } => {
                 let key = self.key_of(position, *entity, target).await?;
                 let updated = self
-                    .update(*entity, &key, expected, values, references)
+                    .update(position, *entity, &key, expected, values, references)
                     .await?;
                 match updated {
-                    Some(applied) => Ok(applied),
-                    None => Err(self.why_not(position, *entity, &key).await?),
+                    Updated::Done(applied) => Ok(applied),
+                    Updated::Invisible => Err(StoreError::NotFound {
+                        operation: position,
+                    }
+                    .into()),
+                    Updated::Absent => Err(self.why_not(position, *entity, &key).await?),
                 }
             }
             Action::Delete {
@@ -146,14 +183,22 @@ impl<'a, C: Connection> Engine<'a, C> {
                 update,
                 references,
             } => {
-                if let Some(key) = self.find(*entity, target).await?
-                    && let Some(applied) = self
-                        .update(*entity, &key, &Expected::Any, update, references)
+                if let Some(key) = self.find(*entity, target).await? {
+                    let any = &Expected::Any;
+                    match self
+                        .update(position, *entity, &key, any, update, references)
                         .await?
-                {
-                    return Ok(applied);
+                    {
+                        Updated::Done(applied) => return Ok(applied),
+                        Updated::Invisible => return Err(denied(position, &Denial::Update)),
+                        Updated::Absent => {}
+                    }
                 }
-                self.insert(*entity, insert, references).await
+                let applied = self.insert(*entity, insert, references).await?;
+                if let Some(judgement) = self.judgement(position) {
+                    self.judge_later(position, *entity, &applied.key, &judgement.inserted);
+                }
+                Ok(applied)
             }
             Action::Retain {
                 entity,
@@ -197,7 +242,7 @@ impl<'a, C: Connection> Engine<'a, C> {
                 .and_then(Option::as_ref)
                 .map(|applied| applied.key.clone())),
             Target::Source(source) => {
-                let statement = key_query(self.connection.dialect(), self.model, entity, source)?;
+                let statement = self.keys_of(entity, source)?;
                 let mut rows = self.connection.query(statement).await?;
                 if rows.len() > 1 {
                     return Err(StoreError::internal(
@@ -208,6 +253,25 @@ impl<'a, C: Connection> Engine<'a, C> {
                 Ok(rows.pop())
             }
         }
+    }
+
+    fn keys_of(&self, entity: EntityId, source: &Source) -> Result<Statement, StoreError> {
+        let dialect = self.connection.dialect();
+        let shape = Shape::of_source(dialect, source);
+        let arguments = Arguments::new(&shape.arguments)?;
+        let positions = Positions::of(&shape.arguments);
+        let judge = Judge {
+            model: self.model,
+            dialect,
+            positions: &positions,
+            offset: 0,
+        };
+        let (sql, bindings) = judge.keys(entity, source)?;
+        let mut writer = Writer::new(dialect);
+        writer
+            .text(&sql)
+            .add(parameters(self.model, &bindings, &arguments, self.now)?);
+        Ok(writer.finish(key_forms(&self.model[entity]).collect()))
     }
 
     pub(super) async fn key_of(
@@ -302,7 +366,7 @@ impl<'a, C: Connection> Engine<'a, C> {
     }
 
     /// The row to insert with what the store adds.
-    async fn new_row(
+    pub(super) async fn new_row(
         &mut self,
         entity: EntityId,
         values: &[(AttributeId, Value)],
@@ -389,16 +453,13 @@ impl<'a, C: Connection> Engine<'a, C> {
         }
         let run = change.operations[start..]
             .iter()
-            .take_while(|operation| {
-                matches!(&operation.action, Action::Insert { entity, references, .. }
-                    if has_known_key(&self.model[*entity]) && is_plain(self.model, *entity, references))
-            })
+            .take_while(|operation| is_plain_insert(self.model, operation))
             .count();
         if run < BATCH {
             return Ok(0);
         }
         let statements = self
-            .insert_statements(&change.operations[start..start + run])
+            .insert_statements(&change.operations[start..start + run], start)
             .await?;
         self.connection.all(statements).await?;
         Ok(run)
@@ -410,45 +471,101 @@ impl<'a, C: Connection> Engine<'a, C> {
         &mut self,
         change: &Change,
     ) -> Result<Option<Vec<Statement>>, Failure> {
-        let plain = change.operations.iter().all(|operation| {
-            matches!(&operation.action, Action::Insert { entity, references, .. }
-                if has_known_key(&self.model[*entity]) && is_plain(self.model, *entity, references))
-        });
+        let plain = change
+            .operations
+            .iter()
+            .all(|operation| is_plain_insert(self.model, operation));
         if !plain || change.operations.is_empty() {
             return Ok(None);
         }
-        Ok(Some(self.insert_statements(&change.operations).await?))
+        let mut statements = self.insert_statements(&change.operations, 0).await?;
+        statements.extend(self.stops()?);
+        Ok(Some(statements))
     }
 
     /// A change that inserts one row, as one statement that returns columns of it, named as a query names
-    /// them (PostgreSQL).
+    /// them, and fails if the row is not what it must be (PostgreSQL).
     pub(super) async fn statement_returning(
         &mut self,
         change: &Change,
-        columns: &str,
+        reading: Option<(&Returning, &Arguments)>,
     ) -> Result<Option<Statement>, Failure> {
-        if change.operations.len() != 1 {
-            return Ok(None);
-        }
-        let Some(mut statements) = self.statements_at_once(change).await? else {
+        let [operation] = change.operations.as_slice() else {
             return Ok(None);
         };
-        let statement = statements.pop();
-        Ok(statement.map(|mut statement| {
-            statement.sql.push_str(" RETURNING ");
-            statement.sql.push_str(columns);
-            statement
-        }))
+        let Action::Insert {
+            entity,
+            values,
+            references,
+        } = &operation.action
+        else {
+            return Ok(None);
+        };
+        let judged = self
+            .judgement(0)
+            .is_some_and(|judgement| !judgement.row.after.is_empty());
+        if !is_plain_insert(self.model, operation) || (reading.is_none() && !judged) {
+            return Ok(None);
+        }
+        let row = self.new_row(*entity, values, references).await?;
+        self.plan_row(&row, *entity, 0)?;
+        // The columns' placeholders come first, as their plan numbers them.
+        let mut writer = Writer::new(Dialect::Postgres);
+        let mut returned = Vec::new();
+        if let Some((returning, arguments)) = reading {
+            writer.add(parameters(
+                self.model,
+                &returning.bindings,
+                arguments,
+                self.now,
+            )?);
+            returned.push(returning.columns.clone());
+            returned.extend(returning.found.clone());
+        }
+        match self.stop_inside(&mut writer)? {
+            Some(stop) if stop.is_empty() => {}
+            Some(stop) => returned.push(stop),
+            None => {
+                self.pending.clear();
+                self.applied.clear();
+                return Ok(None);
+            }
+        }
+        write_insert(&mut writer, &row);
+        writer.text(" RETURNING ").text(&returned.join(", "));
+        Ok(Some(writer.finish(Vec::new())))
+    }
+
+    /// What inserting a row with a known key will have done.
+    fn plan_row(
+        &mut self,
+        row: &NewRow<'a>,
+        entity: EntityId,
+        operation: usize,
+    ) -> Result<(), StoreError> {
+        let key = row
+            .key()
+            .ok_or_else(|| StoreError::internal("a new row has no key"))?;
+        if let Some(judgement) = self.judgement(operation) {
+            self.judge_later(operation, entity, &key, &judgement.row.after);
+        }
+        self.applied.push(Some(Applied {
+            key,
+            entity,
+            version: row.entity.version.map(|_| 1),
+        }));
+        Ok(())
     }
 
     /// Statements that insert, rows with the same columns together; nothing is sent.
     async fn insert_statements(
         &mut self,
         operations: &[Operation],
+        start: usize,
     ) -> Result<Vec<Statement>, Failure> {
         let mut statements: Vec<Statement> = Vec::new();
         let mut group: Vec<NewRow<'a>> = Vec::new();
-        for operation in operations {
+        for (position, operation) in (start..).zip(operations) {
             let Action::Insert {
                 entity,
                 values,
@@ -458,14 +575,7 @@ impl<'a, C: Connection> Engine<'a, C> {
                 continue;
             };
             let row = self.new_row(*entity, values, references).await?;
-            let key = row
-                .key()
-                .ok_or_else(|| Failure::Error(StoreError::internal("a new row has no key")))?;
-            self.applied.push(Some(Applied {
-                key,
-                entity: *entity,
-                version: row.entity.version.map(|_| 1),
-            }));
+            self.plan_row(&row, *entity, position)?;
             if !group.last().is_some_and(|last| alike(last, &row)) {
                 flush(&mut group, &mut statements);
             }
@@ -475,17 +585,28 @@ impl<'a, C: Connection> Engine<'a, C> {
         Ok(statements)
     }
 
-    /// Changes a row; none if there is none that fits.
+    /// Changes a row, if the user may.
     async fn update(
         &mut self,
+        operation: usize,
         entity: EntityId,
         key: &[Value],
         expected: &Expected,
         values: &[(AttributeId, Value)],
         references: &[Reference],
-    ) -> Result<Option<Applied>, Failure> {
+    ) -> Result<Updated, Failure> {
         let described = &self.model[entity];
-        let row = self.cells(described, values, references).await?;
+        let judgement = self.judgement(operation).map(|judgement| &judgement.row);
+        let row = match (self.cells(described, values, references).await, judgement) {
+            (Ok(row), _) => row,
+            // Whoever does not see the row hears nothing about its references.
+            (Err(failure @ Failure::Refused(_)), Some(judgement)) => {
+                self.judge(operation, entity, key, judgement, Lock::Keep, None)
+                    .await?;
+                return Err(failure);
+            }
+            (Err(failure), _) => return Err(failure),
+        };
         let mut writer = Writer::new(self.connection.dialect());
         writer
             .text("UPDATE ")
@@ -519,10 +640,23 @@ impl<'a, C: Connection> Engine<'a, C> {
         of_type(&mut writer, self.model, "", described);
         expect(&mut writer, described, expected);
         let returns = returning(&mut writer, described);
-        let rows = self.connection.query(writer.finish(returns)).await?;
-        Ok(rows
-            .first()
-            .map(|row| self.applied_row(described, key, row)))
+        let statement = writer.finish(returns);
+        let rows = match self
+            .guarded(operation, described, key, judgement, statement)
+            .await?
+        {
+            Guarded::Absent => return Ok(Updated::Absent),
+            Guarded::Invisible => return Ok(Updated::Invisible),
+            Guarded::Done(rows) => rows,
+        };
+        let Some(row) = rows.first() else {
+            return Ok(Updated::Absent);
+        };
+        let applied = self.applied_row(described, key, row);
+        if let Some(RowJudgement { after, .. }) = judgement {
+            self.judge_later(operation, entity, key, after);
+        }
+        Ok(Updated::Done(applied))
     }
 
     fn applied_row(&self, entity: &Entity, key: &[Value], row: &[Value]) -> Applied {
@@ -581,6 +715,10 @@ impl<'a, C: Connection> Engine<'a, C> {
         expected: &Expected,
     ) -> Result<Applied, Failure> {
         let key = self.key_of(position, entity, target).await?;
+        if let Some(judgement) = self.judgement(position) {
+            self.judge(position, entity, &key, &judgement.row, Lock::Delete, None)
+                .await?;
+        }
         let described = &self.model[entity];
         self.release_external(described, &key).await?;
         let mut writer = Writer::new(self.connection.dialect());
@@ -625,9 +763,19 @@ fn is_plain(model: &Model, entity: EntityId, references: &[Reference]) -> bool {
             .is_none()
             && !matches!(
                 &reference.to,
-                Some(Target::Source(Source::All | Source::Related { .. }))
+                Some(Target::Source(
+                    Source::All | Source::Related { .. } | Source::Where { .. }
+                ))
             )
     })
+}
+
+/// An insert that takes one statement, known before anything is sent.
+fn is_plain_insert(model: &Model, operation: &Operation) -> bool {
+    matches!(&operation.action, Action::Insert { entity, references, .. }
+        if has_known_key(&model[*entity])
+            && !model[*entity].audited
+            && is_plain(model, *entity, references))
 }
 
 fn alike(left: &NewRow<'_>, right: &NewRow<'_>) -> bool {
@@ -700,8 +848,17 @@ fn returning(writer: &mut Writer, entity: &Entity) -> Vec<Form> {
 
 pub(super) fn insert_statement(dialect: Dialect, row: &NewRow<'_>) -> Statement {
     let mut writer = Writer::new(dialect);
+    write_insert(&mut writer, row);
+    if row.key().is_some() {
+        return writer.finish(Vec::new());
+    }
+    writer.text(" RETURNING ").names(key_columns(row.entity));
+    writer.finish(key_forms(row.entity).collect())
+}
+
+fn write_insert(writer: &mut Writer, row: &NewRow<'_>) {
     writer.text("INSERT INTO ").name(&row.entity.table.name);
-    if dialect == Dialect::Postgres {
+    if writer.is_postgres() {
         // What the row returns is named as a query names it.
         writer.text(" AS ").text(ROOT_ALIAS);
     }
@@ -714,11 +871,6 @@ pub(super) fn insert_statement(dialect: Dialect, row: &NewRow<'_>) -> Statement 
         writer.bind(cell.value.clone(), cell.form);
     }
     writer.text(")");
-    if row.key().is_some() {
-        return writer.finish(Vec::new());
-    }
-    writer.text(" RETURNING ").names(key_columns(row.entity));
-    writer.finish(key_forms(row.entity).collect())
 }
 
 /// Rows with the same columns as one statement.

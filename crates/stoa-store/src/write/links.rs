@@ -2,13 +2,15 @@
 
 use std::collections::HashSet;
 
+use stoa_model::access::Judgement;
 use stoa_model::change::{Applied, Target};
 use stoa_model::model::{Entity, EntityId, NavigationId, OnDelete, Storage};
 use stoa_model::value::Value;
 
 use super::engine::{Engine, touch};
+use super::judge::{Lock, Which, denied};
 use super::source::{equal_columns, key_columns, key_forms};
-use super::statement::{Connection, Failure, Form, Refusal, Writer};
+use super::statement::{Connection, Failure, Form, Refusal, Statement, Writer};
 use crate::error::StoreError;
 
 impl<'a, C: Connection> Engine<'a, C> {
@@ -126,6 +128,15 @@ impl<'a, C: Connection> Engine<'a, C> {
             .iter()
             .map(|column| column.column.as_str())
             .collect();
+        if let Some(judgement) = self.judgement(position) {
+            self.retain_judged(position, (entity, navigation), &key, keep, judgement)
+                .await?;
+            return Ok(Applied {
+                key,
+                entity,
+                version: None,
+            });
+        }
         if target.table.external {
             for child in self
                 .keys_where(target, columns.iter().copied(), described, &key)
@@ -167,6 +178,144 @@ impl<'a, C: Connection> Engine<'a, C> {
         })
     }
 
+    /// Only rows that the user sees are deleted, each if the user may.
+    async fn retain_judged(
+        &mut self,
+        position: usize,
+        (entity, navigation): (EntityId, NavigationId),
+        key: &[Value],
+        keep: &[Vec<Value>],
+        judgement: &'a Judgement,
+    ) -> Result<(), Failure> {
+        self.judge(position, entity, key, &judgement.row, Lock::Keep, None)
+            .await?;
+        let target = &self.model[self.model[entity][navigation].target];
+        let which = Which::Targets {
+            entity,
+            navigation,
+            key,
+            keep,
+        };
+        let found = self
+            .judge_targets(
+                position,
+                target.id,
+                which,
+                &judgement.other,
+                Lock::Delete,
+                None,
+            )
+            .await?;
+        let mut deletes = Vec::with_capacity(found.len());
+        for (child, _) in &found {
+            self.release_external(target, child).await?;
+            let mut writer = Writer::new(self.connection.dialect());
+            writer
+                .text("DELETE FROM ")
+                .name(&target.table.name)
+                .text(" WHERE ");
+            equal_columns(
+                &mut writer,
+                "",
+                key_columns(target),
+                key_forms(target),
+                child,
+            );
+            deletes.push(writer.finish(Vec::new()));
+        }
+        self.connection.all(deletes).await?;
+        self.judge_later(position, entity, key, &judgement.row.after);
+        Ok(())
+    }
+
+    /// Judges the two ends of a link; a row that the user does not see is not there.
+    async fn judge_ends(
+        &mut self,
+        position: usize,
+        (entity, key): (EntityId, &[Value]),
+        navigation: NavigationId,
+        other: &[Value],
+        missing: impl FnOnce() -> Failure,
+    ) -> Result<(), Failure> {
+        let Some(judgement) = self.judgement(position) else {
+            return Ok(());
+        };
+        let end = &self.model[entity][navigation];
+        let lock = match end.storage {
+            Storage::Target(_) => Lock::Change,
+            Storage::Own(_) | Storage::Join { .. } => Lock::Keep,
+        };
+        let either = judgement.either.as_ref();
+        let from = either.and_then(|either| either.from.as_ref());
+        let to = either.and_then(|either| either.to.as_ref());
+        let first = self
+            .judge(position, entity, key, &judgement.row, Lock::Keep, from)
+            .await?;
+        let second = self
+            .judge(position, end.target, other, &judgement.other, lock, to)
+            .await
+            .map_err(|failure| match failure {
+                Failure::Error(StoreError::NotFound { .. }) => missing(),
+                failure => failure,
+            })?;
+        if let Some(either) = either
+            && !(first || second)
+        {
+            return Err(denied(position, &either.denial));
+        }
+        self.judge_ends_later(position, (entity, key), (end.target, other), judgement);
+        Ok(())
+    }
+
+    fn judge_ends_later(
+        &mut self,
+        position: usize,
+        from: (EntityId, &[Value]),
+        to: (EntityId, &[Value]),
+        judgement: &'a Judgement,
+    ) {
+        self.judge_later(position, from.0, from.1, &judgement.row.after);
+        self.judge_later(position, to.0, to.1, &judgement.other.after);
+        self.judge_either_later(position, from, to, judgement.either.as_ref());
+    }
+
+    /// Which rows are disconnected when all are: those that the user sees, each if the user may.
+    async fn judge_all_ends(
+        &mut self,
+        position: usize,
+        (entity, key): (EntityId, &[Value]),
+        navigation: NavigationId,
+        judgement: &'a Judgement,
+    ) -> Result<Vec<Vec<Value>>, Failure> {
+        let target = self.model[entity][navigation].target;
+        let either = judgement.either.as_ref();
+        let from = either.and_then(|either| either.from.as_ref());
+        let to = either.and_then(|either| either.to.as_ref());
+        let first = self
+            .judge(position, entity, key, &judgement.row, Lock::Keep, from)
+            .await?;
+        let which = Which::Targets {
+            entity,
+            navigation,
+            key,
+            keep: &[],
+        };
+        let found = self
+            .judge_targets(position, target, which, &judgement.other, Lock::Change, to)
+            .await?;
+        let mut others = Vec::with_capacity(found.len());
+        for (other, second) in found {
+            if let Some(either) = either
+                && !(first || second)
+            {
+                return Err(denied(position, &either.denial));
+            }
+            self.judge_ends_later(position, (entity, key), (target, &other), judgement);
+            others.push(other);
+        }
+        Ok(others)
+    }
+
     pub(super) async fn link(
         &mut self,
         position: usize,
@@ -195,6 +344,8 @@ impl<'a, C: Connection> Engine<'a, C> {
         if !self.exists(target, &other).await? {
             return Err(missing());
         }
+        self.judge_ends(position, (entity, &key), navigation, &other, missing)
+            .await?;
         let mut writer = Writer::new(self.connection.dialect());
         match &end.storage {
             Storage::Own(_) => {
@@ -291,15 +442,54 @@ impl<'a, C: Connection> Engine<'a, C> {
             .into());
         }
         let end = &described[navigation];
+        let mut statements = Vec::new();
+        match (to, self.judgement(position)) {
+            (Some(to), _) => {
+                let other = self.key_of(position, end.target, to).await?;
+                let missing = || {
+                    Failure::Error(StoreError::NotFound {
+                        operation: position,
+                    })
+                };
+                self.judge_ends(position, (entity, &key), navigation, &other, missing)
+                    .await?;
+                statements.push(self.disconnect(entity, navigation, &key, Some(&other))?);
+            }
+            (None, Some(judgement)) => {
+                for other in self
+                    .judge_all_ends(position, (entity, &key), navigation, judgement)
+                    .await?
+                {
+                    statements.push(self.disconnect(entity, navigation, &key, Some(&other))?);
+                }
+            }
+            (None, None) => statements.push(self.disconnect(entity, navigation, &key, None)?),
+        }
+        self.connection.all(statements).await?;
+        Ok(Applied {
+            key,
+            entity,
+            version: None,
+        })
+    }
+
+    /// Disconnects a row from another, or from all.
+    fn disconnect(
+        &self,
+        entity: EntityId,
+        navigation: NavigationId,
+        key: &[Value],
+        other: Option<&[Value]>,
+    ) -> Result<Statement, StoreError> {
+        let described = &self.model[entity];
+        let end = &described[navigation];
         let target = &self.model[end.target];
-        let other = match to {
-            None => None,
-            Some(to) => Some(self.key_of(position, end.target, to).await?),
-        };
         let mut writer = Writer::new(self.connection.dialect());
         match &end.storage {
             Storage::Own(_) => {
-                return Err(StoreError::internal("a link that is kept in the row itself").into());
+                return Err(StoreError::internal(
+                    "a link that is kept in the row itself",
+                ));
             }
             Storage::Target(columns) => {
                 writer
@@ -317,8 +507,8 @@ impl<'a, C: Connection> Engine<'a, C> {
                 touch(&mut writer, target, self.now, &mut first);
                 writer.text(" WHERE ");
                 let names = columns.iter().map(|column| column.column.as_str());
-                equal_columns(&mut writer, "", names, key_forms(described), &key);
-                if let Some(other) = &other {
+                equal_columns(&mut writer, "", names, key_forms(described), key);
+                if let Some(other) = other {
                     writer.text(" AND ");
                     equal_columns(
                         &mut writer,
@@ -340,20 +530,15 @@ impl<'a, C: Connection> Engine<'a, C> {
                     "",
                     own.iter().map(String::as_str),
                     key_forms(described),
-                    &key,
+                    key,
                 );
-                if let Some(other) = &other {
+                if let Some(other) = other {
                     writer.text(" AND ");
                     let names = others.iter().map(String::as_str);
                     equal_columns(&mut writer, "", names, key_forms(target), other);
                 }
             }
         }
-        self.connection.query(writer.finish(Vec::new())).await?;
-        Ok(Applied {
-            key,
-            entity,
-            version: None,
-        })
+        Ok(writer.finish(Vec::new()))
     }
 }

@@ -3,7 +3,7 @@
 use std::error::Error;
 
 use bytes::{BufMut, BytesMut};
-use futures_util::future::try_join_all;
+use futures_util::future::{join_all, try_join_all};
 use postgres_types::{FromSql, IsNull, Kind, ToSql, Type, to_sql_checked};
 use rust_decimal::Decimal;
 use rust_decimal::prelude::ToPrimitive;
@@ -13,11 +13,12 @@ use tokio_postgres::error::SqlState;
 use super::statement::{Connection, Failure, Form, Parameter, Refusal, Row, Statement};
 use crate::error::StoreError;
 use crate::postgres::{PostgresConnection, StatementText};
-use crate::read::parameter::{EPOCH_DAYS, EPOCH_MICROSECONDS, read_numeric, write_numeric};
+use crate::read::parameter::{self, EPOCH_DAYS, EPOCH_MICROSECONDS, read_numeric, write_numeric};
+use crate::sql::plan::{array, scalar};
 use crate::store::Dialect;
 
 /// Futures that are polled together in their order (`futures_util` takes another way beyond).
-const SENT_AT_ONCE: usize = 30;
+pub(super) const SENT_AT_ONCE: usize = 30;
 
 /// A connection; the transaction begins with the first statement.
 pub(super) struct Session<'c> {
@@ -158,6 +159,25 @@ impl Connection for Session<'_> {
         Ok(())
     }
 
+    async fn several(
+        &mut self,
+        statements: Vec<Statement>,
+    ) -> Result<Vec<Result<Vec<Row>, Failure>>, Failure> {
+        let connection = self.connection;
+        let prepared = prepare_all(connection, statements).await?;
+        let begin = self.state == State::Idle;
+        self.state = State::Open;
+        let all = join_all(prepared.iter().map(|prepared| prepared.run(connection)));
+        if begin {
+            // Polled in this order, so sent in this order.
+            let (begun, outcomes) = tokio::join!(biased; connection.batch_execute("BEGIN"), all);
+            begun?;
+            Ok(outcomes)
+        } else {
+            Ok(all.await)
+        }
+    }
+
     async fn mark(&mut self) -> Result<(), Failure> {
         self.begin().await?;
         Ok(self.connection.batch_execute("SAVEPOINT mark").await?)
@@ -233,8 +253,11 @@ impl Prepared {
 
 /// Text and arrays take the type of where they stand: an index on another text type stays usable.
 fn type_of(parameter: &Parameter) -> Type {
-    let Parameter::One(_, form) = parameter else {
-        return Type::UNKNOWN;
+    let form = match parameter {
+        Parameter::One(_, form) => form,
+        Parameter::Many(_) => return Type::UNKNOWN,
+        Parameter::Compared(_, encoding) => return scalar(*encoding),
+        Parameter::Among(_, encoding) => return array(*encoding),
     };
     match form {
         Form::Boolean => Type::BOOL,
@@ -286,6 +309,12 @@ impl ToSql for Parameter {
     ) -> Result<IsNull, Box<dyn Error + Sync + Send>> {
         match self {
             Self::One(value, _) => write_value(value, kind, out),
+            Self::Compared(value, encoding) => {
+                parameter::Parameter::Value(value, *encoding).to_sql(kind, out)
+            }
+            Self::Among(values, encoding) => {
+                parameter::Parameter::List(values, *encoding).to_sql(kind, out)
+            }
             Self::Many(values) => {
                 let Kind::Array(element) = kind.kind() else {
                     return Err("an array was expected".into());
@@ -431,7 +460,7 @@ impl Raw<'_> {
             ),
             Form::Real | Form::Double => {
                 return Err(StoreError::internal(
-                    "a key cannot be a floating-point number",
+                    "a floating-point number is read as a decimal",
                 ));
             }
         })

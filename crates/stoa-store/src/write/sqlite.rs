@@ -10,6 +10,7 @@ use super::statement::{
     Connection, Failure, Form, Parameter, Refusal, Row, Statement, scaled, uuid_of,
 };
 use crate::error::StoreError;
+use crate::read::sqlite::encoded;
 use crate::store::Dialect;
 
 /// The writer's connection; the queue has opened the transaction.
@@ -26,10 +27,14 @@ impl<'c> Session<'c> {
     pub(super) fn run(&self, statement: &Statement) -> Result<Vec<Row>, Failure> {
         let mut prepared = self.connection.prepare_cached(&statement.sql)?;
         for (position, parameter) in statement.parameters.iter().enumerate() {
-            let Parameter::One(value, form) = parameter else {
-                return Err(StoreError::internal("SQLite takes no arrays").into());
+            let value = match parameter {
+                Parameter::One(value, form) => bound(value, *form)?,
+                Parameter::Compared(value, encoding) => encoded(value, *encoding),
+                Parameter::Many(_) | Parameter::Among(..) => {
+                    return Err(StoreError::internal("SQLite takes no arrays").into());
+                }
             };
-            prepared.raw_bind_parameter(position + 1, bound(value, *form)?)?;
+            prepared.raw_bind_parameter(position + 1, value)?;
         }
         let mut rows = prepared.raw_query();
         let mut all = Vec::new();
@@ -58,6 +63,23 @@ impl Connection for Session<'_> {
             self.run(&statement)?;
         }
         Ok(())
+    }
+
+    async fn several(
+        &mut self,
+        statements: Vec<Statement>,
+    ) -> Result<Vec<Result<Vec<Row>, Failure>>, Failure> {
+        let mut outcomes = Vec::with_capacity(statements.len());
+        for statement in statements {
+            let outcome = self.run(&statement);
+            let failed = outcome.is_err();
+            outcomes.push(outcome);
+            if failed {
+                // As on PostgreSQL: what follows a failure does nothing.
+                break;
+            }
+        }
+        Ok(outcomes)
     }
 
     async fn mark(&mut self) -> Result<(), Failure> {

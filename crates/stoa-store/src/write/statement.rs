@@ -1,11 +1,13 @@
 //! A statement of a write: SQL for one dialect, values, and what comes back.
 
 use rust_decimal::Decimal;
-use stoa_model::model::{Attribute, ColumnType};
+use stoa_model::model::{Attribute, ColumnType, Model};
 use stoa_model::value::{ScalarType, Value};
 use uuid::Uuid;
 
 use crate::error::StoreError;
+use crate::read::parameter::{Arguments, ordinal};
+use crate::sql::{Binding, Encoding};
 use crate::store::Dialect;
 
 /// How a column keeps a value.
@@ -80,6 +82,45 @@ pub(super) enum Parameter {
     One(Value, Form),
     /// All values of a column, for `unnest` (PostgreSQL).
     Many(Vec<Value>),
+    /// A value of an expression.
+    Compared(Value, Encoding),
+    /// The values of a list in an expression (PostgreSQL).
+    Among(Vec<Value>, Encoding),
+}
+
+/// What expressions have behind their placeholders.
+pub(super) fn parameters(
+    model: &Model,
+    bindings: &[Binding],
+    arguments: &Arguments,
+    now: i64,
+) -> Result<Vec<Parameter>, StoreError> {
+    bindings
+        .iter()
+        .map(|binding| {
+            Ok(match *binding {
+                Binding::Value(position, Encoding::Ordinal(enumeration)) => {
+                    let place = ordinal(model, enumeration, arguments.value(position)?);
+                    Parameter::One(place.map_or(Value::Null, Value::Integer), Form::Long)
+                }
+                Binding::Value(position, encoding) => {
+                    Parameter::Compared(arguments.value(position)?.clone(), encoding)
+                }
+                Binding::List(position, encoding) => {
+                    Parameter::Among(arguments.list(position)?.to_vec(), encoding)
+                }
+                Binding::Item(position, item, encoding) => {
+                    let list = arguments.list(position)?;
+                    let value = list.get(item).or_else(|| list.last());
+                    Parameter::Compared(value.cloned().unwrap_or(Value::Null), encoding)
+                }
+                Binding::Now => Parameter::One(Value::DateTime(now), Form::DateTime),
+                Binding::Number(..) | Binding::Parent(_) | Binding::Parents(..) => {
+                    return Err(StoreError::internal("a condition is no query"));
+                }
+            })
+        })
+        .collect()
 }
 
 /// A statement.
@@ -105,6 +146,17 @@ impl Writer {
             sql: String::with_capacity(256),
             parameters: Vec::new(),
         }
+    }
+
+    /// Placeholders so far.
+    pub(super) fn count(&self) -> usize {
+        self.parameters.len()
+    }
+
+    /// Takes what stands behind placeholders that are numbered already.
+    pub(super) fn add(&mut self, parameters: Vec<Parameter>) -> &mut Self {
+        self.parameters.extend(parameters);
+        self
     }
 
     pub(super) fn is_postgres(&self) -> bool {
@@ -222,6 +274,11 @@ pub(super) trait Connection {
     fn dialect(&self) -> Dialect;
     /// Runs a statement.
     async fn query(&mut self, statement: Statement) -> Result<Vec<Row>, Failure>;
+    /// Runs statements in their order, all sent before the first has answered; each has its own outcome.
+    async fn several(
+        &mut self,
+        statements: Vec<Statement>,
+    ) -> Result<Vec<Result<Vec<Row>, Failure>>, Failure>;
     /// Runs statements of which none needs what another gives.
     async fn all(&mut self, statements: Vec<Statement>) -> Result<(), Failure>;
     /// Sets a mark to come back to.

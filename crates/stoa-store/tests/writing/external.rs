@@ -59,10 +59,10 @@ async fn rows_are_written_with_the_owners_types_and_constraints() {
         Err(faults) => panic!("{faults:?}"),
     };
     let url = database.url.parse().unwrap();
-    let applied = stoa_schema::apply(&url, &model, stoa_schema::Options::default())
+    // Only the runtime's own tables are made.
+    stoa_schema::apply(&url, &model, stoa_schema::Options::default())
         .await
         .unwrap();
-    assert!(applied.steps.is_empty());
     let store = Store::open(&url, Config::default()).await.unwrap();
     let write = async |actions| {
         let outcome = store.write::<Text>(&model, by_system(actions), None).await;
