@@ -27,7 +27,7 @@ struct Scope {
     entity: EntityId,
     alias: String,
     joins: Vec<Join>,
-    /// Where the variable stands, from the scope's own rows, while [`Builder::from_place`] lasts.
+    /// Where the variable stands, from the scope's own rows, while [`Builder::at_place`] lasts.
     prefix: Vec<NavigationId>,
     /// Another name for rows of that scope: joins belong there.
     owner: Option<usize>,
@@ -190,7 +190,7 @@ impl<'m> Builder<'m> {
     }
 
     /// Does something while [`ROW`] of the innermost scope stands for the row that `path` leads to.
-    pub(crate) fn from_place<T>(
+    pub(crate) fn at_place<T>(
         &mut self,
         path: &[NavigationId],
         work: impl FnOnce(&mut Self) -> Result<T, StoreError>,

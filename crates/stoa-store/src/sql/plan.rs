@@ -413,7 +413,7 @@ impl Planner<'_> {
                 return Ok(columns.add(column.sql, column.encoding));
             };
             let visible =
-                builder.from_place(path, |builder| builder.condition(&mask.condition, false))?;
+                builder.at_place(path, |builder| builder.condition(&mask.condition, false))?;
             let sql = format!("CASE WHEN {visible} THEN {} END", column.sql);
             Ok::<_, StoreError>(columns.add(sql, column.encoding))
         };
@@ -461,7 +461,7 @@ impl Planner<'_> {
         let navigation = &self.model[parent][expand.navigation];
         let shown = match &expand.condition {
             Some(condition) => {
-                Some(builder.from_place(path, |builder| builder.condition(condition, false))?)
+                Some(builder.at_place(path, |builder| builder.condition(condition, false))?)
             }
             None => None,
         };
@@ -555,7 +555,7 @@ impl Planner<'_> {
     ) -> Result<Expanded, StoreError> {
         let mut conditions: Vec<String> = shown.into_iter().collect();
         if let Some(filter) = &expand.filter {
-            conditions.push(builder.from_place(path, |builder| builder.condition(filter, false))?);
+            conditions.push(builder.at_place(path, |builder| builder.condition(filter, false))?);
         }
         let shown = (!conditions.is_empty()).then(|| {
             let sql = format!("CASE WHEN {} THEN 1 END", conditions.join(" AND "));

@@ -43,7 +43,7 @@ impl<'a, C: Connection> Engine<'a, C> {
             return Err(StoreError::internal("no such operation").into());
         };
         let mut touched = Vec::new();
-        for (entity, key) in self.to_be_touched(&operation.action).await? {
+        for (entity, key) in self.rows_touched(&operation.action).await? {
             let described = &self.model[entity];
             if let Some(lock) = self.lock(described, Which::Key(&key), Lock::Change) {
                 self.connection.query(lock).await?;
@@ -60,9 +60,11 @@ impl<'a, C: Connection> Engine<'a, C> {
             operation.action,
             Action::Insert { .. } | Action::Upsert { .. }
         );
+        // A row that was there may be of a specialisation.
         let known = touched
             .iter()
-            .any(|row| row.key == applied.key && row.entity == applied.entity);
+            .any(|row| row.key == applied.key && row.before.is_some());
+        touched.retain(|row| row.before.is_some() || !inserts);
         if inserts && !known && self.is_recorded(applied.entity) {
             touched.push(Touched {
                 entity: applied.entity,
@@ -87,7 +89,7 @@ impl<'a, C: Connection> Engine<'a, C> {
     }
 
     /// Rows that are there and that the operation may change, where that is recorded.
-    async fn to_be_touched(
+    async fn rows_touched(
         &mut self,
         action: &Action,
     ) -> Result<Vec<(EntityId, Vec<Value>)>, Failure> {

@@ -31,6 +31,7 @@ mod macros {
 mod connections;
 mod database;
 mod expressions;
+mod judged;
 mod northwind;
 mod random;
 mod reading;

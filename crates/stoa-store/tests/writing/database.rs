@@ -64,6 +64,27 @@ extends = "Employee"
 [entity.Manager.attributes]
 Budget = { type = "Decimal", precision = 10, scale = 2 }
 
+[entity.Account]
+audit = true
+[entity.Account.attributes]
+Name = { type = "String", length = 40, required = true }
+Balance = { type = "Decimal", precision = 12, scale = 2 }
+Data = { type = "Json" }
+Raw = { type = "Binary", length = 20 }
+[entity.Account.associations]
+Owner = { to = "Customer" }
+Entries = { to = "Entry", many = true, contained = true, inverse = "Account" }
+
+[entity.Savings]
+extends = "Account"
+[entity.Savings.attributes]
+Term = { type = "Date" }
+
+[entity.Entry]
+audit = true
+[entity.Entry.attributes]
+Text = { type = "String", length = 20 }
+
 [entity.Ticket]
 key = ["Number"]
 [entity.Ticket.attributes]
@@ -250,6 +271,22 @@ impl Database {
         Ok(applied)
     }
 
+    /// A connection of its own (PostgreSQL).
+    pub(crate) async fn connect(&self) -> Client {
+        self._postgres.as_ref().unwrap().connect().await.unwrap()
+    }
+
+    /// Keys of all rows.
+    pub(crate) async fn keys(&self, name: &str) -> Vec<Vec<Value>> {
+        let query = self.query(name, &[], None, Source::All);
+        let read = self
+            .store
+            .read(&self.model, &Permitted::by_system(query), Keys::default())
+            .await
+            .unwrap();
+        read.writer.0
+    }
+
     /// A customer with a name.
     pub(crate) async fn customer(&self, number: u32, name: &str) {
         let action = self.insert("Customer", &[("id", id(number)), ("Name", text(name))], &[]);
@@ -431,6 +468,26 @@ impl RowWriter for Text {
     }
     fn written(&self) -> usize {
         self.0.len()
+    }
+}
+
+/// Keeps the keys of rows.
+#[derive(Default)]
+pub(crate) struct Keys(pub(crate) Vec<Vec<Value>>);
+
+impl RowWriter for Keys {
+    fn begin_collection(&mut self, _: usize, _: Option<u64>) {}
+    fn end_collection(&mut self, _: usize, _: Option<&[Value]>) {}
+    fn begin_row(&mut self, _: usize, row: Row<'_>) {
+        self.0
+            .push(row.key.iter().copied().map(ValueRef::to_owned).collect());
+    }
+    fn value(&mut self, _: usize, _: usize, _: ValueRef<'_>) {}
+    fn null_target(&mut self, _: usize) {}
+    fn count_only(&mut self, _: usize, _: u64) {}
+    fn end_row(&mut self, _: usize) {}
+    fn written(&self) -> usize {
+        0
     }
 }
 

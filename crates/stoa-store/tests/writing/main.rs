@@ -2,8 +2,10 @@
 
 #![allow(clippy::unwrap_used, clippy::panic, reason = "tests")]
 
+mod audited;
 mod changes;
 mod database;
 mod external;
 mod faults;
+mod judged;
 mod loading;
