@@ -1,7 +1,8 @@
 //! Queries and changes as SQL, on PostgreSQL and SQLite with the same answers.
 //!
 //! Owns: connections ([`Store`], [`Postgres`], [`Sqlite`]), SQL that reads and writes rows, caches of
-//! statements, and what database errors mean ([`StoreError`]).
+//! statements, what database errors mean ([`StoreError`]), and what the processes that share a database know of
+//! each other ([`Coordination`]).
 //!
 //! Does not own: the structure of the database (DDL is the schema's), URLs, JSON, access rules.
 //!

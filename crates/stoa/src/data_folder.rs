@@ -4,8 +4,8 @@ use std::fs::{self, File, TryLockError};
 use std::io::{Read as _, Seek as _, Write as _};
 use std::path::Path;
 
-use crate::Result;
 use crate::failure::{Exit, Failure};
+use crate::{Result, private_files};
 
 const LOCK_FILE: &str = "lock";
 
@@ -28,7 +28,7 @@ impl DataFolder {
             )
             .hint("give a folder of your own with --data")
         };
-        fs::create_dir_all(folder).map_err(unwritable)?;
+        private_files::make_folder(folder).map_err(unwritable)?;
         let mut lock = File::options()
             .create(true)
             .read(true)

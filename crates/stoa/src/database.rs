@@ -9,6 +9,7 @@ use stoa_store::{Config, DatabaseUrl, Fault, Store, StoreError};
 
 use crate::Result;
 use crate::failure::{Exit, Failure, chain};
+use crate::private_files;
 use crate::progress::Progress;
 
 /// Brings the structure up to date, and shows how far it is if it takes long.
@@ -80,21 +81,23 @@ pub(crate) fn store_failure(database: &DatabaseUrl, error: &StoreError) -> Failu
     Failure::new(exit, format!("{database}: {}", chain(error)))
 }
 
-/// Makes the folder of an embedded database's file.
+/// Makes the folder of an embedded database's file, and the file, for nobody else to read.
 pub(crate) fn make_folder(database: &DatabaseUrl) -> Result<()> {
     let DatabaseUrl::Sqlite(file) = database else {
         return Ok(());
     };
-    let Some(folder) = file.parent().filter(|folder| *folder != Path::new("")) else {
-        return Ok(());
-    };
-    std::fs::create_dir_all(folder).map_err(|error| {
+    let failure = |what: &str, path: &Path, error: std::io::Error| {
         Failure::new(
             Exit::CannotCreate,
             format!(
-                "cannot make the folder {} for the database: {error}",
-                folder.display()
+                "cannot make the {what} {} for the database: {error}",
+                path.display()
             ),
         )
-    })
+    };
+    if let Some(folder) = file.parent().filter(|folder| *folder != Path::new("")) {
+        private_files::make_folder(folder).map_err(|error| failure("folder", folder, error))?;
+    }
+    // SQLite gives the files beside it the same permissions.
+    private_files::make_file(file).map_err(|error| failure("file", file, error))
 }

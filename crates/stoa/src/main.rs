@@ -22,6 +22,7 @@ mod histogram;
 mod least_privilege;
 mod logging;
 mod metrics;
+mod private_files;
 mod progress;
 mod route;
 mod settings;

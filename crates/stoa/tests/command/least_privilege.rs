@@ -164,6 +164,24 @@ async fn passwords_are_shown_once_and_not_if_they_were_given() {
     );
 }
 
+#[tokio::test]
+async fn nobody_else_on_the_machine_can_read_the_data() {
+    use std::os::unix::fs::PermissionsExt as _;
+    let folder = tasks();
+    let data = folder.path().join("deep/data");
+    let server = Launch::new(folder.path())
+        .data(&data)
+        .start()
+        .await
+        .unwrap();
+    let files = ["", "data.sqlite", "data.sqlite-wal", "data.sqlite-shm"];
+    for path in files.map(|name| data.join(name)) {
+        let mode = std::fs::metadata(&path).unwrap().permissions().mode();
+        assert_eq!(mode & 0o077, 0, "{} has {mode:o}", path.display());
+    }
+    server.stop().await.unwrap();
+}
+
 #[test]
 fn what_cannot_be_made_is_refused() {
     for (arguments, expected) in [
