@@ -17,9 +17,11 @@ mod failure;
 mod file_property;
 pub mod files;
 pub mod identity;
+mod nearest;
 pub mod pages;
 mod read;
 pub mod sample_data;
+pub mod single_sign_on;
 mod view;
 mod write;
 

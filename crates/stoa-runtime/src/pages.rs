@@ -27,6 +27,8 @@ mod texts;
 mod theme;
 mod visit;
 
+use std::sync::Arc;
+
 use http::{Method, Request, Response};
 use http_body::Body as HttpBody;
 use minijinja::Value;
@@ -35,6 +37,7 @@ pub use theme::{FOLDER, Theme};
 
 use crate::body::Body;
 use crate::identity::Identity;
+use crate::single_sign_on::SingleSignOn;
 use problem::Problem;
 use visit::{Area, Visit};
 
@@ -49,6 +52,7 @@ const SEND: &str = "POST";
 pub struct Pages {
     application: String,
     identity: Identity,
+    single_sign_on: Option<Arc<SingleSignOn>>,
     theme: Theme,
     /// The theme's texts as templates take them.
     texts: Value,
@@ -70,9 +74,17 @@ impl Pages {
         Self {
             application: label.to_owned(),
             identity,
+            single_sign_on: None,
             texts: texts::value(&theme.texts),
             theme,
         }
+    }
+
+    /// Offers these providers to sign in with.
+    #[must_use]
+    pub fn with_single_sign_on(mut self, single_sign_on: Arc<SingleSignOn>) -> Self {
+        self.single_sign_on = Some(single_sign_on);
+        self
     }
 
     async fn answer<B: HttpBody>(&self, request: Request<B>) -> Response<Body> {
@@ -115,6 +127,14 @@ impl Pages {
             "sign-out" => {
                 allow(visit, FORM)?;
                 self.sign_out(visit, area).await
+            }
+            "oidc/start" => {
+                allow(visit, READ)?;
+                self.provider_start(visit).await
+            }
+            "oidc/callback" => {
+                allow(visit, READ)?;
+                self.provider_callback(visit).await
             }
             "account" | "account/password" | "account/sessions" => {
                 self.account_route(

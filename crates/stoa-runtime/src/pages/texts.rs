@@ -6,6 +6,8 @@ use minijinja::Value;
 use stoa_model::diagnostic::{Code, Diagnostic, SourceFile, Span};
 use toml::de::{DeTable, DeValue};
 
+use crate::nearest::nearest;
+
 const BUILT_IN: &str = include_str!("texts.toml");
 
 /// Texts by their keys.
@@ -56,13 +58,4 @@ pub(super) fn replace(
             }
         }
     }
-}
-
-/// The name that somebody may have meant.
-pub(crate) fn nearest<'a>(given: &str, names: impl Iterator<Item = &'a str>) -> Option<&'a str> {
-    names
-        .map(|name| (strsim::damerau_levenshtein(given, name), name))
-        .filter(|(distance, name)| *distance <= (name.chars().count() / 3).max(1))
-        .min_by_key(|(distance, _)| *distance)
-        .map(|(_, name)| name)
 }

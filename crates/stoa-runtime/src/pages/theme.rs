@@ -17,7 +17,8 @@ use sha2::{Digest as _, Sha256};
 use stoa_model::diagnostic::{Code, Diagnostic, Diagnostics, SourceFile, Span};
 
 use super::samples;
-use super::texts::{self, Texts, nearest};
+use super::texts::{self, Texts};
+use crate::nearest::nearest;
 
 /// Folder of an application's own templates, texts and styles.
 pub const FOLDER: &str = "pages";
