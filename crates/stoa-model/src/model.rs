@@ -70,6 +70,22 @@ pub struct Model {
     pub entities_by_collection: HashMap<String, EntityId>,
 }
 
+impl Model {
+    /// Whether the reader may know of an entity: it is not internal, and has its name in this model.
+    #[must_use]
+    pub fn is_known(&self, entity: EntityId) -> bool {
+        let found = &self[entity];
+        !found.internal && self.entities_by_name.get(&found.name) == Some(&entity)
+    }
+
+    /// Whether the reader may know of an entity's collection.
+    #[must_use]
+    pub fn has_collection(&self, entity: EntityId) -> bool {
+        let found = &self[entity];
+        !found.internal && self.entities_by_collection.get(&found.collection) == Some(&entity)
+    }
+}
+
 impl Index<EntityId> for Model {
     type Output = Entity;
     fn index(&self, id: EntityId) -> &Entity {
@@ -144,16 +160,6 @@ pub struct Entity {
 }
 
 impl Entity {
-    /// Whether the reader may know of it: there is something that the reader may do with its rows.
-    #[must_use]
-    pub fn is_visible(&self) -> bool {
-        let reach = &self.reach;
-        !self.internal
-            && [reach.read, reach.create, reach.update]
-                .iter()
-                .any(|extent| *extent != Extent::None)
-    }
-
     /// Whether it is of the system module: users, and what the runtime keeps for itself.
     #[must_use]
     pub fn is_of_system(&self) -> bool {

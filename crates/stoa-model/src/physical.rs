@@ -42,6 +42,8 @@ pub const LEDGER_TABLE: &str = "_stoa_ledger";
 pub const DATA_LOADED_COLUMN: &str = "data_loaded";
 /// SQLite's table of auto numbers: `name` (`table.column`), `value` (last number given).
 pub const SEQUENCE_TABLE: &str = "_stoa_sequence";
+/// Table of the audit trail: rows are added, and never changed or deleted.
+pub const AUDIT_TABLE: &str = "_stoa_audit";
 /// Longest identifier (PostgreSQL's limit), bytes.
 pub const MAXIMUM_IDENTIFIER: usize = 63;
 

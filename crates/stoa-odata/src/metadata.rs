@@ -9,7 +9,7 @@ mod xml;
 
 use bytes::Bytes;
 use stoa_model::model::{
-    Attribute, Default, Entity, Model, Navigation, OnDelete, Purpose, Storage,
+    Attribute, Default, Entity, Enumeration, Extent, Model, Navigation, OnDelete, Purpose, Storage,
 };
 use stoa_model::value::ScalarType;
 
@@ -106,7 +106,8 @@ impl Metadata {
 
 fn service_document(model: &Model) -> Vec<u8> {
     let mut out = b"\"value\":[".to_vec();
-    for (position, entity) in entity_sets(model).enumerate() {
+    let readable = entity_sets(model).filter(|entity| entity.reach.read != Extent::None);
+    for (position, entity) in readable.enumerate() {
         if position > 0 {
             out.push(b',');
         }
@@ -124,12 +125,49 @@ fn service_document(model: &Model) -> Vec<u8> {
     out
 }
 
-/// Entities with an entity set, in model order.
+/// Entities that the reader may know of.
+fn entity_types(model: &Model) -> impl Iterator<Item = &Entity> {
+    model
+        .entities
+        .iter()
+        .filter(|entity| model.is_known(entity.id))
+}
+
+/// Entities with an entity set that the reader may know of, in model order.
 fn entity_sets(model: &Model) -> impl Iterator<Item = &Entity> {
     model
         .entities
         .iter()
-        .filter(|entity| has_entity_set(model, entity))
+        .filter(|entity| has_known_set(model, entity))
+}
+
+fn has_known_set(model: &Model, entity: &Entity) -> bool {
+    has_entity_set(model, entity) && model.has_collection(entity.id)
+}
+
+/// Enumerations that properties of the reader's have, and those that nothing has.
+fn enumerations(model: &Model) -> impl Iterator<Item = &Enumeration> {
+    let mut hidden = vec![false; model.enumerations.len()];
+    let mut shown = hidden.clone();
+    for entity in &model.entities {
+        let is_known = model.is_known(entity.id);
+        for attribute in &entity.attributes {
+            if let ScalarType::Enumeration(id) = attribute.scalar_type {
+                let list = if is_known && attribute.reach.is_readable() {
+                    &mut shown
+                } else {
+                    &mut hidden
+                };
+                list[id.index()] = true;
+            }
+        }
+    }
+    model
+        .enumerations
+        .iter()
+        .enumerate()
+        .filter(move |(position, _)| shown[*position] || !hidden[*position])
+        .map(|(_, enumeration)| enumeration)
 }
 
 /// Name of the primitive type.
@@ -178,7 +216,8 @@ fn facets(attribute: &Attribute) -> Facets {
         _ => (None, None),
     };
     Facets {
-        nullable: !attribute.required,
+        // Where it is hidden, it is null.
+        nullable: !attribute.required || attribute.reach.read == Extent::Some,
         max_length: attribute.length.filter(|_| {
             matches!(
                 attribute.scalar_type,
@@ -200,25 +239,63 @@ fn plain(value: &stoa_model::value::Value) -> String {
     String::from_utf8(out).unwrap_or_default()
 }
 
-/// The attributes that a type declares itself: what it inherits stands in its base.
-fn own_attributes(entity: &Entity) -> impl Iterator<Item = &Attribute> {
-    entity.attributes.iter().filter(|attribute| {
-        attribute.declared_by == entity.id && attribute.purpose != Purpose::Version
+/// Whether a property is part of a type: the reader may see it, or rows are told apart by it.
+fn is_shown(entity: &Entity, id: usize) -> bool {
+    entity.attributes.get(id).is_some_and(|attribute| {
+        let is_key = entity.key.iter().any(|key| key.index() == id);
+        attribute.purpose != Purpose::Version && (is_key || attribute.reach.is_readable())
     })
 }
 
-/// The named navigations that a type declares itself.
-fn own_navigations(entity: &Entity) -> impl Iterator<Item = (&str, &Navigation)> {
+/// The attributes that a type declares itself: what it inherits stands in its base, unless the reader may
+/// see it in the specialisation only.
+fn own_attributes<'a>(model: &'a Model, entity: &'a Entity) -> impl Iterator<Item = &'a Attribute> {
+    let base = entity.base.map(|base| &model[base]);
+    entity
+        .attributes
+        .iter()
+        .enumerate()
+        .filter(move |(id, _)| {
+            is_shown(entity, *id) && !base.is_some_and(|base| is_shown(base, *id))
+        })
+        .map(|(_, attribute)| attribute)
+}
+
+/// Name of a navigation that the reader may see.
+fn shown_name(navigation: &Navigation) -> Option<&str> {
+    navigation
+        .name
+        .as_deref()
+        .filter(|_| navigation.reach.is_readable())
+}
+
+/// The named navigations that a type declares itself, as with [`own_attributes`].
+fn own_navigations<'a>(
+    model: &'a Model,
+    entity: &'a Entity,
+) -> impl Iterator<Item = (&'a str, &'a Navigation)> {
+    let base = entity.base.map(|base| &model[base]);
     entity
         .navigations
         .iter()
-        .filter(|navigation| navigation.declared_by == entity.id)
-        .filter_map(|navigation| Some((navigation.name.as_deref()?, navigation)))
+        .enumerate()
+        .filter(move |(id, navigation)| {
+            let inherited = base.and_then(|base| base.navigations.get(*id));
+            !inherited.is_some_and(|inherited| {
+                inherited.declared_by == navigation.declared_by && shown_name(inherited).is_some()
+            })
+        })
+        .filter_map(|(_, navigation)| Some((shown_name(navigation)?, navigation)))
+}
+
+/// Whether a navigation always shows the reader a row.
+fn is_never_empty(navigation: &Navigation) -> bool {
+    navigation.required && !navigation.many && navigation.reach.read == Extent::All
 }
 
 /// Name of the navigation at the other end.
 fn partner_name<'a>(model: &'a Model, navigation: &Navigation) -> Option<&'a str> {
-    model[navigation.target][navigation.partner].name.as_deref()
+    shown_name(&model[navigation.target][navigation.partner])
 }
 
 /// What CSDL says about a delete of the entity that has this navigation: what becomes of the targets.
@@ -252,10 +329,9 @@ fn referential_constraint<'a>(
         .iter()
         .zip(&target.key)
         .map(|(column, key)| {
-            Some((
-                entity[column.attribute?].name.as_str(),
-                target[*key].name.as_str(),
-            ))
+            let own = column.attribute?;
+            is_shown(entity, own.index())
+                .then(|| (entity[own].name.as_str(), target[*key].name.as_str()))
         })
         .collect::<Option<Vec<_>>>()
         .unwrap_or_default()
@@ -275,13 +351,13 @@ fn bindings<'a>(model: &'a Model, entity: &'a Entity) -> Vec<(String, &'a str)> 
             .filter(|navigation| {
                 !entity.navigations.iter().any(|inherited| {
                     inherited.declared_by == navigation.declared_by
-                        && inherited.name == navigation.name
+                        && shown_name(inherited) == shown_name(navigation)
                 })
             })
-            .filter_map(|navigation| Some((navigation.name.as_deref()?, navigation)))
+            .filter_map(|navigation| Some((shown_name(navigation)?, navigation)))
         {
             let target = &model[navigation.target];
-            if has_entity_set(model, target) {
+            if has_known_set(model, target) {
                 bindings.push((format!("{prefix}{name}"), target.collection.as_str()));
             }
         }
@@ -302,11 +378,11 @@ fn add_bindings<'a>(
     }
     seen.push(entity.id);
     for navigation in &entity.navigations {
-        let Some(name) = &navigation.name else {
+        let Some(name) = shown_name(navigation) else {
             continue;
         };
         let target = &model[navigation.target];
-        if has_entity_set(model, target) {
+        if has_known_set(model, target) {
             bindings.push((format!("{prefix}{name}"), target.collection.as_str()));
         } else if navigation.contained {
             add_bindings(model, target, &format!("{prefix}{name}/"), seen, bindings);

@@ -101,3 +101,39 @@ Order = { to = "Order", required = true, inverse = "Details", foreign_key = ["Or
 pub(crate) fn details() -> Model {
     Model::from_text("shop", DETAILS).unwrap_or_else(|faults| panic!("{faults}"))
 }
+
+/// What a clerk may do.
+const RULES: &str = r#"
+[role.Clerk]
+[[entity.Order.access]]
+role = "Clerk"
+create = "Express eq true"
+read = ["Number", "Status", "Party", "Lines", "DueOn"]
+write = ["Status", "Weight"]
+[[entity.Order.access]]
+role = "Clerk"
+read = ["Total", "Tags"]
+where = "Status eq 'Draft'"
+[[entity.Line.access]]
+role = "Clerk"
+read = "*"
+[[entity.Company.access]]
+role = "Clerk"
+read = ["Name", "VatNumber"]
+[[entity.Tag.access]]
+role = "Clerk"
+create = true
+write = "*"
+[[entity."System.User".access]]
+role = "Clerk"
+read = ["Name"]
+where = "$it eq $user"
+"#;
+
+/// The model as a clerk sees it.
+pub(crate) fn view() -> std::sync::Arc<Model> {
+    let model = Model::from_text("shop", &format!("{}{RULES}", TEXT)).unwrap();
+    let model = std::sync::Arc::new(model);
+    let access = stoa_model::access::Access::new(&model, &[stoa_model::model::RoleId(0)]);
+    std::sync::Arc::clone(access.view())
+}

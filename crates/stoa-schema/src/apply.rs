@@ -9,8 +9,9 @@ use stoa_model::model::Model;
 use stoa_store::DatabaseUrl;
 
 use crate::check::Report;
+use crate::difference::moves;
 use crate::error::SchemaError;
-use crate::kind::quote;
+use crate::kind::{quote, quote_text};
 use crate::plan::{Class, Draft, Plan, Step};
 use crate::session::Session;
 use crate::structure::Structure;
@@ -344,6 +345,7 @@ pub(crate) async fn make_plan(
         });
     }
     look_out_for_others(session, &old, structure).await?;
+    refuse_moves(session, &old, structure).await?;
     let mut draft = draft(dialect, &old, structure);
     let obstacles = find_obstacles(session, &draft).await?;
     judge(session, &mut draft.steps).await?;
@@ -374,6 +376,43 @@ async fn look_out_for_others(
     } else {
         Err(SchemaError::TableInTheWay { tables })
     }
+}
+
+/// An entity that gets a base, or loses it, has another table: its rows would be dropped with the old one.
+async fn refuse_moves(
+    session: &Session,
+    old: &Structure,
+    new: &Structure,
+) -> Result<(), SchemaError> {
+    for moved in moves(old, new) {
+        let condition = moved
+            .from
+            .discriminator
+            .as_ref()
+            .map_or_else(String::new, |column| {
+                format!(
+                    " WHERE {} = {}",
+                    quote(column),
+                    quote_text(&moved.entity.name)
+                )
+            });
+        let query = format!(
+            "SELECT 1 FROM {}{condition} LIMIT 1",
+            quote(&moved.from.name)
+        );
+        if !session
+            .rows(&query, "looking at existing rows")
+            .await?
+            .is_empty()
+        {
+            return Err(SchemaError::EntityMoves {
+                entity: moved.entity.name.clone(),
+                from: moved.from.name.clone(),
+                to: moved.to.name.clone(),
+            });
+        }
+    }
+    Ok(())
 }
 
 async fn find_obstacles(session: &Session, draft: &Draft) -> Result<Vec<Report>, SchemaError> {

@@ -4,7 +4,7 @@ use std::collections::{HashMap, HashSet};
 
 use crate::Dialect;
 use crate::kind::{Conversion, Kind};
-use crate::structure::{Column, ForeignKey, Index, Structure, Table};
+use crate::structure::{Column, ForeignKey, Index, Named, Structure, Table};
 
 /// Two structures, matched.
 pub(crate) struct Difference<'a> {
@@ -292,6 +292,36 @@ fn match_tables<'a>(old: &'a Structure, new: &'a Structure) -> Vec<(&'a Table, O
         }
     }
     pairs
+}
+
+/// An entity whose rows would have to go to another table.
+pub(crate) struct Move<'a> {
+    pub(crate) entity: &'a Named,
+    pub(crate) from: &'a Table,
+    pub(crate) to: &'a Table,
+}
+
+/// Entities that are in both structures, in tables that have nothing to do with each other.
+pub(crate) fn moves<'a>(old: &'a Structure, new: &'a Structure) -> Vec<Move<'a>> {
+    let mut moves = Vec::new();
+    for (to, former) in match_tables(old, new) {
+        for now in &to.types {
+            let is_it = |entity: &&Named| {
+                entity.name == now.name || Some(&entity.name) == now.renamed_from.as_ref()
+            };
+            let before = old
+                .tables
+                .iter()
+                .filter(|table| !table.external)
+                .find_map(|table| Some((table, table.types.iter().find(is_it)?)));
+            if let Some((from, entity)) = before
+                && former.is_none_or(|former| former.name != from.name)
+            {
+                moves.push(Move { entity, from, to });
+            }
+        }
+    }
+    moves
 }
 
 /// Former names of entities by their present ones.

@@ -30,6 +30,18 @@ pub enum SchemaError {
         /// What is lost, each with its amount.
         losses: Vec<String>,
     },
+    /// Rows would have to move from one table to another, which nothing does yet; they would be lost.
+    #[error(
+        "{entity} has rows in the table {from}, and the model keeps them in {to} now (see `extends`): rows are not moved; leave `extends` as it was, or make an entity of another name, and delete the rows of {entity} before it goes"
+    )]
+    EntityMoves {
+        /// The entity.
+        entity: String,
+        /// Its table.
+        from: String,
+        /// The table of the model.
+        to: String,
+    },
     /// Rows do not fulfil what the model demands now.
     #[error("{}", obstacles(reports))]
     RowsBreakRules {

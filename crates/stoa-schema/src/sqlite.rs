@@ -71,6 +71,7 @@ pub(crate) fn draft(old: &Structure, new: &Structure) -> Draft {
         let mut statements = vec![create_table(table, &table.name)];
         statements.extend(table.indexes.iter().map(|index| create_index(table, index)));
         statements.extend(numbered(table).map(|column| start_sequence(table, column)));
+        statements.extend(guards(table));
         steps.push(Step::new(
             Class::Safe,
             format!("{} is new in the model", table.subject),
@@ -86,6 +87,13 @@ pub(crate) fn draft(old: &Structure, new: &Structure) -> Draft {
         } else {
             add_columns(table, steps);
             start_sequences(table, steps);
+            if !table.old.append_only && table.new.append_only {
+                steps.push(Step::new(
+                    Class::Safe,
+                    format!("rows of {} are only added now", table.new.subject),
+                    guards(table.new),
+                ));
+            }
         }
         for index in &table.new.indexes {
             let kept = table.old.indexes.iter().any(|former| {
@@ -114,6 +122,26 @@ pub(crate) fn draft(old: &Structure, new: &Structure) -> Draft {
         }
     }
     draft
+}
+
+/// Triggers of a table whose rows are only added. (On PostgreSQL the runtime's database user has no right to
+/// change them.)
+fn guards(table: &Table) -> Vec<String> {
+    if !table.append_only {
+        return Vec::new();
+    }
+    ["UPDATE", "DELETE"]
+        .iter()
+        .map(|event| {
+            let name = format!("{}_{}", table.name, event.to_lowercase());
+            format!(
+                "CREATE TRIGGER {} BEFORE {event} ON {} BEGIN SELECT RAISE(ABORT, 'rows of {} are only added'); END",
+                quote(&name),
+                quote(&table.name),
+                table.name.replace('\'', "''")
+            )
+        })
+        .collect()
 }
 
 fn numbered(table: &Table) -> impl Iterator<Item = &Column> {
@@ -461,6 +489,8 @@ fn rebuild(difference: &Difference<'_>, table: &TableDifference<'_>, steps: &mut
         format!("ALTER TABLE {} RENAME TO {name}", quote(&temporary)),
     ];
     statements.append(&mut sequences);
+    // They went with the table.
+    statements.extend(guards(table.new));
     steps.push(Step::new(Class::Rewrites, reasons.join("; "), statements).on(&table.old.name));
 }
 

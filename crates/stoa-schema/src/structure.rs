@@ -54,6 +54,9 @@ pub struct Table {
     pub renamed_from: Option<String>,
     /// Somebody else's: only checked.
     pub external: bool,
+    /// Rows are added, and never changed or deleted.
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    pub append_only: bool,
     /// Column that tells the entities of a hierarchy apart.
     pub discriminator: Option<String>,
     /// Entities whose rows it holds, the root first; empty for a join table.

@@ -273,6 +273,16 @@ impl<'a> Builder<'a> {
     }
 }
 
+/// `Customers(key)`, if the reader may know of that collection.
+pub(in crate::body) fn example(model: &Model, entity: EntityId) -> String {
+    let name = if model.has_collection(entity) {
+        model[entity].collection.as_str()
+    } else {
+        "Collection"
+    };
+    format!("{name}(key)")
+}
+
 fn name_of(navigation: &Navigation) -> &str {
     navigation.name.as_deref().unwrap_or_default()
 }
@@ -282,10 +292,12 @@ fn names_of(entity: &Entity) -> impl Iterator<Item = &str> {
         .attributes
         .iter()
         .filter(|attribute| attribute.purpose != Purpose::Version)
-        .map(|attribute| attribute.name.as_str());
+        .map(|attribute| attribute.name.as_str())
+        .filter(|name| entity.attributes_by_name.contains_key(*name));
     let navigations = entity
         .navigations
         .iter()
-        .filter_map(|navigation| navigation.name.as_deref());
+        .filter_map(|navigation| navigation.name.as_deref())
+        .filter(|name| entity.navigations_by_name.contains_key(*name));
     attributes.chain(navigations)
 }

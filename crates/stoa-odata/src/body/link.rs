@@ -4,6 +4,7 @@ use stoa_model::application::Limits;
 use stoa_model::change::Target;
 use stoa_model::model::{EntityId, Model};
 
+use super::builder::example;
 use super::faults::shown;
 use crate::resolve;
 
@@ -20,17 +21,21 @@ pub(super) fn parse(
 ) -> Result<Target, String> {
     let found = resolve::Target::of_reference(model, root, url, limits).map_err(|error| {
         format!(
-            "'{}' is not the URL of a row like {}(key): {error}",
+            "'{}' is not the URL of a row like {}: {error}",
             shown(url),
-            model[wanted].collection
+            example(model, wanted)
         )
     })?;
     if model[found.entity].root != model[wanted].root {
+        let wanted = if model.is_known(wanted) {
+            model[wanted].name.as_str()
+        } else {
+            "another"
+        };
         return Err(format!(
-            "'{}' is of type {}, but {} is wanted",
+            "'{}' is of type {}, but {wanted} is wanted",
             shown(url),
             model[found.entity].name,
-            model[wanted].name
         ));
     }
     Ok(super::target_of(&found.source))

@@ -799,3 +799,79 @@ proptest! {
         let _ = create(&model, order, body.as_bytes(), &options(&limits), &Place::default());
     }
 }
+
+/// What becomes of a clerk's body.
+fn created_by_clerk(name: &str, json: &str) -> String {
+    let model = sample::view();
+    let limits = Limits::default();
+    let result = create(
+        &model,
+        entity(&model, name),
+        json.as_bytes(),
+        &options(&limits),
+        &Place::default(),
+    );
+    shown(&model, result)
+}
+
+fn put_by_clerk(json: &str) -> String {
+    let model = sample::view();
+    let limits = Limits::default();
+    let result = update(
+        &model,
+        entity(&model, "Order"),
+        Target::Key(key(ORDER)),
+        Expected::Any,
+        Method::Put,
+        json.as_bytes(),
+        &options(&limits),
+    );
+    shown(&model, result)
+}
+
+#[test]
+fn a_reader_is_not_asked_for_what_may_not_be_given() {
+    insta::assert_snapshot!(created_by_clerk("Order", r#"{"Express": true}"#), @r#"
+        400 UnknownProperty
+        Express: UnknownProperty Order has no property Express
+        "#);
+    insta::assert_snapshot!(created_by_clerk("Order", r#"{"Weight": 5, "Number": 7, "Total": 1, "Party@odata.bind": "Parties(01890a5d-ac96-774b-bcce-b302099a8057)"}"#), @r#"
+        0 [] insert Order Weight=5 Total=1.00 id=new Status="Draft" PlacedAt="2023-11-14T22:13:20Z" Party->Parties(01890a5d-ac96-774b-bcce-b302099a8057)
+        root 0
+        "#);
+    insta::assert_snapshot!(created_by_clerk("Order", r#"{"PlacedAd": null, "Papr": null, "Weigth": 1, "Totl": 1}"#), @r#"
+        400 UnknownProperty
+        PlacedAd: UnknownProperty Order has no property PlacedAd
+        Papr: UnknownProperty Order has no property Papr: did you mean Party?
+        Weigth: UnknownProperty Order has no property Weigth: did you mean Weight?
+        Totl: UnknownProperty Order has no property Totl: did you mean Total?
+        "#);
+    insta::assert_snapshot!(created_by_clerk("Company", r#"{"Home@odata.bind": "Regions('x')"}"#), @r#"
+        400 UnknownProperty
+        Home: UnknownProperty Company has no property Home
+        "#);
+    insta::assert_snapshot!(created_by_clerk("Company", r##"{"@odata.type": "#shop.Region"}"##), @r#"
+        400 UnknownType
+        @odata.type: UnknownType '#shop.Region' is not a type that can stand here: #shop.Company
+        "#);
+    insta::assert_snapshot!(created_by_clerk("SystemUser", r##"{"@odata.type": "#shop.SystemSession"}"##), @r#"
+        400 UnknownType
+        @odata.type: UnknownType '#shop.SystemSession' is not a type that can stand here: #shop.SystemUser
+        "#);
+    insta::assert_snapshot!(created_by_clerk("Line", r#"{"Order@odata.bind": "SystemSessions(01890a5d-ac96-774b-bcce-b302099a8057)"}"#), @r#"
+        400 InvalidReference
+        Order: InvalidReference 'SystemSessions(01890a5d-ac96-774b-bcce-b302099a8057)' is not the URL of a row like Orders(key): path: there is no collection 'SystemSessions' at position 0; did you mean 'SystemUsers'?
+        "#);
+}
+
+#[test]
+fn a_replacement_leaves_what_the_reader_may_not_see_or_set() {
+    insta::assert_snapshot!(put_by_clerk(r#"{"Status": "Placed"}"#), @r#"
+        0 [] update Orders(01890a5d-ac96-774b-bcce-b302099a8057) Status="Placed"
+        root 0
+        "#);
+    insta::assert_snapshot!(put_by_clerk(r#"{"DueOn": "2024-01-01", "Weight": 3}"#), @r#"
+        0 [] update Orders(01890a5d-ac96-774b-bcce-b302099a8057) DueOn="2024-01-01" Weight=3 Status="Draft"
+        root 0
+        "#);
+}

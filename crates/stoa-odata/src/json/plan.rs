@@ -163,6 +163,7 @@ impl Plan {
                 entity
                     .navigations
                     .iter()
+                    .filter(|navigation| navigation.reach.is_readable())
                     .filter_map(|navigation| navigation.name.clone())
                     .collect()
             } else {
@@ -244,6 +245,7 @@ fn is_everything(entity: &Entity, selection: &Selection) -> bool {
         .enumerate()
         .all(|(position, attribute)| {
             attribute.purpose == Purpose::Version
+                || !attribute.reach.is_readable()
                 || attribute.scalar_type == ScalarType::File
                 || selection.attributes.iter().any(|id| id.index() == position)
         })

@@ -1,9 +1,11 @@
 //! What the model says, in the words of the standard vocabularies. Both renderings use these lists.
 
-use stoa_model::model::{Attribute, Default, Entity, Enumeration, Model, Navigation, Purpose};
+use stoa_model::model::{
+    Attribute, Default, Entity, EntityId, Enumeration, Extent, Model, Navigation, Purpose,
+};
 use stoa_model::value::{ScalarType, Value};
 
-use super::plain;
+use super::{plain, shown_name};
 
 /// A vocabulary: alias, namespace, where its definition is.
 pub(super) const VOCABULARIES: &[(&str, &str, &str)] = &[
@@ -49,8 +51,14 @@ pub(super) enum Constant {
     DateTime(String),
     Duration(String),
     TimeOfDay(String),
+    /// Member of an enumeration, with its type: `Namespace.Type/Member`.
+    Member(&'static str),
+    /// Path of a navigation.
+    NavigationPath(String),
     /// Paths of properties.
     Paths(Vec<String>),
+    /// Several records.
+    Records(Vec<Constant>),
     Record(Vec<(&'static str, Constant)>),
 }
 
@@ -96,8 +104,18 @@ pub(super) fn of_member(name: &str, label: &str) -> Vec<Annotation> {
 }
 
 pub(super) fn of_navigation(name: &str, navigation: &Navigation) -> Vec<Annotation> {
-    words(name, &navigation.label, navigation.description.as_deref())
+    let mut list = words(name, &navigation.label, navigation.description.as_deref());
+    if !navigation.reach.is_writable() {
+        list.push(READ_ONLY);
+    }
+    list
 }
+
+/// The reader may not give it a value.
+const READ_ONLY: Annotation = Annotation {
+    term: "Core.Permissions",
+    value: Constant::Member("Org.OData.Core.V1.Permission/Read"),
+};
 
 pub(super) fn of_attribute(entity: &Entity, attribute: &Attribute) -> Vec<Annotation> {
     let mut list = words(
@@ -123,6 +141,8 @@ pub(super) fn of_attribute(entity: &Entity, attribute: &Attribute) -> Vec<Annota
             }
             if is_key {
                 list.push(truth("Core.Immutable"));
+            } else if !attribute.reach.is_writable() {
+                list.push(READ_ONLY);
             }
         }
     }
@@ -160,7 +180,7 @@ fn constant(value: &Value) -> Constant {
 }
 
 /// What can not be done with rows of an entity set.
-pub(super) fn of_entity_set(_model: &Model, entity: &Entity) -> Vec<Annotation> {
+pub(super) fn of_entity_set(model: &Model, entity: &Entity) -> Vec<Annotation> {
     let mut list = Vec::new();
     if entity.version.is_some() {
         // An empty collection: there is an ETag, and no property that it is computed from.
@@ -174,6 +194,7 @@ pub(super) fn of_entity_set(_model: &Model, entity: &Entity) -> Vec<Annotation> 
             .attributes
             .iter()
             .filter(|attribute| attribute.purpose != Purpose::Version)
+            .filter(|attribute| attribute.reach.is_readable())
             .filter(|attribute| excluded(attribute.scalar_type))
             .map(|attribute| attribute.name.clone())
             .collect::<Vec<_>>()
@@ -196,7 +217,91 @@ pub(super) fn of_entity_set(_model: &Model, entity: &Entity) -> Vec<Annotation> 
             )]),
         });
     }
+    list.extend(
+        restrictions(entity)
+            .into_iter()
+            .map(|(_, term, value)| Annotation { term, value }),
+    );
+    let mut contained = Vec::new();
+    add_contained(model, entity, "", &mut vec![entity.id], &mut contained);
+    if !contained.is_empty() {
+        list.push(Annotation {
+            term: "Capabilities.NavigationRestrictions",
+            value: Constant::Record(vec![("RestrictedProperties", Constant::Records(contained))]),
+        });
+    }
     list
+}
+
+/// What the reader may not do with any row of an entity: member of a record, term, value.
+fn restrictions(entity: &Entity) -> Vec<(&'static str, &'static str, Constant)> {
+    let reach = &entity.reach;
+    [
+        (
+            reach.read,
+            "ReadRestrictions",
+            "Capabilities.ReadRestrictions",
+            "Readable",
+        ),
+        (
+            reach.create,
+            "InsertRestrictions",
+            "Capabilities.InsertRestrictions",
+            "Insertable",
+        ),
+        (
+            reach.update,
+            "UpdateRestrictions",
+            "Capabilities.UpdateRestrictions",
+            "Updatable",
+        ),
+        (
+            reach.delete,
+            "DeleteRestrictions",
+            "Capabilities.DeleteRestrictions",
+            "Deletable",
+        ),
+    ]
+    .into_iter()
+    .filter(|(extent, ..)| *extent == Extent::None)
+    .map(|(_, member, term, property)| {
+        let value = Constant::Record(vec![(property, Constant::Truth(false))]);
+        (member, term, value)
+    })
+    .collect()
+}
+
+/// Restrictions of rows without an entity set, by the path that leads to them.
+fn add_contained(
+    model: &Model,
+    entity: &Entity,
+    prefix: &str,
+    seen: &mut Vec<EntityId>,
+    list: &mut Vec<Constant>,
+) {
+    for navigation in &entity.navigations {
+        let target = &model[navigation.target];
+        let Some(name) = shown_name(navigation).filter(|_| navigation.contained) else {
+            continue;
+        };
+        if seen.contains(&target.id) {
+            continue;
+        }
+        let path = format!("{prefix}{name}");
+        let restrictions = restrictions(target);
+        if !restrictions.is_empty() {
+            let mut record = vec![("NavigationProperty", Constant::NavigationPath(path.clone()))];
+            record.extend(
+                restrictions
+                    .into_iter()
+                    .map(|(member, _, value)| (member, value)),
+            );
+            list.push(Constant::Record(record));
+        }
+        seen.push(target.id);
+        add_contained(model, target, &format!("{path}/"), seen, list);
+        seen.pop();
+    }
 }
 
 /// What the service as a whole does not do.

@@ -5,8 +5,8 @@ use stoa_model::model::{Attribute, Entity, Enumeration, Model, Navigation};
 
 use super::annotation::{self, Annotation, Constant, VOCABULARIES};
 use super::{
-    bindings, entity_sets, facets, on_delete, own_attributes, own_navigations, partner_name,
-    referential_constraint, type_name,
+    bindings, entity_sets, entity_types, enumerations, facets, is_never_empty, on_delete,
+    own_attributes, own_navigations, partner_name, referential_constraint, type_name,
 };
 use crate::negotiate::Version;
 
@@ -21,10 +21,10 @@ pub(super) fn write(model: &Model, version: Version) -> Vec<u8> {
         );
     }
     let mut schema = Map::new();
-    for enumeration in &model.enumerations {
+    for enumeration in enumerations(model) {
         schema.insert(enumeration.name.clone(), enumeration_type(enumeration));
     }
-    for entity in &model.entities {
+    for entity in entity_types(model) {
         schema.insert(entity.name.clone(), entity_type(model, entity));
     }
     let mut container = object([("$Kind", "EntityContainer".into())]);
@@ -82,10 +82,10 @@ fn entity_type(model: &Model, entity: &Entity) -> Value {
             members.insert("$Key".to_owned(), key.into());
         }
     }
-    for attribute in own_attributes(entity) {
+    for attribute in own_attributes(model, entity) {
         members.insert(attribute.name.clone(), property(model, entity, attribute));
     }
-    for (name, navigation) in own_navigations(entity) {
+    for (name, navigation) in own_navigations(model, entity) {
         members.insert(
             name.to_owned(),
             navigation_property(model, entity, name, navigation),
@@ -137,7 +137,7 @@ fn navigation_property(
     }
     let target = format!("{}.{}", model.name, model[navigation.target].name);
     members.insert("$Type".to_owned(), target.into());
-    if !navigation.many && !navigation.required {
+    if !navigation.many && !is_never_empty(navigation) {
         members.insert("$Nullable".to_owned(), true.into());
     }
     if let Some(partner) = partner_name(model, navigation) {
@@ -197,7 +197,11 @@ fn value(constant: &Constant) -> Value {
         | Constant::Date(text)
         | Constant::DateTime(text)
         | Constant::Duration(text)
-        | Constant::TimeOfDay(text) => text.as_str().into(),
+        | Constant::TimeOfDay(text)
+        | Constant::NavigationPath(text) => text.as_str().into(),
+        // The type is known from the term.
+        Constant::Member(text) => text.rsplit('/').next().unwrap_or_default().into(),
+        Constant::Records(records) => records.iter().map(value).collect(),
         Constant::Truth(value) => (*value).into(),
         Constant::Number(text) => number(text),
         Constant::Paths(paths) => paths.iter().map(String::as_str).collect(),

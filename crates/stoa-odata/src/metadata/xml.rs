@@ -8,8 +8,8 @@ use stoa_model::model::{Attribute, Entity, Enumeration, Model, Navigation};
 
 use super::annotation::{self, Annotation, Constant, VOCABULARIES};
 use super::{
-    bindings, entity_sets, facets, on_delete, own_attributes, own_navigations, partner_name,
-    referential_constraint, type_name,
+    bindings, entity_sets, entity_types, enumerations, facets, is_never_empty, on_delete,
+    own_attributes, own_navigations, partner_name, referential_constraint, type_name,
 };
 use crate::negotiate::Version;
 
@@ -54,10 +54,10 @@ fn write_document(xml: &mut Xml, model: &Model, version: Version) -> io::Result<
 }
 
 fn write_schema(xml: &mut Xml, model: &Model) -> io::Result<()> {
-    for enumeration in &model.enumerations {
+    for enumeration in enumerations(model) {
         write_enumeration(xml, enumeration)?;
     }
-    for entity in &model.entities {
+    for entity in entity_types(model) {
         write_entity(xml, model, entity)?;
     }
     xml.create_element("EntityContainer")
@@ -111,10 +111,10 @@ fn write_entity(xml: &mut Xml, model: &Model, entity: &Entity) -> io::Result<()>
                 Ok(())
             })?;
         }
-        for attribute in own_attributes(entity) {
+        for attribute in own_attributes(model, entity) {
             write_property(xml, model, entity, attribute)?;
         }
-        for (name, navigation) in own_navigations(entity) {
+        for (name, navigation) in own_navigations(model, entity) {
             write_navigation(xml, model, entity, name, navigation)?;
         }
         write_annotations(xml, &annotation::of_entity(entity))
@@ -174,7 +174,7 @@ fn write_navigation(
         .create_element("NavigationProperty")
         .with_attribute(("Name", name))
         .with_attribute(("Type", target.as_str()));
-    if navigation.required && !navigation.many {
+    if is_never_empty(navigation) {
         element = element.with_attribute(("Nullable", "false"));
     }
     if let Some(partner) = partner_name(model, navigation) {
@@ -248,7 +248,9 @@ fn scalar(constant: &Constant) -> Option<(&'static str, &str)> {
         Constant::DateTime(text) => ("DateTimeOffset", text),
         Constant::Duration(text) => ("Duration", text),
         Constant::TimeOfDay(text) => ("TimeOfDay", text),
-        Constant::Paths(_) | Constant::Record(_) => return None,
+        Constant::Member(text) => ("EnumMember", text),
+        Constant::NavigationPath(text) => ("NavigationPropertyPath", text),
+        Constant::Paths(_) | Constant::Record(_) | Constant::Records(_) => return None,
     })
 }
 
@@ -263,6 +265,15 @@ fn write_constant(xml: &mut Xml, constant: &Constant) -> io::Result<()> {
                     for path in paths {
                         xml.create_element("PropertyPath")
                             .write_text_content(quick_xml::events::BytesText::new(path))?;
+                    }
+                    Ok(())
+                })?;
+        }
+        Constant::Records(records) => {
+            xml.create_element("Collection")
+                .write_inner_content(|xml| {
+                    for record in records {
+                        write_constant(xml, record)?;
                     }
                     Ok(())
                 })?;

@@ -8,7 +8,7 @@ use stoa_model::query::{Expand, Selection};
 
 use super::page::{NodePage, fingerprint_parts};
 use super::read::{Level, page_of, page_size, refuse_for_single, refuse_unsupported};
-use super::target::property;
+use super::target::{navigation, property};
 use crate::url::{
     Error, ErrorKind, ExpandItem, ExpandMode, Levels, OptionName, Options, Place, SelectKind,
     encode_value,
@@ -140,7 +140,7 @@ impl<'a> Selector<'a> {
                             selection.specialised.push((declared_by, attribute));
                         }
                         // A selected navigation property is a link, which clients compute themselves.
-                        None if reached_entity.navigations_by_name.contains_key(name) => {}
+                        None if navigation(reached_entity, name).is_some() => {}
                         None if name.contains('.') => {
                             return Err(Error::unsupported(
                                 SELECT,
@@ -169,9 +169,9 @@ impl<'a> Selector<'a> {
 
     fn all_properties(&self, entity: &Entity, selection: &mut Selection) {
         let ids = |entity: &'a Entity| {
-            (0_u32..)
-                .zip(&entity.attributes)
-                .filter(|(_, attribute)| attribute.purpose != Purpose::Version)
+            (0_u32..).zip(&entity.attributes).filter(|(_, attribute)| {
+                attribute.purpose != Purpose::Version && attribute.reach.is_readable()
+            })
         };
         let model = self.model;
         selection
@@ -246,7 +246,7 @@ impl<'a> Selector<'a> {
             }
             let mut reached = id;
             for cast in casts {
-                if entity.navigations_by_name.contains_key(cast) {
+                if navigation(entity, cast).is_some() {
                     let nested = format!("{cast}($expand={name})");
                     return Err(Error::unsupported(
                         EXPAND,
@@ -258,7 +258,7 @@ impl<'a> Selector<'a> {
                 reached = self.cast(reached, cast, entity).map_err(located)?;
             }
             let reached_entity = &self.model[reached];
-            let Some(navigation) = reached_entity.navigations_by_name.get(name).copied() else {
+            let Some(found) = navigation(reached_entity, name) else {
                 if property(reached_entity, name).is_some() {
                     return Err(malformed(format!(
                         "'{name}' is no navigation: it comes with the row"
@@ -270,19 +270,19 @@ impl<'a> Selector<'a> {
                     item.position,
                 ));
             };
-            if entity.navigations_by_name.get(name) != Some(&navigation) {
+            if navigation(entity, name) != Some(found) {
                 let message = format!(
                     "expanding '{name}' of the specialisation {} is not supported here",
                     reached_entity.name
                 );
                 return Err(Error::unsupported(EXPAND, message));
             }
-            if wanted.iter().any(|known| known.navigation == navigation) {
+            if wanted.iter().any(|known| known.navigation == found) {
                 return Err(malformed(format!("'{name}' is expanded twice")));
             }
             let levels = self.levels(&item.options, depth);
             wanted.push(Wanted {
-                navigation,
+                navigation: found,
                 mode: item.mode,
                 options: &item.options,
                 levels,
@@ -298,7 +298,8 @@ impl<'a> Selector<'a> {
             }
             for (number, navigation) in (0_u32..).zip(&entity.navigations) {
                 let id = NavigationId(number);
-                if navigation.name.is_some() && wanted.iter().all(|known| known.navigation != id) {
+                let is_named = navigation.name.is_some() && navigation.reach.is_readable();
+                if is_named && wanted.iter().all(|known| known.navigation != id) {
                     wanted.push(Wanted {
                         navigation: id,
                         mode: item.mode,
@@ -419,11 +420,7 @@ impl<'a> Selector<'a> {
         wanted: &Wanted<'_>,
         depth: usize,
     ) -> Result<(), Error> {
-        let Some(again) = self.model[selection.entity]
-            .navigations_by_name
-            .get(name)
-            .copied()
-        else {
+        let Some(again) = navigation(&self.model[selection.entity], name) else {
             let message =
                 format!("'{name}' does not lead back to rows that have it: $levels has no meaning");
             return Err(Error::new(ErrorKind::Malformed, EXPAND, None, message));

@@ -151,11 +151,9 @@ impl Walk<'_> {
             .copied()
             .filter(known)
         else {
-            let names = self
-                .model
-                .entities
-                .iter()
-                .filter(|entity| has_entity_set(self.model, entity));
+            let names = self.model.entities.iter().filter(|entity| {
+                has_entity_set(self.model, entity) && self.model.has_collection(entity.id)
+            });
             let nearest = nearest(name, names.map(|entity| entity.collection.as_str()));
             return Err(
                 not_found(first, format!("there is no collection '{name}'")).suggesting(nearest)
@@ -261,7 +259,7 @@ impl Walk<'_> {
                     )),
                 };
             }
-            if let Some(id) = entity.navigations_by_name.get(name).copied() {
+            if let Some(id) = navigation(entity, name) {
                 self.navigate(target, id);
                 return self.key(target, arguments, segment);
             }
@@ -285,7 +283,7 @@ impl Walk<'_> {
         }
         if target.is_collection {
             let is_property =
-                property(entity, name).is_some() || entity.navigations_by_name.contains_key(name);
+                property(entity, name).is_some() || navigation(entity, name).is_some();
             let message = if is_property {
                 format!("'{name}' belongs to one row: a key has to come before it")
             } else {
@@ -436,10 +434,17 @@ impl Walk<'_> {
     }
 }
 
-/// An attribute that is a property of the service.
+/// An attribute that is a property of the service which the reader may see.
 pub(super) fn property(entity: &Entity, name: &str) -> Option<AttributeId> {
     let id = *entity.attributes_by_name.get(name)?;
-    (entity[id].purpose != Purpose::Version).then_some(id)
+    let attribute = &entity[id];
+    (attribute.purpose != Purpose::Version && attribute.reach.is_readable()).then_some(id)
+}
+
+/// A navigation that the reader may see.
+pub(super) fn navigation(entity: &Entity, name: &str) -> Option<NavigationId> {
+    let id = *entity.navigations_by_name.get(name)?;
+    entity[id].reach.is_readable().then_some(id)
 }
 
 fn not_found(segment: &Segment, message: String) -> Error {

@@ -456,3 +456,47 @@ proptest! {
         let _ = check(&format!("Orders?$expand={query}"));
     }
 }
+
+/// What a clerk is answered; `ok` when there is nothing to say against it.
+fn asked_by_clerk(url: &str) -> String {
+    match read(&crate::sample::view(), url) {
+        Ok(read) => {
+            let entity = &crate::sample::view()[read.query.entity];
+            let names: Vec<&str> = read
+                .query
+                .selection
+                .attributes
+                .iter()
+                .map(|id| entity[*id].name.as_str())
+                .collect();
+            format!("ok: {}", names.join(","))
+        }
+        Err(error) => error.to_string(),
+    }
+}
+
+#[test]
+fn what_the_reader_may_not_see_is_unknown() {
+    insta::assert_snapshot!(asked_by_clerk("Orders"), @"ok: id,Number,Status,DueOn,Total");
+    insta::assert_snapshot!(asked_by_clerk("Orders?$select=*&$expand=*"), @"ok: id,Number,Status,DueOn,Total");
+    insta::assert_snapshot!(asked_by_clerk("Orders?$select=Weight"), @"$select: Order has no property 'Weight' at position 0");
+    insta::assert_snapshot!(asked_by_clerk("Orders?$filter=Weight gt 5"), @"$filter: Order has no property 'Weight' at position 0");
+    insta::assert_snapshot!(asked_by_clerk("Orders?$orderby=PlacedAt"), @"$orderby: Order has no property 'PlacedAt' at position 0");
+    insta::assert_snapshot!(asked_by_clerk("Orders?$expand=Tags"), @"$expand: Order has no property 'Tags' at position 0; did you mean 'Status'?");
+    insta::assert_snapshot!(asked_by_clerk("Orders?$filter=Tags/any()"), @"$filter: Order has no property 'Tags' at position 0; did you mean 'Status'?");
+    insta::assert_snapshot!(asked_by_clerk("Orders?$expand=Lines($select=Text;$filter=Order/Weight eq 1)"), @"$expand: Order has no property 'Weight' at position 33");
+    insta::assert_snapshot!(asked_by_clerk("Orders?$filter=Totl gt 5"), @"$filter: Order has no property 'Totl' at position 0; did you mean 'Total'?");
+    insta::assert_snapshot!(asked_by_clerk("Orders(00000000-0000-0000-0000-000000000001)/Weight"), @"path: Order has no property 'Weight' at position 45");
+    insta::assert_snapshot!(asked_by_clerk("Orders(00000000-0000-0000-0000-000000000001)/Tags"), @"path: Order has no property 'Tags' at position 45; did you mean 'Status'?");
+    insta::assert_snapshot!(asked_by_clerk("Orders(00000000-0000-0000-0000-000000000001)/Tags/$ref"), @"path: Order has no property 'Tags' at position 45; did you mean 'Status'?");
+    insta::assert_snapshot!(asked_by_clerk("Regions"), @"path: there is no collection 'Regions' at position 0");
+    insta::assert_snapshot!(asked_by_clerk("Parties/shop.Region"), @"path: the operation 'shop.Region' is not supported");
+    insta::assert_snapshot!(asked_by_clerk("Parties/shop.Company?$expand=Home"), @"$expand: Company has no property 'Home' at position 0");
+    insta::assert_snapshot!(asked_by_clerk("Companies?$filter=Home/Code eq 'x'"), @"$filter: Company has no property 'Home' at position 0");
+    insta::assert_snapshot!(asked_by_clerk("Parties?$filter=isof(shop.Region)"), @"$filter: there is no type 'shop.Region' at position 0");
+    insta::assert_snapshot!(asked_by_clerk("SystemUsers"), @"ok: id,Name");
+    insta::assert_snapshot!(asked_by_clerk("SystemUsers?$filter=Email eq 'x'"), @"$filter: SystemUser has no property 'Email' at position 0");
+    insta::assert_snapshot!(asked_by_clerk("SystemSessions"), @"path: there is no collection 'SystemSessions' at position 0; did you mean 'SystemUsers'?");
+    insta::assert_snapshot!(asked_by_clerk("SystemUsers?$filter=isof(shop.SystemSession)"), @"$filter: there is no type 'shop.SystemSession' at position 0; did you mean 'SystemUser'?");
+    insta::assert_snapshot!(asked_by_clerk("SystemUsers/shop.SystemSession"), @"path: the operation 'shop.SystemSession' is not supported");
+}

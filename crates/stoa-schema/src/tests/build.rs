@@ -48,6 +48,7 @@ pub(super) fn table(entity: &str) -> Table {
         subject: name.clone(),
         renamed_from: renamed_from.clone(),
         external: false,
+        append_only: false,
         discriminator: None,
         types: vec![Named { name, renamed_from }],
         columns: Vec::new(),
@@ -209,6 +210,14 @@ impl Database {
             .await;
     }
 
+    pub(super) async fn try_execute(&self, sql: &str) -> Result<(), SchemaError> {
+        let sql = sql.to_owned();
+        with_session(&self.url, true, move |session| async move {
+            session.execute(&sql, "test").await
+        })
+        .await
+    }
+
     pub(super) async fn rows(&self, sql: &str) -> Rows {
         let sql = sql.to_owned();
         self.session(|session| async move { session.rows(&sql, "test").await })
@@ -235,15 +244,16 @@ impl Database {
     pub(super) async fn introspect(&self) -> String {
         let queries: &[&str] = match self.dialect() {
             Dialect::Postgres => &[
-                "SELECT 'column', relname, attname, format_type(atttypid, atttypmod), attnotnull, attidentity, atthasdef, coalesce(collname, '') FROM pg_attribute JOIN pg_class c ON attrelid = c.oid LEFT JOIN pg_collation k ON k.oid = attcollation WHERE relnamespace = current_schema()::regnamespace AND relkind = 'r' AND attnum > 0 AND NOT attisdropped AND relname NOT LIKE '\\_stoa%' ORDER BY 2, 3",
-                "SELECT 'constraint', conrelid::regclass::text, conname, pg_get_constraintdef(oid) FROM pg_constraint WHERE connamespace = current_schema()::regnamespace AND conrelid::regclass::text NOT LIKE '\\_stoa%' ORDER BY 2, 3",
-                "SELECT 'index', tablename, indexname, indexdef FROM pg_indexes WHERE schemaname = current_schema() AND tablename NOT LIKE '\\_stoa%' ORDER BY 2, 3",
+                "SELECT 'column', relname, attname, format_type(atttypid, atttypmod), attnotnull, attidentity, atthasdef, coalesce(collname, '') FROM pg_attribute JOIN pg_class c ON attrelid = c.oid LEFT JOIN pg_collation k ON k.oid = attcollation WHERE relnamespace = current_schema()::regnamespace AND relkind = 'r' AND attnum > 0 AND NOT attisdropped AND relname NOT IN ('_stoa_ledger', '_stoa_sequence') ORDER BY 2, 3",
+                "SELECT 'constraint', conrelid::regclass::text, conname, pg_get_constraintdef(oid) FROM pg_constraint WHERE connamespace = current_schema()::regnamespace AND conrelid::regclass::text NOT IN ('_stoa_ledger', '_stoa_sequence') ORDER BY 2, 3",
+                "SELECT 'index', tablename, indexname, indexdef FROM pg_indexes WHERE schemaname = current_schema() AND tablename NOT IN ('_stoa_ledger', '_stoa_sequence') ORDER BY 2, 3",
             ],
             Dialect::Sqlite => &[
-                "SELECT 'column', m.name, c.name, c.type, c.\"notnull\", c.dflt_value, c.pk FROM sqlite_schema m, pragma_table_info(m.name) c WHERE m.type = 'table' AND m.name NOT LIKE '\\_stoa%' ESCAPE '\\' ORDER BY 2, 3",
+                "SELECT 'column', m.name, c.name, c.type, c.\"notnull\", c.dflt_value, c.pk FROM sqlite_schema m, pragma_table_info(m.name) c WHERE m.type = 'table' AND m.name NOT IN ('_stoa_ledger', '_stoa_sequence') ORDER BY 2, 3",
                 "SELECT 'reference', m.name, f.\"from\", f.\"table\", f.\"to\", f.on_delete, f.seq FROM sqlite_schema m, pragma_foreign_key_list(m.name) f WHERE m.type = 'table' ORDER BY 2, 3, 4",
-                "SELECT 'index', m.name, i.name, i.\"unique\", c.seqno, c.name, c.\"desc\" FROM sqlite_schema m, pragma_index_list(m.name) i, pragma_index_xinfo(i.name) c WHERE m.type = 'table' AND c.key AND m.name NOT LIKE '\\_stoa%' ESCAPE '\\' AND i.origin = 'c' ORDER BY 2, 3, 5",
-                "SELECT 'strict', name, strict, wr FROM pragma_table_list WHERE name NOT LIKE '\\_stoa%' ESCAPE '\\' AND schema = 'main' AND type = 'table' AND name NOT LIKE 'sqlite%' ORDER BY 2",
+                "SELECT 'index', m.name, i.name, i.\"unique\", c.seqno, c.name, c.\"desc\" FROM sqlite_schema m, pragma_index_list(m.name) i, pragma_index_xinfo(i.name) c WHERE m.type = 'table' AND c.key AND m.name NOT IN ('_stoa_ledger', '_stoa_sequence') AND i.origin = 'c' ORDER BY 2, 3, 5",
+                "SELECT 'strict', name, strict, wr FROM pragma_table_list WHERE name NOT IN ('_stoa_ledger', '_stoa_sequence') AND schema = 'main' AND type = 'table' AND name NOT LIKE 'sqlite%' ORDER BY 2",
+                "SELECT 'trigger', tbl_name, sql FROM sqlite_schema WHERE type = 'trigger' ORDER BY 2, 3",
                 "SELECT 'sequence', name FROM _stoa_sequence ORDER BY 2",
             ],
         };

@@ -59,6 +59,14 @@ fn model(text: &str) -> Model {
     }
 }
 
+/// Without the tables of the system module.
+fn own(mut structure: Structure) -> Structure {
+    structure
+        .tables
+        .retain(|table| !table.name.starts_with("_stoa_"));
+    structure
+}
+
 async fn same_as_fresh(database: &Database, structure: &Structure) {
     let fresh = match database.dialect() {
         crate::Dialect::Postgres => super::build::postgres().await,
@@ -70,7 +78,7 @@ async fn same_as_fresh(database: &Database, structure: &Structure) {
 
 #[test]
 fn a_model_on_postgres() {
-    let new = Structure::of(&model(FIRST));
+    let new = own(Structure::of(&model(FIRST)));
     let draft = crate::apply::draft(crate::Dialect::Postgres, &Structure::empty(), &new);
     let statements: Vec<String> = draft
         .steps
@@ -82,7 +90,7 @@ fn a_model_on_postgres() {
 
 #[test]
 fn a_model_on_sqlite() {
-    let new = Structure::of(&model(FIRST));
+    let new = own(Structure::of(&model(FIRST)));
     let draft = crate::apply::draft(crate::Dialect::Sqlite, &Structure::empty(), &new);
     let statements: Vec<String> = draft
         .steps
@@ -190,4 +198,121 @@ async fn northwind_is_served_as_it_stands() {
         .unwrap();
     assert!(applied.steps.is_empty());
     assert_eq!(database.introspect().await, seen);
+}
+
+#[tokio::test]
+async fn a_database_of_a_release_without_users_gets_their_tables() {
+    on_both(|database| async move {
+        let now = Structure::of(&model(FIRST));
+        database.apply(&own(now.clone())).await.unwrap();
+        let plan = database.plan(&now).await.unwrap();
+        assert_eq!(plan.class(), crate::Class::Safe, "{plan}");
+        assert!(!database.apply(&now).await.unwrap().created);
+        same_as_fresh(&database, &now).await;
+    })
+    .await;
+}
+
+const STAFF: &str = r#"
+[entity.Clerk]
+extends = "System.User"
+[entity.Clerk.attributes]
+Region = { type = "String", length = 20 }
+"#;
+
+fn insert_user(database: &Database, number: u32) -> String {
+    let (columns, more) = match database.dialect() {
+        crate::Dialect::Postgres => ("true", "now(), now()"),
+        crate::Dialect::Sqlite => ("1", "0, 0"),
+    };
+    format!(
+        "INSERT INTO _stoa_user (id, name, active, _version, _created_at, _changed_at) VALUES ({}, 'u{number}', {columns}, 1, {more})",
+        super::build::key(database.dialect(), number)
+    )
+}
+
+#[tokio::test]
+async fn users_become_specialised_with_all_that_they_are() {
+    on_both(|database| async move {
+        let before = Structure::of(&model(FIRST));
+        database.apply(&before).await.unwrap();
+        database.execute(&insert_user(&database, 1)).await;
+        let after = Structure::of(&model(&format!("{FIRST}{STAFF}")));
+        database.apply(&after).await.unwrap();
+        same_as_fresh(&database, &after).await;
+        assert_eq!(
+            database.text("SELECT name || _type FROM _stoa_user").await,
+            "u1SystemUser"
+        );
+        // And back again: nobody is a Clerk.
+        database.apply(&before).await.unwrap();
+        assert_eq!(database.text("SELECT name FROM _stoa_user").await, "u1");
+    })
+    .await;
+}
+
+#[tokio::test]
+async fn rows_of_an_entity_that_becomes_a_user_are_not_lost() {
+    on_both(|database| async move {
+        let text = format!("{FIRST}{STAFF}");
+        let before = text.replace("extends = \"System.User\"\n", "");
+        let (before, after) = (Structure::of(&model(&before)), Structure::of(&model(&text)));
+        database.apply(&before).await.unwrap();
+        let insert = insert_user(&database, 1)
+            .replace("_stoa_user (id, name, active,", "clerk (id, region,")
+            .replace("'u1', true,", "'u1',")
+            .replace("'u1', 1, 1,", "'u1', 1,");
+        database.execute(&insert).await;
+        let error = database.plan(&after).await.unwrap_err();
+        insta::allow_duplicates! {
+            insta::assert_snapshot!(error, @"Clerk has rows in the table clerk, and the model keeps them in _stoa_user now (see `extends`): rows are not moved; leave `extends` as it was, or make an entity of another name, and delete the rows of Clerk before it goes");
+        }
+        let options = Options {
+            allow_data_loss: true,
+            ..Options::default()
+        };
+        let refused = database.apply_with(&after, options).await;
+        assert!(matches!(refused, Err(SchemaError::EntityMoves { .. })));
+        assert_eq!(database.text("SELECT region FROM clerk").await, "u1");
+        database.execute("DELETE FROM clerk").await;
+        database.apply(&after).await.unwrap();
+        same_as_fresh(&database, &after).await;
+    })
+    .await;
+}
+
+#[tokio::test]
+async fn the_audit_trail_only_grows_on_sqlite() {
+    let database = super::build::sqlite();
+    let structure = Structure::of(&model(FIRST));
+    database.apply(&structure).await.unwrap();
+    let insert = "INSERT INTO _stoa_audit (id, at, kind, _version, _created_at, _changed_at) VALUES (x'01', 0, 'k', 1, 0, 0)";
+    database.execute(insert).await;
+    for statement in [
+        "UPDATE _stoa_audit SET kind = 'x'",
+        "DELETE FROM _stoa_audit",
+    ] {
+        let error = database.try_execute(statement).await.unwrap_err();
+        assert!(error.to_string().contains("only added"), "{error}");
+    }
+    // A table that is made anew keeps what guards it.
+    let mut changed = structure.clone();
+    let audit = changed
+        .tables
+        .iter_mut()
+        .find(|table| table.name == physical::AUDIT_TABLE)
+        .unwrap();
+    for column in &mut audit.columns {
+        if column.name == "kind" {
+            column.nullable = true;
+        }
+    }
+    database.apply(&changed).await.unwrap();
+    assert!(
+        database
+            .try_execute("DELETE FROM _stoa_audit")
+            .await
+            .is_err()
+    );
+    assert_eq!(database.text("SELECT count(*) FROM _stoa_audit").await, "1");
 }

@@ -411,7 +411,7 @@ pub fn resolve_type(model: &Model, name: &str, position: usize) -> Result<Entity
         let visible = model
             .entities
             .iter()
-            .filter(|entity| find_type(model, &entity.name) == Some(entity.id))
+            .filter(|entity| model.is_known(entity.id))
             .map(|entity| entity.name.as_str());
         let known = nearest(bare_name(model, name), visible);
         Error::new(
@@ -426,7 +426,7 @@ pub fn resolve_type(model: &Model, name: &str, position: usize) -> Result<Entity
 /// The entity of a name, if the reader may know of it.
 fn find_type(model: &Model, bare: &str) -> Option<EntityId> {
     let id = *model.entities_by_name.get(bare)?;
-    model[id].is_visible().then_some(id)
+    model.is_known(id).then_some(id)
 }
 
 fn check_cast(model: &Model, from: EntityId, to: EntityId, position: usize) -> Result<(), Error> {
@@ -487,7 +487,7 @@ pub fn unknown_property(model: &Model, entity: &Entity, name: &str, position: us
         .iter()
         .map(|id| &model[*id])
         .find(|special| {
-            special.is_visible()
+            model.is_known(special.id)
                 && (attribute(special, name).is_some() || navigation(special, name).is_some())
         });
     if let Some(special) = special {

@@ -9,7 +9,7 @@ use stoa_model::model::{
 use stoa_model::query::Source;
 use stoa_model::value::{ScalarType, Value};
 
-use super::{Builder, Draft, name_of};
+use super::{Builder, Draft, example, name_of};
 use crate::error::Code;
 
 impl<'a> Builder<'a> {
@@ -175,7 +175,9 @@ impl<'a> Builder<'a> {
             let Storage::Own(columns) = &navigation.storage else {
                 continue;
             };
-            if !navigation.required || draft.referred.contains(&id) {
+            // What the reader may not set is not asked for: whether such a row may be, others decide.
+            let is_asked_for = navigation.required && navigation.reach.is_writable();
+            if !is_asked_for || draft.referred.contains(&id) {
                 continue;
             }
             let by_attributes = columns.iter().all(|column| {
@@ -191,8 +193,8 @@ impl<'a> Builder<'a> {
                     &draft.location,
                     name,
                     format!(
-                        "{name} must lead to a row: \"{name}@odata.bind\": \"{}(key)\"",
-                        model[navigation.target].collection
+                        "{name} must lead to a row: \"{name}@odata.bind\": \"{}\"",
+                        example(model, navigation.target)
                     ),
                 );
             }
@@ -214,7 +216,7 @@ impl<'a> Builder<'a> {
         let value = match &attribute.default {
             Some(Default::Value(value)) => value.clone(),
             Some(Default::Now) => self.now(attribute.scalar_type),
-            None if attribute.required => {
+            None if attribute.required && attribute.reach.is_writable() => {
                 let name = attribute.name.as_str();
                 self.faults.add(
                     Code::Required,
@@ -248,7 +250,8 @@ impl<'a> Builder<'a> {
         });
     }
 
-    /// PUT: what is not named gets its default or null.
+    /// PUT: what is not named gets its default or null, but for what the reader may not see or set: that
+    /// stays.
     pub(in crate::body) fn complete_put(&mut self, draft: &mut Draft<'a>) {
         let shown: HashSet<AttributeId> = self
             .columns_of_references(draft)
@@ -260,6 +263,8 @@ impl<'a> Builder<'a> {
         for (position, attribute) in entity.attributes.iter().enumerate() {
             let id = AttributeId(position as u32);
             let skipped = attribute.purpose != Purpose::Data
+                || !attribute.reach.is_readable()
+                || !attribute.reach.is_writable()
                 || attribute.scalar_type == ScalarType::File
                 || entity.key.contains(&id)
                 || draft.named.contains(&id)

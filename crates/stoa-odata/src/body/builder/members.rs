@@ -7,7 +7,7 @@ use stoa_model::expression::error::nearest;
 use stoa_model::model::{Attribute, AttributeId, EntityId, Purpose};
 use stoa_model::value::{ScalarType, Value};
 
-use super::{Builder, Draft, MAXIMUM_DEPTH, Mode, names_of};
+use super::{Builder, Draft, MAXIMUM_DEPTH, Mode, example, names_of};
 use crate::body::document::{Members, Shape, control_name, shape};
 use crate::body::faults::shown;
 use crate::body::{Raw, link, scalar};
@@ -110,12 +110,14 @@ impl<'a> Builder<'a> {
         let found = qualified
             .strip_prefix(model.name.as_str())
             .and_then(|rest| rest.strip_prefix('.'))
-            .and_then(|name| model.entities_by_name.get(name).copied());
+            .and_then(|name| model.entities_by_name.get(name).copied())
+            .filter(|found| model.is_known(*found));
         let fits = found
             .filter(|found| *found == declared || model[declared].specialisations.contains(found));
         if fits.is_none() {
             let legal = std::iter::once(declared)
                 .chain(model[declared].specialisations.iter().copied())
+                .filter(|id| model.is_known(*id))
                 .map(|id| format!("#{}.{}", model.name, model[id].name))
                 .take(12)
                 .collect::<Vec<_>>()
@@ -262,8 +264,8 @@ impl<'a> Builder<'a> {
                 location,
                 member,
                 format!(
-                    "must be the URL of a row, like {}(key)",
-                    self.model[wanted].collection
+                    "must be the URL of a row, like {}",
+                    example(self.model, wanted)
                 ),
             );
             return None;
