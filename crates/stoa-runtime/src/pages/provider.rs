@@ -145,14 +145,8 @@ impl Pages {
         let client = visit.client();
         let signed_in = match area {
             Area::User => {
-                let unknown = match (settings.create_users, settings.match_names) {
-                    (true, true) => Unknown::MatchNameOrCreate,
-                    (true, false) => Unknown::Create,
-                    (false, true) => Unknown::MatchName,
-                    (false, false) => Unknown::Refuse,
-                };
                 self.identity
-                    .sign_in_external(&arrived.identity, unknown, &client)
+                    .sign_in_external(&arrived.identity, settings.unknown(), &client)
                     .await
             }
             Area::Administration if arrived.is_administrator => {

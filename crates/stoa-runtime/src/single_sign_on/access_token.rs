@@ -106,7 +106,7 @@ impl Provider {
         Ok(Valid {
             token: VerifiedToken {
                 identity,
-                read_only: self.settings.api_read_only,
+                unknown: self.settings.unknown(),
             },
             until,
         })

@@ -12,6 +12,7 @@ use stoa_model::diagnostic::{Code, Diagnostic, Diagnostics, SourceFile, Span};
 use toml::Spanned;
 use toml::de::{DeTable, DeValue};
 
+use crate::identity::external::Unknown;
 use crate::nearest::nearest;
 
 /// Most bytes of the file, and of a file with a secret.
@@ -21,7 +22,7 @@ const PROVIDERS: usize = 20;
 /// Most characters of a provider's name: what a session keeps of it.
 const NAME: usize = 40;
 
-const KEYS: [&str; 20] = [
+const KEYS: [&str; 19] = [
     "name",
     "label",
     "issuer",
@@ -39,7 +40,6 @@ const KEYS: [&str; 20] = [
     "administrators_claim",
     "administrators",
     "api_audience",
-    "api_read_only",
     "clock_skew_seconds",
     "timeout_seconds",
 ];
@@ -102,12 +102,23 @@ pub struct ProviderSettings {
     pub administrators: Vec<String>,
     /// Audiences of access tokens for the data service; empty: none are accepted.
     pub api_audience: Vec<String>,
-    /// Access tokens may only be used to read.
-    pub api_read_only: bool,
     /// By how much clocks may differ.
     pub clock_skew: Duration,
     /// How long the provider may take to answer.
     pub timeout: Duration,
+}
+
+impl ProviderSettings {
+    /// What to do with people whom the provider knows and we do not.
+    #[must_use]
+    pub fn unknown(&self) -> Unknown {
+        match (self.create_users, self.match_names) {
+            (true, true) => Unknown::MatchNameOrCreate,
+            (true, false) => Unknown::Create,
+            (false, true) => Unknown::MatchName,
+            (false, false) => Unknown::Refuse,
+        }
+    }
 }
 
 impl Settings {
@@ -324,7 +335,6 @@ impl Reader<'_> {
         let name_claim = self.text(table, "name_claim").map(|(claim, _)| claim);
         let create_users = self.flag(table, "create_users").unwrap_or(false);
         let match_names = self.flag(table, "match_names").unwrap_or(false);
-        let api_read_only = self.flag(table, "api_read_only").unwrap_or(false);
         let clock_skew = self
             .seconds(table, "clock_skew_seconds", 0..=300)
             .unwrap_or(60);
@@ -346,7 +356,6 @@ impl Reader<'_> {
             administrators_claim,
             administrators,
             api_audience,
-            api_read_only,
             clock_skew: Duration::from_secs(clock_skew),
             timeout: Duration::from_secs(timeout),
         })
