@@ -21,11 +21,13 @@ const SHAPE: &str = r#"
 [entity.Item.attributes]
 X = { type = "Integer" }
 Y = { type = "Integer" }
+F = { type = "Boolean" }
 [entity.Item.associations]
 Owner = { to = "Box", inverse = "Items" }
 [entity.Box.attributes]
 Z = { type = "Integer" }
 W = { type = "Integer" }
+G = { type = "Boolean" }
 [entity.Box.associations]
 Parent = { to = "Box", inverse = "Parts" }
 [entity.Crate]
@@ -45,11 +47,22 @@ Tag = { to = "Box", inverse = "Tagged" }
 const ENTITIES: [&str; 4] = ["Item", "Box", "Crate", "Bag"];
 
 /// Choices, one after the other; the same when they run out.
-struct Tape<'t>(std::slice::Iter<'t, u8>);
+struct Tape<'t> {
+    rest: std::slice::Iter<'t, u8>,
+    /// Rows outside of the lambda that is being written: prefix and entity.
+    outer: Vec<(String, &'static str)>,
+}
 
-impl Tape<'_> {
+impl<'t> Tape<'t> {
+    fn new(choices: &'t [u8]) -> Self {
+        Self {
+            rest: choices.iter(),
+            outer: Vec::new(),
+        }
+    }
+
     fn below(&mut self, choices: usize) -> usize {
-        usize::from(self.0.next().copied().unwrap_or(0)) % choices
+        usize::from(self.rest.next().copied().unwrap_or(0)) % choices
     }
 
     fn of<'c>(&mut self, choices: &[&'c str]) -> &'c str {
@@ -61,8 +74,14 @@ impl Tape<'_> {
     }
 
     /// A condition on rows of an entity; members are reached by `prefix`.
-    fn condition(&mut self, entity: &str, prefix: &str, depth: usize, next: &mut usize) -> String {
-        let choices = if depth == 0 { 5 } else { 11 };
+    fn condition(
+        &mut self,
+        entity: &'static str,
+        prefix: &str,
+        depth: usize,
+        next: &mut usize,
+    ) -> String {
+        let choices = if depth == 0 { 6 } else { 14 };
         match self.below(choices) {
             0 | 1 => {
                 let member = self.member(entity, prefix);
@@ -82,22 +101,31 @@ impl Tape<'_> {
                 let (to, _) = one(self, entity);
                 format!("{prefix}{to} {} null", self.of(&["eq", "ne"]))
             }
-            5 => {
+            // May be null, unlike a comparison.
+            5 => format!("{prefix}{}", if entity == "Item" { "F" } else { "G" }),
+            6 => {
                 let left = self.condition(entity, prefix, depth - 1, next);
                 let right = self.condition(entity, prefix, depth - 1, next);
                 format!("(({left}) {} ({right}))", self.of(&["and", "or"]))
             }
-            6 => format!("not ({})", self.condition(entity, prefix, depth - 1, next)),
-            7 | 8 => {
+            7 => format!("not ({})", self.condition(entity, prefix, depth - 1, next)),
+            8..=11 => {
                 let (rows, target) = self.rows(entity, prefix);
                 *next += 1;
                 let variable = format!("v{next}");
+                self.outer.push((outer(prefix), entity));
                 let inner = self.condition(target, &format!("{variable}/"), depth - 1, next);
+                self.outer.pop();
                 format!("{rows}/{}({variable}:{inner})", self.of(&["any", "all"]))
             }
-            9 => {
+            12 => {
                 let (rows, target) = self.rows(entity, prefix);
-                let inner = self.condition(target, "", depth - 1, next);
+                let before = self.outer.clone();
+                self.outer.push((outer(prefix), entity));
+                // It means the innermost row that is counted.
+                self.outer.retain(|(prefix, _)| prefix != "$this/");
+                let inner = self.condition(target, "$this/", depth - 1, next);
+                self.outer = before;
                 let filter = self.of(&["", "f"]);
                 let filter = if filter.is_empty() {
                     String::new()
@@ -118,7 +146,12 @@ impl Tape<'_> {
 
     /// An attribute, perhaps over to-one navigations or of a specialisation.
     fn member(&mut self, entity: &str, prefix: &str) -> String {
-        match self.below(3) {
+        match self.below(4) {
+            3 if !self.outer.is_empty() => {
+                let position = self.below(self.outer.len());
+                let (prefix, entity) = self.outer[position].clone();
+                format!("{prefix}{}", self.attribute(entity))
+            }
             0 => {
                 let (to, target) = one(self, entity);
                 let prefix = format!("{prefix}{to}/");
@@ -180,9 +213,9 @@ impl Tape<'_> {
 
     fn read(&mut self, entity: &str) -> String {
         let members: &[&str] = match entity {
-            "Item" => &["X", "Y", "Owner", "Labelled"],
-            "Box" => &["Z", "W", "Parent", "Parts", "Items", "Tagged"],
-            "Crate" => &["Z", "V", "Label", "Items", "Parent"],
+            "Item" => &["X", "Y", "F", "Owner", "Labelled"],
+            "Box" => &["Z", "W", "G", "Parent", "Parts", "Items", "Tagged"],
+            "Crate" => &["Z", "G", "V", "Label", "Items", "Parent"],
             _ => &["W", "U", "Tag", "Parts", "Tagged"],
         };
         if self.below(3) == 0 {
@@ -210,16 +243,18 @@ impl Tape<'_> {
                     _ => ("Bag", &["Z", "W", "U"]),
                 }
             };
-            let values = values.iter().map(|value| {
-                let number = [
-                    Value::Integer(0),
-                    Value::Integer(1),
-                    Value::Integer(2),
-                    Value::Null,
-                ];
-                ((*value).to_owned(), number[self.below(4)].clone())
-            });
-            let values = values.collect();
+            let mut values: BTreeMap<String, Value> = values
+                .iter()
+                .map(|value| {
+                    let numbers = [0, 1, 2].map(Value::Integer);
+                    let number = numbers.get(self.below(4)).cloned();
+                    ((*value).to_owned(), number.unwrap_or(Value::Null))
+                })
+                .collect();
+            let truths = [true, false].map(Value::Boolean);
+            let truth = truths.get(self.below(3)).cloned();
+            let flag = if row < items { "F" } else { "G" };
+            values.insert(flag.to_owned(), truth.unwrap_or(Value::Null));
             let mut to = BTreeMap::new();
             let mut refer = |name: &str, first: usize, count: usize| {
                 let target = self.below(count + 1);
@@ -247,6 +282,15 @@ impl Tape<'_> {
             rows,
             roles: roles.to_vec(),
         }
+    }
+}
+
+/// What stands for a row inside of a lambda.
+fn outer(prefix: &str) -> String {
+    if prefix.is_empty() {
+        "$it/".to_owned()
+    } else {
+        prefix.to_owned()
     }
 }
 
@@ -304,7 +348,7 @@ fn case(tape: &mut Tape<'_>) -> Case {
 }
 
 fn check(tape: &[u8]) -> Result<(), TestCaseError> {
-    let mut tape = Tape(tape.iter());
+    let mut tape = Tape::new(tape);
     let Case { model, access } = case(&mut tape);
     let world = tape.world(&model, &access.roles);
     let name = ENTITIES[tape.below(4)];
@@ -376,10 +420,10 @@ fn check(tape: &[u8]) -> Result<(), TestCaseError> {
 }
 
 proptest! {
-    #![proptest_config(ProptestConfig { cases: 600, ..ProptestConfig::default() })]
+    #![proptest_config(ProptestConfig { cases: 800, ..ProptestConfig::default() })]
 
     #[test]
-    fn rewritten_requests_see_what_the_reader_sees(tape in prop::collection::vec(any::<u8>(), 40..300)) {
+    fn rewritten_requests_see_what_the_reader_sees(tape in prop::collection::vec(any::<u8>(), 100..400)) {
         check(&tape)?;
     }
 
@@ -391,7 +435,7 @@ proptest! {
             .collect();
         let model = model(&format!("{SHAPE}{rules}"));
         let access = access(&model, &["One"]);
-        let mut tape = Tape(tape.iter());
+        let mut tape = Tape::new(&tape);
         let name = ENTITIES[tape.below(4)];
         let of = entity(&model, name);
         let mut asked = query(&access, name, "", &[]);
