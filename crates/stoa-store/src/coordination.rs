@@ -69,7 +69,7 @@ impl Timing {
         lease: Duration::from_secs(10),
         held: Duration::from_secs(8),
         renewal: Duration::from_secs(2),
-        attempt: Duration::from_millis(1500),
+        attempt: Duration::from_secs(3),
         poll: Duration::ZERO,
     };
 
