@@ -15,6 +15,7 @@
 //! Start reading at [`respond`].
 
 mod account;
+mod administration;
 mod link;
 mod page;
 mod people;
@@ -143,6 +144,10 @@ impl Pages {
                     path.strip_prefix("account").unwrap_or_default(),
                 )
                 .await
+            }
+            _ if path == "admin" || path.starts_with("admin/") => {
+                let rest = path.strip_prefix("admin").unwrap_or_default();
+                self.administration(visit, rest).await
             }
             _ => match path.strip_prefix("link/") {
                 Some(secret) => {
