@@ -17,6 +17,8 @@ pub(crate) struct Builder<'m> {
     bindings: Vec<Binding>,
     /// Placeholders that stand before ours.
     offset: usize,
+    /// Whether rows are wanted in an order and not all of them: see [`Builder::row_condition`].
+    pub(crate) is_page: bool,
     aliases: usize,
     scopes: Vec<Scope>,
 }
@@ -61,6 +63,7 @@ impl<'m> Builder<'m> {
             positions,
             bindings: Vec::new(),
             offset: 0,
+            is_page: false,
             aliases: 0,
             scopes: Vec::new(),
         }

@@ -5,7 +5,8 @@
 //! indexes usable; under `not` and wherever the value itself is used the text is made *exact*.
 
 use stoa_model::expression::{Comparison, Expression, Quantifier, Variable};
-use stoa_model::model::{EntityId, NavigationId, Storage};
+use stoa_model::model::{AttributeId, Entity, EntityId, Member, NavigationId, Storage};
+use stoa_model::query::ROW;
 use stoa_model::value::{ScalarType, Value};
 
 use super::builder::{Builder, Place, column, key, link, lost, table};
@@ -121,6 +122,80 @@ impl Builder<'_> {
                     ))
                 }
             }
+        }
+    }
+
+    /// A condition on the rows that are wanted.
+    ///
+    /// SQLite makes a join of an outer join whose target a condition needs, and then likes to start from
+    /// the target: all orders of a region are fetched and sorted to give the newest twenty. Where the rows
+    /// come in order by an index and the condition is no sharp one, it is written so that the join stays as
+    /// it is. PostgreSQL weighs that by itself.
+    pub(crate) fn row_condition(&mut self, expression: &Expression) -> Result<String, StoreError> {
+        if self.is_postgres() || !self.is_page {
+            return self.condition(expression, false);
+        }
+        if let Expression::And(conditions) = expression {
+            let texts = conditions
+                .iter()
+                .map(|condition| self.row_condition(condition))
+                .collect::<Result<Vec<_>, _>>()?;
+            return Ok(match texts.as_slice() {
+                [] => truth(true),
+                [one] => one.clone(),
+                several => format!("({})", several.join(" AND ")),
+            });
+        }
+        let text = self.condition(expression, false)?;
+        Ok(if self.is_about_many(expression) {
+            format!("({text}) IS TRUE")
+        } else {
+            text
+        })
+    }
+
+    /// Whether a condition is about what a path reaches, and not found there by an index that is likely to
+    /// give few rows.
+    fn is_about_many(&self, expression: &Expression) -> bool {
+        let any = |expressions: &[Expression]| {
+            expressions
+                .iter()
+                .any(|expression| self.is_about_many(expression))
+        };
+        match expression {
+            Expression::Attribute {
+                from,
+                path,
+                entity,
+                attribute,
+                ..
+            } => match path.as_slice() {
+                _ if *from != ROW => false,
+                [] => false,
+                [_] => !is_found_by_index(&self.model[*entity], *attribute),
+                _ => true,
+            },
+            Expression::HasTarget { from, path, .. } | Expression::IsOf { from, path, .. } => {
+                *from == ROW && path.len() > 1
+            }
+            Expression::Compare { left, right, .. }
+            | Expression::Arithmetic { left, right, .. } => {
+                self.is_about_many(left) || self.is_about_many(right)
+            }
+            Expression::And(conditions) | Expression::Or(conditions) => any(conditions),
+            Expression::Not(inner) | Expression::Negate(inner) | Expression::Holds(inner) => {
+                self.is_about_many(inner)
+            }
+            Expression::Call { arguments, .. } => any(arguments),
+            Expression::In { left, .. } => self.is_about_many(left),
+            Expression::If { condition, then } => {
+                self.is_about_many(condition) || self.is_about_many(then)
+            }
+            Expression::Literal { .. }
+            | Expression::User { .. }
+            | Expression::AsType { .. }
+            | Expression::Lambda { .. }
+            | Expression::Count { .. } => false,
         }
     }
 
@@ -501,6 +576,18 @@ impl Builder<'_> {
             false,
         ))
     }
+}
+
+/// Whether an index begins with the attribute: the key, a unique constraint or one that the model asks for.
+fn is_found_by_index(entity: &Entity, attribute: AttributeId) -> bool {
+    let member = Member::Attribute(attribute);
+    let first = |members: &[Member]| members.first() == Some(&member);
+    entity.key.first() == Some(&attribute)
+        || entity.uniques.iter().any(|unique| first(&unique.members))
+        || entity
+            .indexes
+            .iter()
+            .any(|index| index.members.first().is_some_and(|(own, _)| *own == member))
 }
 
 fn list_has_decimal(list: &[Expression]) -> bool {

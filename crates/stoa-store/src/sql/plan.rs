@@ -265,6 +265,7 @@ impl Planner<'_> {
 
     fn root(&self, query: &Query) -> Result<Rows, StoreError> {
         let mut builder = self.builder();
+        builder.is_page = !query.single;
         let alias = builder.open(ROW, query.entity);
         let mut conditions = builder.source(&query.source, query.entity, &alias)?;
         conditions.extend(builder.type_condition(query.entity, &alias));
@@ -301,7 +302,7 @@ impl Planner<'_> {
             &mut many,
         )?;
         if let Some(filter) = wanted.filter {
-            conditions.push(builder.condition(filter, false)?);
+            conditions.push(builder.row_condition(filter)?);
         }
         let terms = builder.sort_terms(wanted.order)?;
         if let Some(after) = wanted.after {
@@ -634,6 +635,7 @@ impl Planner<'_> {
         let navigation = &self.model[parent][expand.navigation];
         let target = &self.model[navigation.target];
         let mut builder = self.builder();
+        builder.is_page = true;
         let alias = builder.open(ROW, navigation.target);
         let mut joined = String::new();
         let names: Vec<String> = match &navigation.storage {

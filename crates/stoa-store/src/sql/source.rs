@@ -30,7 +30,7 @@ impl Builder<'_> {
             } => {
                 let mut conditions = self.source(from, entity, alias)?;
                 // The rows are those of the innermost scope.
-                conditions.push(self.condition(condition, false)?);
+                conditions.push(self.row_condition(condition)?);
                 return Ok(conditions);
             }
         };
@@ -154,10 +154,12 @@ impl Builder<'_> {
         source: &Source,
         chosen: impl FnOnce(&str) -> Vec<String>,
     ) -> Result<String, StoreError> {
+        let is_page = std::mem::replace(&mut self.is_page, false);
         let alias = self.open(ROW, entity);
         let mut conditions = self.source(source, entity, &alias)?;
         conditions.extend(self.type_condition(entity, &alias));
         let from = self.close()?;
+        self.is_page = is_page;
         let filter = if conditions.is_empty() {
             String::new()
         } else {

@@ -232,7 +232,7 @@ fn expands() {
     together: SELECT t1."customer_id", t0."id", t0."_version", t0."name" FROM "customer" AS t0 JOIN "customer_friends" AS t1 ON t0."id" = t1."friends_id" WHERE t1."customer_id" = ANY($1) ORDER BY t0."id" LIMIT 11
     SELECT c.* FROM unnest($1) AS p(k0) CROSS JOIN LATERAL (SELECT t1."customer_id", t0."id", t0."_version", t0."name" FROM "customer" AS t0 JOIN "customer_friends" AS t1 ON t0."id" = t1."friends_id" WHERE t1."customer_id" = p.k0 ORDER BY t0."id" LIMIT 10) AS c
     Sqlite
-    SELECT t0."id", t0."_version", t0."status", t1."id", t1."_version", t1."name" FROM "order" AS t0 LEFT JOIN "customer" AS t1 ON t1."id" = t0."customer_id" LEFT JOIN "region" AS t2 ON t2."id" = t1."region_id" WHERE (t2."name" = ?1 AND t1."credit" > ?2) ORDER BY t0."id" LIMIT ?3
+    SELECT t0."id", t0."_version", t0."status", t1."id", t1."_version", t1."name" FROM "order" AS t0 LEFT JOIN "customer" AS t1 ON t1."id" = t0."customer_id" LEFT JOIN "region" AS t2 ON t2."id" = t1."region_id" WHERE ((t2."name" = ?1) IS TRUE AND (t1."credit" > ?2) IS TRUE) ORDER BY t0."id" LIMIT ?3
     SELECT t0."id", t0."_version", t0."name" FROM "customer" AS t0 JOIN "customer_friends" AS t1 ON t0."id" = t1."friends_id" WHERE t1."customer_id" = ?1 ORDER BY t0."id" LIMIT ?2
     "#);
 }
@@ -411,7 +411,7 @@ fn masks_and_conditions_of_expands() {
     SELECT c.* FROM unnest($2) AS p(k0) CROSS JOIN LATERAL (SELECT t1."customer_id", t0."id", t0."_version", t0."name" FROM "customer" AS t0 JOIN "customer_friends" AS t1 ON t0."id" = t1."friends_id" LEFT JOIN "region" AS t2 ON t2."id" = t0."region_id" WHERE t1."customer_id" = p.k0 AND t2."name" = $1 ORDER BY t0."id" LIMIT 10) AS c
     Sqlite
     SELECT t0."id", t0."_version", CASE WHEN t1."name" = ?1 THEN t0."status" END, CASE WHEN t0."status" = ?2 AND t2."name" = ?3 THEN 1 END, t1."id", t1."_version", CASE WHEN (t1."credit" > ?4 AND EXISTS (SELECT 1 FROM "customer" AS t3 JOIN "customer_friends" AS t4 ON t3."id" = t4."friends_id" WHERE t4."customer_id" = t1."id" AND t3."name" = ?5)) THEN t1."name" END, CASE WHEN t1."name" <> ?6 THEN (SELECT count(*) FROM "customer" AS t5 JOIN "customer_friends" AS t6 ON t5."id" = t6."friends_id" LEFT JOIN "region" AS t7 ON t7."id" = t5."region_id" WHERE t6."customer_id" = t1."id" AND t7."name" = ?7) ELSE 0 END, CASE WHEN t1."name" <> ?6 THEN t1."id" END, CASE WHEN t1."name" <> ?8 THEN (SELECT count(*) FROM "order" AS t8 WHERE t8."customer_id" = t1."id") ELSE 0 END FROM "order" AS t0 LEFT JOIN "customer" AS t1 ON t1."id" = t0."customer_id" LEFT JOIN "region" AS t2 ON t2."id" = t1."region_id" ORDER BY t0."id" LIMIT ?9
-    SELECT t0."id", t0."_version", t0."name" FROM "customer" AS t0 JOIN "customer_friends" AS t1 ON t0."id" = t1."friends_id" LEFT JOIN "region" AS t2 ON t2."id" = t0."region_id" WHERE t1."customer_id" = ?1 AND t2."name" = ?2 ORDER BY t0."id" LIMIT ?3
+    SELECT t0."id", t0."_version", t0."name" FROM "customer" AS t0 JOIN "customer_friends" AS t1 ON t0."id" = t1."friends_id" LEFT JOIN "region" AS t2 ON t2."id" = t0."region_id" WHERE t1."customer_id" = ?1 AND (t2."name" = ?2) IS TRUE ORDER BY t0."id" LIMIT ?3
     "#);
 }
 
@@ -460,7 +460,7 @@ fn only_visible_rows_lead_on() {
     count: SELECT count(*) FROM "order" AS t0 LEFT JOIN "customer" AS t3 ON t3."id" = t0."customer_id" WHERE t0."customer_id" = $1 AND EXISTS (SELECT 1 FROM "customer" AS t1 LEFT JOIN "region" AS t2 ON t2."id" = t1."region_id" WHERE t1."id" = $1 AND t2."name" = $2) AND (t0."status" = $3 OR t3."name" = $4)
     source: SELECT 1 FROM "customer" AS t0 LEFT JOIN "region" AS t1 ON t1."id" = t0."region_id" WHERE t0."id" = $1 AND t1."name" = $2
     Sqlite
-    SELECT t0."id", t0."_version", t0."status" FROM "order" AS t0 LEFT JOIN "customer" AS t3 ON t3."id" = t0."customer_id" WHERE t0."customer_id" = ?1 AND EXISTS (SELECT 1 FROM "customer" AS t1 LEFT JOIN "region" AS t2 ON t2."id" = t1."region_id" WHERE t1."id" = ?1 AND t2."name" = ?2) AND (t0."status" = ?3 OR t3."name" = ?4) ORDER BY t0."id" LIMIT ?5
+    SELECT t0."id", t0."_version", t0."status" FROM "order" AS t0 LEFT JOIN "customer" AS t3 ON t3."id" = t0."customer_id" WHERE t0."customer_id" = ?1 AND EXISTS (SELECT 1 FROM "customer" AS t1 LEFT JOIN "region" AS t2 ON t2."id" = t1."region_id" WHERE t1."id" = ?1 AND t2."name" = ?2) AND ((t0."status" = ?3 OR t3."name" = ?4)) IS TRUE ORDER BY t0."id" LIMIT ?5
     count: SELECT count(*) FROM "order" AS t0 LEFT JOIN "customer" AS t3 ON t3."id" = t0."customer_id" WHERE t0."customer_id" = ?1 AND EXISTS (SELECT 1 FROM "customer" AS t1 LEFT JOIN "region" AS t2 ON t2."id" = t1."region_id" WHERE t1."id" = ?1 AND t2."name" = ?2) AND (t0."status" = ?3 OR t3."name" = ?4)
     source: SELECT 1 FROM "customer" AS t0 LEFT JOIN "region" AS t1 ON t1."id" = t0."region_id" WHERE t0."id" = ?1 AND t1."name" = ?2
     Postgres
@@ -469,6 +469,84 @@ fn only_visible_rows_lead_on() {
     Sqlite
     SELECT t0."id", t0."_version", t0."name" FROM "customer" AS t0 WHERE t0."id" IN (SELECT t1."friends_id" FROM "customer_friends" AS t1 WHERE t1."customer_id" IN (SELECT t2."id" FROM "customer" AS t2 WHERE t2."id" IN (SELECT t3."customer_id" FROM "order" AS t3 LEFT JOIN "customer" AS t4 ON t4."id" = t3."customer_id" WHERE t3."id" = ?1 AND t4."name" = ?2) AND t2."credit" > ?3)) AND t0."credit" > ?4 ORDER BY t0."id" LIMIT ?5
     source: SELECT 1 FROM "customer" AS t0 WHERE t0."id" IN (SELECT t1."customer_id" FROM "order" AS t1 LEFT JOIN "customer" AS t2 ON t2."id" = t1."customer_id" WHERE t1."id" = ?1 AND t2."name" = ?2) AND t0."credit" > ?3
+    "#);
+}
+
+/// How SQLite finds the rows of a query.
+fn way(connection: &rusqlite::Connection, model: &Arc<Model>, query: &Query) -> String {
+    let plan = plan(model, Dialect::Sqlite, query);
+    let sql = &plan.rows.as_ref().unwrap().statement.text.sql;
+    let mut statement = connection
+        .prepare(&format!("EXPLAIN QUERY PLAN {sql}"))
+        .unwrap();
+    let nothing = vec![rusqlite::types::Null; statement.parameter_count()];
+    let rows = statement
+        .query_map(rusqlite::params_from_iter(nothing), |row| {
+            row.get::<_, String>(3)
+        })
+        .unwrap();
+    rows.map(Result::unwrap).collect::<Vec<_>>().join("\n")
+}
+
+/// The newest orders of a region come from the index on their instant, not from all orders of the region.
+#[test]
+fn rows_come_in_order_by_an_index_where_a_rule_leads_far() {
+    let connection = rusqlite::Connection::open_in_memory().unwrap();
+    connection
+        .execute_batch(
+            "CREATE TABLE region (id BLOB PRIMARY KEY, _version INTEGER, name TEXT NOT NULL) STRICT, WITHOUT ROWID;
+             CREATE TABLE customer (id BLOB PRIMARY KEY, _version INTEGER, name TEXT NOT NULL, email TEXT, credit INTEGER,
+                region_id BLOB) STRICT, WITHOUT ROWID;
+             CREATE TABLE \"order\" (id BLOB PRIMARY KEY, _version INTEGER, status TEXT NOT NULL, placed_at INTEGER NOT NULL,
+                customer_id BLOB NOT NULL) STRICT, WITHOUT ROWID;
+             CREATE INDEX a ON customer (region_id);
+             CREATE INDEX b ON \"order\" (customer_id);
+             CREATE INDEX c ON \"order\" (placed_at, id);",
+        )
+        .unwrap();
+    let model = model();
+    let mut query = query(&model, "Order");
+    query.order = order(&model, "Order", "PlacedAt desc,id desc");
+    let mut ways = Vec::new();
+    for text in [
+        "Customer/Region/id eq 00000000-0000-0000-0000-000000000001",
+        "Customer/Region/Name eq 'North'",
+        "Customer/Credit gt 5 and Status eq 'Draft'",
+        "Customer/Region/Name eq 'North' or Status eq 'Draft'",
+        "Customer/id eq 00000000-0000-0000-0000-000000000001",
+        "Customer/Orders/any(o:o/Status eq 'Draft') and not (Customer/Region/Name eq 'North')",
+    ] {
+        query.filter = filter(&model, "Order", text);
+        ways.push(format!("{text}\n{}", way(&connection, &model, &query)));
+    }
+    insta::assert_snapshot!(ways.join("\n\n"), @r#"
+    Customer/Region/id eq 00000000-0000-0000-0000-000000000001
+    SCAN t0 USING INDEX c
+    SEARCH t1 USING PRIMARY KEY (id=?) LEFT-JOIN
+
+    Customer/Region/Name eq 'North'
+    SCAN t0 USING INDEX c
+    SEARCH t1 USING PRIMARY KEY (id=?) LEFT-JOIN
+    SEARCH t2 USING PRIMARY KEY (id=?) LEFT-JOIN
+
+    Customer/Credit gt 5 and Status eq 'Draft'
+    SCAN t0 USING INDEX c
+    SEARCH t1 USING PRIMARY KEY (id=?) LEFT-JOIN
+
+    Customer/Region/Name eq 'North' or Status eq 'Draft'
+    SCAN t0 USING INDEX c
+    SEARCH t1 USING PRIMARY KEY (id=?) LEFT-JOIN
+    SEARCH t2 USING PRIMARY KEY (id=?) LEFT-JOIN
+
+    Customer/id eq 00000000-0000-0000-0000-000000000001
+    SEARCH t0 USING INDEX b (customer_id=?)
+    USE TEMP B-TREE FOR ORDER BY
+
+    Customer/Orders/any(o:o/Status eq 'Draft') and not (Customer/Region/Name eq 'North')
+    SCAN t0 USING INDEX c
+    SEARCH t1 USING PRIMARY KEY (id=?) LEFT-JOIN
+    SEARCH t2 EXISTS USING INDEX b (customer_id=?)
+    SEARCH t3 USING PRIMARY KEY (id=?) LEFT-JOIN
     "#);
 }
 
