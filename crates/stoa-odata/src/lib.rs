@@ -9,8 +9,8 @@
 //! where, never a panic; what leaves [`body`] is valid against the model; what leaves [`json`] is valid
 //! JSON.
 //!
-//! Start reading at [`error`]; then [`negotiate`] (headers), [`body`] (requests' payloads), [`json`] and
-//! [`metadata`] (answers' payloads).
+//! Start reading at [`error`]; then [`negotiate`] (headers), [`body`] (requests' payloads), [`json`],
+//! [`metadata`] and [`openapi`] (answers' payloads).
 
 pub mod address;
 pub mod body;
@@ -18,6 +18,7 @@ pub mod error;
 pub mod json;
 pub mod metadata;
 pub mod negotiate;
+pub mod openapi;
 pub mod resolve;
 pub mod skiptoken;
 pub mod url;

@@ -126,7 +126,7 @@ fn service_document(model: &Model) -> Vec<u8> {
 }
 
 /// Entities that the reader may know of.
-fn entity_types(model: &Model) -> impl Iterator<Item = &Entity> {
+pub(crate) fn entity_types(model: &Model) -> impl Iterator<Item = &Entity> {
     model
         .entities
         .iter()
@@ -134,7 +134,7 @@ fn entity_types(model: &Model) -> impl Iterator<Item = &Entity> {
 }
 
 /// Entities with an entity set that the reader may know of, in model order.
-fn entity_sets(model: &Model) -> impl Iterator<Item = &Entity> {
+pub(crate) fn entity_sets(model: &Model) -> impl Iterator<Item = &Entity> {
     model
         .entities
         .iter()
@@ -146,7 +146,7 @@ fn has_known_set(model: &Model, entity: &Entity) -> bool {
 }
 
 /// Enumerations that properties of the reader's have, and those that nothing has.
-fn enumerations(model: &Model) -> impl Iterator<Item = &Enumeration> {
+pub(crate) fn enumerations(model: &Model) -> impl Iterator<Item = &Enumeration> {
     let mut hidden = vec![false; model.enumerations.len()];
     let mut shown = hidden.clone();
     for entity in &model.entities {
@@ -233,7 +233,7 @@ fn facets(attribute: &Attribute) -> Facets {
     }
 }
 
-fn plain(value: &stoa_model::value::Value) -> String {
+pub(crate) fn plain(value: &stoa_model::value::Value) -> String {
     let mut out = Vec::new();
     write_plain(&mut out, value.as_ref());
     String::from_utf8(out).unwrap_or_default()
@@ -249,7 +249,10 @@ fn is_shown(entity: &Entity, id: usize) -> bool {
 
 /// The attributes that a type declares itself: what it inherits stands in its base, unless the reader may
 /// see it in the specialisation only.
-fn own_attributes<'a>(model: &'a Model, entity: &'a Entity) -> impl Iterator<Item = &'a Attribute> {
+pub(crate) fn own_attributes<'a>(
+    model: &'a Model,
+    entity: &'a Entity,
+) -> impl Iterator<Item = &'a Attribute> {
     let base = entity.base.map(|base| &model[base]);
     entity
         .attributes
@@ -262,7 +265,7 @@ fn own_attributes<'a>(model: &'a Model, entity: &'a Entity) -> impl Iterator<Ite
 }
 
 /// Name of a navigation that the reader may see.
-fn shown_name(navigation: &Navigation) -> Option<&str> {
+pub(crate) fn shown_name(navigation: &Navigation) -> Option<&str> {
     navigation
         .name
         .as_deref()
@@ -270,7 +273,7 @@ fn shown_name(navigation: &Navigation) -> Option<&str> {
 }
 
 /// The named navigations that a type declares itself, as with [`own_attributes`].
-fn own_navigations<'a>(
+pub(crate) fn own_navigations<'a>(
     model: &'a Model,
     entity: &'a Entity,
 ) -> impl Iterator<Item = (&'a str, &'a Navigation)> {
@@ -289,7 +292,7 @@ fn own_navigations<'a>(
 }
 
 /// Whether a navigation always shows the reader a row.
-fn is_never_empty(navigation: &Navigation) -> bool {
+pub(crate) fn is_never_empty(navigation: &Navigation) -> bool {
     navigation.required && !navigation.many && navigation.reach.read == Extent::All
 }
 
