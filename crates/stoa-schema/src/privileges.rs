@@ -5,7 +5,7 @@
 //! reads and adds. Which roles are runtimes the database itself remembers: those whom the owner's default
 //! privileges let write future tables.
 
-use stoa_model::physical::LEDGER_TABLE;
+use stoa_model::physical::{AUDIT_TABLE, LEDGER_TABLE};
 use stoa_store::{Store, StoreError};
 
 use crate::Dialect;
@@ -17,22 +17,19 @@ use crate::structure::Structure;
 
 /// Privileges on tables of data.
 pub(crate) const ROWS: &[&str] = &["DELETE", "INSERT", "SELECT", "UPDATE"];
-/// On the audit trail: nobody who serves requests changes the past.
+/// Where rows are only added, as to the audit trail: nobody who serves requests changes the past.
 const APPEND: &[&str] = &["INSERT", "SELECT"];
 /// On the ledger.
 const LOOK: &[&str] = &["SELECT"];
 /// On sequences behind auto numbers.
 const NUMBERS: &[&str] = &["USAGE"];
 
-/// Entity of the audit trail.
-const AUDIT: &str = "SystemAudit";
-
 /// Tables of Stoa, each with what a runtime may do there.
 fn wanted(structure: &Structure) -> Vec<(&str, &'static [&'static str])> {
     let tables = structure.tables.iter().filter(|table| !table.external);
     let mut wanted: Vec<_> = tables
         .map(|table| {
-            let allowed = if table.subject == AUDIT { APPEND } else { ROWS };
+            let allowed = if table.append_only { APPEND } else { ROWS };
             (table.name.as_str(), allowed)
         })
         .collect();
@@ -195,9 +192,6 @@ pub(crate) fn excess_query(role: &str) -> String {
         audit = AUDIT_TABLE
     )
 }
-
-/// Usual table of the audit trail.
-const AUDIT_TABLE: &str = "_stoa_audit";
 
 /// The words for the columns of [`excess_query`].
 const EXCESS: [&str; 10] = [
