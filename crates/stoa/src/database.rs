@@ -54,7 +54,9 @@ pub(crate) fn schema_failure(error: &SchemaError) -> Failure {
         | SchemaError::TableInTheWay { .. }
         | SchemaError::External { .. }
         | SchemaError::OtherApplication { .. } => Exit::Configuration,
-        SchemaError::DataWouldBeLost { .. } | SchemaError::RowsBreakRules { .. } => Exit::Data,
+        SchemaError::DataWouldBeLost { .. }
+        | SchemaError::EntityMoves { .. }
+        | SchemaError::RowsBreakRules { .. } => Exit::Data,
         SchemaError::Locked { .. } => Exit::Temporary,
         SchemaError::DiskFull { .. } => Exit::CannotCreate,
         SchemaError::Ledger { .. } | SchemaError::Statement { .. } => Exit::Failure,
