@@ -23,6 +23,7 @@ mod problem;
 mod provider;
 mod return_path;
 mod samples;
+mod session;
 mod sign_in;
 mod texts;
 mod theme;
@@ -32,7 +33,8 @@ use std::sync::Arc;
 
 use http::{Method, Request, Response};
 use http_body::Body as HttpBody;
-use minijinja::Value;
+use minijinja::{Value, context};
+use stoa_model::application::Demonstration;
 
 pub use theme::{FOLDER, Theme};
 
@@ -57,6 +59,8 @@ pub struct Pages {
     theme: Theme,
     /// The theme's texts as templates take them.
     texts: Value,
+    /// Users for demonstration, for the page where they sign in.
+    demonstration: Value,
 }
 
 impl std::fmt::Debug for Pages {
@@ -78,7 +82,20 @@ impl Pages {
             single_sign_on: None,
             texts: texts::value(&theme.texts),
             theme,
+            demonstration: Value::from(()),
         }
+    }
+
+    /// Tells everybody who comes to sign in how to do so as a user for demonstration.
+    #[must_use]
+    pub fn with_demonstration(mut self, demonstration: &Demonstration) -> Self {
+        let users: Vec<Value> = demonstration
+            .users
+            .iter()
+            .map(|user| context! { name => &user.name, role => &user.role })
+            .collect();
+        self.demonstration = context! { password => &demonstration.password, users };
+        self
     }
 
     /// Offers these providers to sign in with.
@@ -136,6 +153,10 @@ impl Pages {
             "oidc/callback" => {
                 allow(visit, READ)?;
                 self.provider_callback(visit).await
+            }
+            "session" => {
+                allow(visit, READ)?;
+                self.session(visit).await
             }
             "account" | "account/password" | "account/sessions" => {
                 self.account_route(

@@ -1,5 +1,7 @@
 //! Commands and flags. Each flag is defined here once; the help, the environment names and the guide follow.
 
+pub(crate) mod people;
+
 use std::path::PathBuf;
 
 use clap::{Args, Parser, Subcommand, ValueEnum};
@@ -51,6 +53,57 @@ pub(crate) enum Command {
     Db {
         #[command(subcommand)]
         command: Db,
+    },
+    /// Add users, give them roles, keep them out
+    #[command(
+        arg_required_else_help = true,
+        after_help = "Example:\n  stoa user add shop anna --role Sales\n  stoa user list shop"
+    )]
+    User {
+        #[command(subcommand)]
+        command: people::User,
+    },
+    /// See the roles of the application
+    #[command(
+        arg_required_else_help = true,
+        after_help = "Example:\n  stoa role list shop"
+    )]
+    Role {
+        #[command(subcommand)]
+        command: people::Role,
+    },
+    /// Let programs in: Excel, Power BI, scripts
+    #[command(
+        arg_required_else_help = true,
+        after_help = "Example:\n  stoa token create shop anna 'Excel, sales report'"
+    )]
+    Token {
+        #[command(subcommand)]
+        command: people::Token,
+    },
+    /// See what the access rules come to
+    #[command(
+        arg_required_else_help = true,
+        after_help = "Example:\n  stoa access explain shop --user anna --entity Order"
+    )]
+    Access {
+        #[command(subcommand)]
+        command: people::Access,
+    },
+    /// Read the audit trail: who signed in, who changed what
+    #[command(
+        after_help = "Example:\n  stoa audit shop --since 1d\n  stoa audit shop --follow --json\n  \
+        stoa audit shop --entity Order --key 018b89c8-ff08-7ed8-a5ae-e65417397166"
+    )]
+    Audit(people::Audit),
+    /// Administrators of the site, who are no users of the application
+    #[command(
+        arg_required_else_help = true,
+        after_help = "Example:\n  stoa admin link shop\n  stoa admin add shop kim"
+    )]
+    Admin {
+        #[command(subcommand)]
+        command: people::Administrator,
     },
     /// Print the JSON Schema of the application's files, for editors
     #[command(after_help = "Example:\n  stoa schema model > model.schema.json")]
@@ -199,10 +252,31 @@ pub(crate) struct Run {
     /// Reload the application when its files change, without losing a request
     #[arg(long, env = "STOA_WATCH", hide_env_values = true)]
     pub(crate) watch: bool,
-    /// Serve at an address that other machines reach, although there is no sign-in yet: everybody may read and
-    /// change everything
-    #[arg(long, env = "STOA_INSECURE_OPEN", hide_env_values = true)]
-    pub(crate) insecure_open: bool,
+    /// A proxy that adds TLS stands in front: what it says of the client is believed (`X-Forwarded-For`,
+    /// `X-Forwarded-Proto`, `X-Forwarded-Host`), and an address that other machines reach may be served
+    #[arg(long, env = "STOA_BEHIND_TLS", hide_env_values = true)]
+    pub(crate) behind_tls: bool,
+    /// Name under which people reach the server, besides the machine's own; more than once for several
+    #[arg(
+        long = "host",
+        value_name = "NAME",
+        env = "STOA_HOST",
+        value_delimiter = ',',
+        hide_env_values = true
+    )]
+    pub(crate) hosts: Vec<String>,
+    /// OpenID providers to sign in with: a file [default: none]
+    #[arg(
+        long,
+        value_name = "FILE",
+        env = "STOA_SIGN_IN",
+        hide_env_values = true
+    )]
+    pub(crate) sign_in: Option<PathBuf>,
+    /// Make the application's users for demonstration, whose password everybody knows: on loopback, in a
+    /// database of their own only
+    #[arg(long, env = "STOA_DEMO_USERS", hide_env_values = true)]
+    pub(crate) demo_users: bool,
     /// Make changes of the database that lose data, too
     #[arg(long, env = "STOA_ALLOW_DATA_LOSS", hide_env_values = true)]
     pub(crate) allow_data_loss: bool,

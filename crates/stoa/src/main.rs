@@ -15,6 +15,7 @@ mod command_line;
 mod commands;
 mod data_folder;
 mod database;
+mod demonstration;
 mod failure;
 mod first_start;
 mod health;
@@ -57,6 +58,12 @@ fn main() -> ExitCode {
         Command::Check(arguments) => commands::check::run(&arguments),
         Command::Run(arguments) => commands::run::run(&arguments, started),
         Command::Db { command } => commands::db::run(&command),
+        Command::User { command } => commands::user::run(&command),
+        Command::Role { command } => commands::role::run(&command),
+        Command::Token { command } => commands::token::run(&command),
+        Command::Access { command } => commands::access::run(&command),
+        Command::Audit(arguments) => commands::audit::run(&arguments),
+        Command::Admin { command } => commands::administrator::run(&command),
         Command::Schema(arguments) => commands::schema::run(&arguments),
     };
     match result {

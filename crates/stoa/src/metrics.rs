@@ -144,7 +144,7 @@ impl Observer for Metrics {
                     request.id = id.to_str().unwrap_or_default(),
                     request.method = method.as_str(),
                     // The query may hold what nobody but the database should see.
-                    request.path = uri.path(),
+                    request.path = logged(uri.path()),
                     request.route = exchange.route.label(),
                     response.status = finished.status.map_or(0, |status| status.as_u16()),
                     response.bytes = finished.bytes,
@@ -155,6 +155,12 @@ impl Observer for Metrics {
             );
         }
     }
+}
+
+/// A path for the log: a one-time link is a secret.
+fn logged(path: &str) -> &str {
+    const LINK: &str = "/-/link/";
+    if path.starts_with(LINK) { LINK } else { path }
 }
 
 /// The text of all metrics, in the OpenMetrics format.

@@ -4,6 +4,8 @@ use http::Method;
 
 /// Root of the data service.
 pub(crate) const DATA: &str = "/odata";
+/// Root of the product's own pages.
+pub(crate) const PAGES: &str = "/-";
 /// Root of the health checks.
 pub(crate) const HEALTH: &str = "/health";
 
@@ -16,18 +18,20 @@ pub(crate) enum Route {
     CollectionRead,
     KeyRead,
     Write,
+    Pages,
     Health,
     Static,
 }
 
 impl Route {
-    pub(crate) const ALL: [Self; 8] = [
+    pub(crate) const ALL: [Self; 9] = [
         Self::ServiceDocument,
         Self::Metadata,
         Self::Batch,
         Self::CollectionRead,
         Self::KeyRead,
         Self::Write,
+        Self::Pages,
         Self::Health,
         Self::Static,
     ];
@@ -40,6 +44,7 @@ impl Route {
             Self::CollectionRead => "collection_read",
             Self::KeyRead => "key_read",
             Self::Write => "write",
+            Self::Pages => "pages",
             Self::Health => "health",
             Self::Static => "static",
         }
@@ -49,7 +54,9 @@ impl Route {
         if let Some(resource) = below(path, DATA) {
             return Self::of_data(method, resource);
         }
-        if below(path, HEALTH).is_some() {
+        if below(path, PAGES).is_some() {
+            Self::Pages
+        } else if below(path, HEALTH).is_some() {
             Self::Health
         } else {
             Self::Static
@@ -106,6 +113,9 @@ mod tests {
             (Method::PATCH, "/odata/Orders(1)", Route::Write),
             (Method::GET, "/health/live", Route::Health),
             (Method::GET, "/healthy", Route::Static),
+            (Method::GET, "/-/sign-in", Route::Pages),
+            (Method::GET, "/-", Route::Pages),
+            (Method::GET, "/-a", Route::Static),
         ] {
             assert_eq!(Route::of(&method, path), route, "{method} {path}");
         }

@@ -28,6 +28,13 @@ pub(crate) struct Settings {
     pub(crate) place: Place,
     pub(crate) listen: SocketAddr,
     pub(crate) admin: Option<SocketAddr>,
+    pub(crate) behind_tls: bool,
+    /// Names under which people reach the server, besides the machine's own.
+    pub(crate) hosts: Vec<String>,
+    /// File with the OpenID providers.
+    pub(crate) sign_in: Option<PathBuf>,
+    /// Users for demonstration are wanted.
+    pub(crate) demonstration: bool,
     pub(crate) watch: bool,
     pub(crate) allow_data_loss: bool,
     pub(crate) log: String,
@@ -80,13 +87,34 @@ impl Settings {
         let listen = address("--listen (STOA_LISTEN)", &run.listen, &mut faults);
         if let Some(listen) = listen
             && !listen.ip().is_loopback()
-            && !run.insecure_open
         {
-            faults.push(format!(
-                "--listen (STOA_LISTEN): {listen} can be reached from other machines, and there is no sign-in \
-                 yet: everybody could read and change all data; listen on 127.0.0.1, or add --insecure-open if \
-                 the network is yours alone"
-            ));
+            if run.demo_users {
+                faults.push(format!(
+                    "--demo-users (STOA_DEMO_USERS): everybody knows their password, and {listen} can be reached \
+                     from other machines; listen on 127.0.0.1"
+                ));
+            } else if !run.behind_tls {
+                faults.push(format!(
+                    "--listen (STOA_LISTEN): {listen} can be reached from other machines, and passwords and \
+                     sessions would travel in the clear; listen on 127.0.0.1, or put a proxy with TLS in front \
+                     that nobody can go around, and add --behind-tls"
+                ));
+            }
+        }
+        if run.demo_users && run.behind_tls {
+            faults.push(
+                "--demo-users (STOA_DEMO_USERS): everybody knows their password; they are for this machine \
+                 only, not for a server --behind-tls"
+                    .to_owned(),
+            );
+        }
+        for host in &run.hosts {
+            let is_name = |byte: u8| byte.is_ascii_alphanumeric() || b"-._".contains(&byte);
+            if host.is_empty() || !host.bytes().all(is_name) {
+                faults.push(format!(
+                    "--host (STOA_HOST): `{host}` is no host name; write shop.example, without scheme and port"
+                ));
+            }
         }
         let admin = match run.admin.as_str() {
             "off" => None,
@@ -124,6 +152,10 @@ impl Settings {
                     place,
                     listen,
                     admin,
+                    behind_tls: run.behind_tls,
+                    hosts: run.hosts.clone(),
+                    sign_in: run.sign_in.clone(),
+                    demonstration: run.demo_users,
                     watch: run.watch,
                     allow_data_loss: run.allow_data_loss,
                     log: run.log.clone(),
@@ -214,7 +246,21 @@ mod tests {
             );
         }
         assert_eq!(resolve(&["--admin", "off"]).unwrap().admin, None);
-        assert!(resolve(&["--listen", "0.0.0.0:80", "--insecure-open"]).is_ok());
+        assert!(resolve(&["--listen", "0.0.0.0:80", "--behind-tls"]).is_ok());
+        assert!(resolve(&["--demo-users"]).is_ok());
+        for flags in [
+            &["--listen", "0.0.0.0:80", "--demo-users"][..],
+            &["--listen", "0.0.0.0:80", "--behind-tls", "--demo-users"],
+            &["--behind-tls", "--demo-users"],
+        ] {
+            let faults = resolve(flags).unwrap_err();
+            assert!(faults.contains("--demo-users"), "{flags:?}: {faults}");
+        }
+        let hosts = resolve(&["--host", "shop.example,www.shop.example"])
+            .unwrap()
+            .hosts;
+        assert_eq!(hosts, ["shop.example", "www.shop.example"]);
+        assert!(resolve(&["--host", "https://shop.example"]).is_err());
     }
 
     #[test]
@@ -232,13 +278,7 @@ mod tests {
             "0",
         ])
         .unwrap_err();
-        for part in [
-            "--insecure-open",
-            "--admin",
-            "mysql",
-            "--log",
-            "--connections",
-        ] {
+        for part in ["--behind-tls", "--admin", "mysql", "--log", "--connections"] {
             assert!(faults.contains(part), "{part} is not in {faults}");
         }
         assert!(!faults.contains("secret"), "{faults}");

@@ -1,34 +1,143 @@
-//! Who answers which path.
+//! Who answers which path, and what every request is told and every answer carries.
 
+use std::net::IpAddr;
 use std::sync::Arc;
 use std::time::Duration;
 
 use arc_swap::ArcSwap;
-use http::{HeaderValue, Request, Response, StatusCode, header};
+use http::request::Parts;
+use http::{HeaderMap, HeaderValue, Request, Response, StatusCode, header};
 use hyper::body::Incoming;
-use stoa_runtime::environment::Environment;
+use stoa_model::application::Application;
+use stoa_runtime::csrf::HostNames;
+use stoa_runtime::environment::{Environment, Peer};
+use stoa_runtime::identity::Identity;
+use stoa_runtime::pages::{self, Pages, Theme};
+use stoa_runtime::single_sign_on::SingleSignOn;
+use stoa_store::Store;
 use stoa_web::body::TimedBody;
-use stoa_web::server::Handler;
-use stoa_web::{Body, StaticContent};
+use stoa_web::security_headers::Answer;
+use stoa_web::server::{Handler, PeerAddress};
+use stoa_web::{Body, SecurityHeaders, StaticContent};
 use tracing::Instrument as _;
 
 use crate::health::Health;
 use crate::route::{DATA, Route};
+use crate::settings::Settings;
 
 /// Time that a client may send nothing of a body that is awaited.
 const BODY_TIMEOUT: Duration = Duration::from_secs(60);
+/// How long requests that began with an application that was replaced are waited for.
+const FAREWELL: Duration = Duration::from_secs(60);
 
 /// One application at one address.
 pub(crate) struct Site {
     /// Swapped when the application changes; a request keeps the one that it began with.
-    pub(crate) environment: ArcSwap<Environment>,
+    pub(crate) served: ArcSwap<Served>,
     pub(crate) content: StaticContent,
     pub(crate) health: Health,
+    /// What a proxy says of the client is believed.
+    pub(crate) behind_tls: bool,
+    /// Providers to sign in with.
+    pub(crate) single_sign_on: Option<Arc<SingleSignOn>>,
+    /// Names under which it is to be asked.
+    pub(crate) names: HostNames,
+}
+
+/// An application in motion, and those who use it.
+pub(crate) struct Served {
+    pub(crate) environment: Environment,
+    pub(crate) identity: Identity,
+    pages: Pages,
+    security: SecurityHeaders,
+}
+
+impl Served {
+    /// An application whose database is up to date.
+    pub(crate) fn new(
+        application: Application,
+        theme: Theme,
+        store: Store,
+        identity: Identity,
+        single_sign_on: Option<&Arc<SingleSignOn>>,
+        settings: &Settings,
+    ) -> Self {
+        let manifest = &application.manifest;
+        let policy = manifest.web.content_security_policy.as_deref();
+        // The manifest was read with the same judgement.
+        let security = SecurityHeaders::new(policy).unwrap_or_default();
+        let mut pages = Pages::new(&manifest.label, theme, identity.clone());
+        if let Some(demonstration) = &manifest.demonstration
+            && settings.demonstration
+        {
+            pages = pages.with_demonstration(demonstration);
+        }
+        if let Some(single_sign_on) = single_sign_on {
+            if single_sign_on.accepts_access_tokens() {
+                identity.accept_access_tokens(Arc::clone(single_sign_on) as Arc<_>);
+            }
+            pages = pages.with_single_sign_on(Arc::clone(single_sign_on));
+        }
+        let files = settings.place.files();
+        Self {
+            environment: Environment::new(application, store, files, Some(identity.clone())),
+            identity,
+            pages,
+            security,
+        }
+    }
+}
+
+/// Names under which a server at this address is to be asked.
+pub(crate) fn names(settings: &Settings) -> HostNames {
+    let others = settings.hosts.iter().map(String::as_str);
+    if settings.listen.ip().is_loopback() || !settings.hosts.is_empty() {
+        HostNames::loopback(others)
+    } else {
+        HostNames::any()
+    }
 }
 
 impl Handler for Site {
     async fn handle(&self, request: Request<Incoming>, id: &HeaderValue) -> Response<Body> {
-        match Route::of(request.method(), request.uri().path()) {
+        let (mut parts, body) = request.into_parts();
+        let route = Route::of(&parts.method, parts.uri.path());
+        let is_secure = self.behind_tls && forwarded_scheme(&parts.headers) == Some("https");
+        // Balancers ask for health by address.
+        if route != Route::Health && !self.names.accept(&parts) {
+            let mut response = misdirected();
+            let security = SecurityHeaders::default();
+            security.apply(response.headers_mut(), Answer::Data, is_secure);
+            return response;
+        }
+        let id = id.to_str().unwrap_or_default();
+        parts.extensions.insert(Peer {
+            address: self.client(&parts),
+            request: Some(id.to_owned()),
+        });
+        let served = self.served.load_full();
+        let request = Request::from_parts(parts, TimedBody::new(body, BODY_TIMEOUT));
+        let span = tracing::info_span!("request", id);
+        let mut response = self.answer(&served, route, request).instrument(span).await;
+        let answer = match route {
+            Route::Static | Route::Pages => Answer::Content,
+            _ => Answer::Data,
+        };
+        served
+            .security
+            .apply(response.headers_mut(), answer, is_secure);
+        response
+    }
+}
+
+impl Site {
+    async fn answer(
+        &self,
+        served: &Served,
+        route: Route,
+        request: Request<TimedBody<Incoming>>,
+    ) -> Response<Body> {
+        match route {
             Route::Static => {
                 self.content
                     .respond(request.method(), request.uri(), request.headers())
@@ -39,25 +148,64 @@ impl Handler for Site {
                     .respond(request.method(), request.uri().path())
                     .await
             }
+            Route::Pages => pages::respond(&served.pages, request).await.map(body),
             _ if request.uri().path() == DATA => to_service_root(),
-            _ => {
-                let environment = self.environment.load_full();
-                let span = tracing::info_span!("request", id = id.to_str().unwrap_or_default());
-                let request = request.map(|body| TimedBody::new(body, BODY_TIMEOUT));
-                environment
-                    .respond(request)
-                    .instrument(span)
-                    .await
-                    .map(body)
+            _ => served.environment.respond(request).await.map(body),
+        }
+    }
+
+    /// Serves another application from the next request on. The old one goes when its last request has.
+    pub(crate) fn swap(&self, served: Served) {
+        let old = self.served.swap(Arc::new(served));
+        tokio::spawn(async move {
+            let until = tokio::time::Instant::now() + FAREWELL;
+            while Arc::strong_count(&old) > 1 && tokio::time::Instant::now() < until {
+                tokio::time::sleep(Duration::from_millis(50)).await;
             }
+            old.identity.close().await;
+        });
+    }
+
+    /// Address of the client.
+    fn client(&self, parts: &Parts) -> Option<IpAddr> {
+        let peer = parts.extensions.get::<PeerAddress>();
+        let peer = peer.map(|PeerAddress(address)| address.ip().to_canonical());
+        if self.behind_tls {
+            forwarded(&parts.headers).or(peer)
+        } else {
+            peer
         }
     }
 }
 
-impl Site {
-    pub(crate) fn swap(&self, environment: Environment) {
-        self.environment.store(Arc::new(environment));
-    }
+/// Address that the proxy in front saw: the last one, which is the one that it has added. Those before it are
+/// what the client says.
+fn forwarded(headers: &HeaderMap) -> Option<IpAddr> {
+    let last = headers.get_all("x-forwarded-for").iter().next_back()?;
+    let address = last.to_str().ok()?.rsplit(',').next()?.trim();
+    address
+        .parse()
+        .ok()
+        .map(|address: IpAddr| address.to_canonical())
+}
+
+/// How the client reaches the proxy in front.
+fn forwarded_scheme(headers: &HeaderMap) -> Option<&str> {
+    let value = headers.get_all("x-forwarded-proto").iter().next_back()?;
+    value.to_str().ok()?.rsplit(',').next().map(str::trim)
+}
+
+/// The request names a host that this server is not.
+fn misdirected() -> Response<Body> {
+    let mut response = Response::new(Body::from(
+        "This server does not serve that host name. Whoever runs it can add it with --host NAME.\n",
+    ));
+    *response.status_mut() = StatusCode::MISDIRECTED_REQUEST;
+    response.headers_mut().insert(
+        header::CONTENT_TYPE,
+        HeaderValue::from_static("text/plain; charset=utf-8"),
+    );
+    response
 }
 
 fn body(body: stoa_runtime::body::Body) -> Body {
@@ -74,4 +222,30 @@ fn to_service_root() -> Response<Body> {
         .headers_mut()
         .insert(header::LOCATION, HeaderValue::from_static("/odata/"));
     response
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_last_forwarded_address_counts() {
+        let check = |values: &[&'static str], expected: Option<&str>| {
+            let mut headers = HeaderMap::new();
+            for value in values {
+                headers.append("x-forwarded-for", HeaderValue::from_static(value));
+            }
+            assert_eq!(
+                forwarded(&headers),
+                expected.map(|address| address.parse().unwrap()),
+                "{values:?}"
+            );
+        };
+        check(&[], None);
+        check(&["192.0.2.1"], Some("192.0.2.1"));
+        check(&["10.0.0.1, 192.0.2.1"], Some("192.0.2.1"));
+        check(&["10.0.0.1", "192.0.2.1"], Some("192.0.2.1"));
+        check(&["::ffff:192.0.2.1"], Some("192.0.2.1"));
+        check(&["10.0.0.1, unknown"], None);
+    }
 }

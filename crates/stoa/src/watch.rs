@@ -10,8 +10,9 @@ use std::time::{Duration, Instant};
 
 use notify_debouncer_full::notify::{EventKind, RecommendedWatcher, RecursiveMode};
 use notify_debouncer_full::{DebounceEventResult, Debouncer, RecommendedCache, new_debouncer};
-use stoa_model::application;
-use stoa_runtime::environment::Environment;
+use stoa_model::application::{self, Loaded};
+use stoa_model::diagnostic::Diagnostics;
+use stoa_runtime::pages::{self, Theme};
 use tokio::sync::mpsc::{UnboundedReceiver, UnboundedSender, unbounded_channel};
 use tokio_util::sync::CancellationToken;
 
@@ -19,13 +20,13 @@ use crate::commands::{run, show};
 use crate::failure::{Exit, Failure, chain};
 use crate::metrics::Metrics;
 use crate::settings::Settings;
-use crate::site::Site;
-use crate::{Result, database};
+use crate::site::{Served, Site};
+use crate::{Result, database, first_start};
 
 /// Editors write a file in several steps.
 const DEBOUNCE: Duration = Duration::from_millis(150);
 /// Subfolders of the application that matter.
-const FOLDERS: [&str; 2] = ["model", "web"];
+const FOLDERS: [&str; 3] = ["model", "web", pages::FOLDER];
 
 /// Ends with the value.
 pub(crate) type Watcher = Arc<std::sync::Mutex<Debouncer<RecommendedWatcher, RecommendedCache>>>;
@@ -125,7 +126,7 @@ impl Changed {
                 .and_then(|first| first.as_os_str().to_str());
             match first {
                 Some("web") => self.content = true,
-                Some("model" | "app.toml") => self.application = true,
+                Some("model" | "app.toml" | pages::FOLDER) => self.application = true,
                 _ => {}
             }
         }
@@ -204,21 +205,28 @@ async fn reload_content(site: &Arc<Site>) -> bool {
     }
 }
 
+/// The application and its pages' theme.
+fn load(folder: &Path) -> std::result::Result<(Loaded, Theme), Diagnostics> {
+    let loaded = application::load(folder)?;
+    let theme = Theme::load(folder)?;
+    Ok((loaded, theme))
+}
+
 /// Returns whether the new application is served.
 async fn reload_application(settings: &Settings, site: &Site) -> bool {
     let started = Instant::now();
     let folder = settings.place.application.clone();
-    let loaded = match tokio::task::spawn_blocking(move || application::load(&folder)).await {
+    let loaded = match tokio::task::spawn_blocking(move || load(&folder)).await {
         Ok(loaded) => loaded,
         Err(error) => {
             tracing::error!(%error, "the application is not reloaded");
             return false;
         }
     };
-    let application = match loaded {
-        Ok(loaded) => {
+    let (application, theme) = match loaded {
+        Ok((loaded, theme)) => {
             show(&loaded.warnings);
-            loaded.application
+            (loaded.application, theme)
         }
         Err(faults) => {
             show(&faults);
@@ -241,12 +249,26 @@ async fn reload_application(settings: &Settings, site: &Site) -> bool {
         );
         return false;
     }
-    let store = site.environment.load().store().clone();
-    site.swap(Environment::new(
+    let store = site.served.load().environment.store().clone();
+    let model = Arc::new(application.model.clone());
+    let identity = match first_start::identity(&application.manifest, &model, &store).await {
+        Ok(identity) => identity,
+        Err(failure) => {
+            tracing::error!(
+                "the application is not reloaded, what ran before goes on: {}",
+                failure.message()
+            );
+            return false;
+        }
+    };
+    let providers = site.single_sign_on.as_ref();
+    site.swap(Served::new(
         application,
+        theme,
         store,
-        settings.place.files(),
-        None,
+        identity,
+        providers,
+        settings,
     ));
     tracing::info!(
         milliseconds = u64::try_from(started.elapsed().as_millis()).unwrap_or(u64::MAX),
@@ -275,6 +297,7 @@ mod tests {
         };
         check("/app/app.toml", true, false);
         check("/app/model/a.toml", true, false);
+        check("/app/pages/texts.toml", true, false);
         check("/app/web/css/a.css", false, true);
         check("/app/web", false, true);
         check("/app/.stoa/data.sqlite", false, false);

@@ -67,6 +67,10 @@ fn of(is_full: bool) -> Vec<(&'static str, Value)> {
                 name => "ada",
                 is_signed_in => is_full,
                 providers => list(context! { address => "/-/oidc/start", label => "Company" }),
+                demonstration => is_full.then(|| context! {
+                    password => "many columns",
+                    users => list(context! { name => "ada", role => "Sales" }),
+                }),
             },
         ),
         (

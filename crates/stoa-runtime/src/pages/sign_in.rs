@@ -115,6 +115,7 @@ impl Pages {
             name => visit.field("name"),
             is_signed_in,
             providers => self.providers(area, return_to),
+            demonstration => (area == Area::User).then_some(&self.demonstration),
         };
         let frame = Frame::new(area, title).with_faults(faults, status);
         self.open_page(visit, "sign-in.html", frame, content)

@@ -16,14 +16,15 @@ use hyper_util::rt::TokioIo;
 use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
 use tokio::net::TcpStream;
 
-use super::Handler;
 use super::observed::{Begun, Observed, Observer, Told};
 use super::registry::{Command, Place, Status};
+use super::{Handler, PeerAddress};
 use crate::body::Body;
 use crate::request_id::{self, X_REQUEST_ID};
 
 pub(super) async fn serve<H: Handler, O: Observer>(
     stream: TcpStream,
+    peer: PeerAddress,
     place: Place,
     header_bytes: usize,
     handler: Arc<H>,
@@ -34,8 +35,9 @@ pub(super) async fn serve<H: Handler, O: Observer>(
         observer,
         connection: Arc::clone(status),
     });
-    let service = service_fn(|request| {
+    let service = service_fn(|mut request: Request<Incoming>| {
         status.begin();
+        request.extensions_mut().insert(peer);
         answer(request, &*handler, &told)
     });
     let mut builder = http1::Builder::new();

@@ -62,6 +62,10 @@ pub struct Drained {
     pub cut: usize,
 }
 
+/// Where a connection comes from: an extension of every request.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct PeerAddress(pub SocketAddr);
+
 /// Answers requests.
 pub trait Handler: Send + Sync + 'static {
     /// Answers one request, whose id is `id`. A panic becomes a 500 and spares the connection.
@@ -95,7 +99,7 @@ pub async fn serve<H: Handler, O: Observer>(
             accepted = listener.accept() => accepted,
         };
         match accepted {
-            Ok((stream, _)) => {
+            Ok((stream, peer)) => {
                 if let Err(error) = stream.set_nodelay(true) {
                     // The client is gone already.
                     tracing::debug!(%error, "cannot prepare a connection");
@@ -109,6 +113,7 @@ pub async fn serve<H: Handler, O: Observer>(
                 let place = registry.enter();
                 tokio::spawn(connection::serve(
                     stream,
+                    PeerAddress(peer),
                     place,
                     config.header_bytes,
                     Arc::clone(&handler),

@@ -3,13 +3,14 @@
 use serde_json::{Value, json};
 use stoa_model::application::{self, Application};
 use stoa_model::diagnostic::Diagnostics;
+use stoa_runtime::pages::Theme;
 use stoa_runtime::sample_data::{self, SampleDataError};
 use stoa_web::static_content::{Config, Snapshot};
 
 use super::{print, show};
-use crate::Result;
 use crate::command_line::{Check, Format};
 use crate::failure::{Exit, Failure, chain};
+use crate::{Result, demonstration};
 
 /// A fault outside the model.
 struct Fault {
@@ -22,26 +23,34 @@ pub(crate) fn run(arguments: &Check) -> Result<()> {
         Ok(loaded) => (Some(loaded.application), loaded.warnings),
         Err(faults) => (None, faults),
     };
+    let theme = Theme::load(&arguments.app).err();
     // Sample data can be judged by a valid model only.
     let faults = application
         .as_ref()
         .map(beyond_the_model)
         .unwrap_or_default();
     match arguments.format {
-        Format::Json => print(&format!("{:#}", as_json(&diagnostics, &faults))),
+        Format::Json => print(&format!(
+            "{:#}",
+            as_json(&diagnostics, theme.as_ref(), &faults)
+        )),
         Format::Text => {
             show(&diagnostics);
+            if let Some(theme) = &theme {
+                show(theme);
+            }
             for fault in &faults {
                 eprintln!("error[{}]: {}", fault.code, fault.message);
             }
             if let Some(application) = &application
                 && faults.is_empty()
+                && theme.is_none()
             {
                 print(&summary(application));
             }
         }
     }
-    if application.is_some() && faults.is_empty() {
+    if application.is_some() && faults.is_empty() && theme.is_none() {
         Ok(())
     } else {
         Err(Failure::reported(Exit::Configuration))
@@ -50,6 +59,15 @@ pub(crate) fn run(arguments: &Check) -> Result<()> {
 
 fn beyond_the_model(application: &Application) -> Vec<Fault> {
     let mut faults = Vec::new();
+    let demonstration = application.manifest.demonstration.as_ref();
+    faults.extend(
+        demonstration
+            .and_then(|section| demonstration::fault(section, &application.model))
+            .map(|message| Fault {
+                code: "demonstration",
+                message,
+            }),
+    );
     let sample_data = |message| Fault {
         code: "sample-data",
         message,
@@ -71,9 +89,12 @@ fn beyond_the_model(application: &Application) -> Vec<Fault> {
     faults
 }
 
-fn as_json(diagnostics: &Diagnostics, faults: &[Fault]) -> Value {
+fn as_json(diagnostics: &Diagnostics, theme: Option<&Diagnostics>, faults: &[Fault]) -> Value {
     let mut json = diagnostics.to_json();
     if let Value::Array(list) = &mut json {
+        if let Some(Value::Array(theme)) = theme.map(Diagnostics::to_json) {
+            list.extend(theme);
+        }
         list.extend(faults.iter().map(
             |fault| json!({ "severity": "error", "code": fault.code, "message": fault.message }),
         ));
@@ -86,8 +107,12 @@ fn summary(application: &Application) -> String {
     format!(
         "{}: valid ({} entities, {} collections, {} enumerations, {} user roles)",
         application.manifest.name,
-        model.entities.len(),
-        model.entities_by_collection.len(),
+        model
+            .entities
+            .iter()
+            .filter(|entity| !entity.is_of_system())
+            .count(),
+        super::collections(model),
         model.enumerations.len(),
         model.roles.len(),
     )

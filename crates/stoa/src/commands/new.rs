@@ -11,7 +11,7 @@ use crate::command_line::New;
 use crate::failure::{Exit, Failure};
 
 /// Path and text; `{{Name}}` is the namespace, `{{Label}}` the name for people, `{{folder}}` the folder.
-const FILES: [(&str, &str); 5] = [
+const FILES: [(&str, &str); 7] = [
     ("app.toml", include_str!("../template/app.toml")),
     ("README.md", include_str!("../template/README.md")),
     (
@@ -19,6 +19,8 @@ const FILES: [(&str, &str); 5] = [
         include_str!("../template/model/tasks.toml"),
     ),
     ("web/index.html", include_str!("../template/web/index.html")),
+    ("web/style.css", include_str!("../template/web/style.css")),
+    ("web/tasks.js", include_str!("../template/web/tasks.js")),
     (".gitignore", ".stoa/\n"),
 ];
 
@@ -50,9 +52,10 @@ pub(crate) fn run(arguments: &New) -> Result<()> {
         }
     })?;
     print(&format!(
-        "{} is made. Run it:\n  stoa run {} --watch\nthen open http://localhost:8080, and change what you like.",
-        folder.display(),
-        folder.display(),
+        "{folder} is made. Run it:\n  stoa run {folder} --watch\nand in another terminal let yourself in:\n  \
+         stoa user add {folder} {user} --role Member\nthen open http://localhost:8080, and change what you like.",
+        folder = folder.display(),
+        user = "you",
     ));
     Ok(())
 }

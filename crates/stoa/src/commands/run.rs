@@ -9,21 +9,25 @@ use std::time::Instant;
 
 use arc_swap::ArcSwap;
 use stoa_model::application::{Application, Manifest};
+use stoa_runtime::identity::Secret;
+use stoa_runtime::pages::Theme;
+use stoa_runtime::single_sign_on::{self, SingleSignOn};
 use stoa_web::StaticContent;
 use stoa_web::server::{self, Config};
 use stoa_web::static_content::{self, Snapshot};
 use tokio::net::TcpListener;
 use tokio_util::sync::CancellationToken;
 
-use super::{load, print};
+use super::{load, load_theme, opened, print, show};
 use crate::command_line::Run;
 use crate::data_folder::DataFolder;
 use crate::failure::{Exit, Failure, chain};
+use crate::first_start::{ADMINISTRATOR, Prepared};
 use crate::health::Health;
 use crate::metrics::Metrics;
-use crate::route::{DATA, HEALTH};
+use crate::route::{DATA, HEALTH, PAGES};
 use crate::settings::{Settings, shown};
-use crate::site::Site;
+use crate::site::{self, Served, Site};
 use crate::{Result, admin, first_start, logging, shutdown, watch};
 
 pub(crate) fn run(arguments: &Run, started: Instant) -> Result<()> {
@@ -32,15 +36,48 @@ pub(crate) fn run(arguments: &Run, started: Instant) -> Result<()> {
     logging::start(&settings.log, json, settings.access_log)
         .map_err(|error| Failure::new(Exit::Failure, format!("cannot log: {error}")))?;
     let application = load(&settings.place.application)?;
+    let theme = load_theme(&settings.place.application)?;
+    let single_sign_on = load_single_sign_on(&settings, &application)?;
     let content = load_content(&settings)?;
     let runtime = tokio::runtime::Builder::new_multi_thread()
         .enable_all()
         .build()
         .map_err(|error| Failure::new(Exit::Failure, format!("cannot start: {error}")))?;
-    let result = runtime.block_on(serve(settings, application, content, json, started));
+    let result = runtime.block_on(serve(
+        settings,
+        application,
+        theme,
+        single_sign_on,
+        content,
+        json,
+        started,
+    ));
     // Work that nobody waits for, such as compressing, does not delay the end.
     runtime.shutdown_background();
     result
+}
+
+/// The providers to sign in with, if there are any.
+fn load_single_sign_on(
+    settings: &Settings,
+    application: &Application,
+) -> Result<Option<Arc<SingleSignOn>>> {
+    let Some(file) = &settings.sign_in else {
+        return Ok(None);
+    };
+    let roles: Vec<&str> = application
+        .model
+        .roles
+        .iter()
+        .map(|role| role.name.as_str())
+        .collect();
+    let providers = single_sign_on::Settings::load(file, &roles).map_err(|faults| {
+        show(&faults);
+        Failure::reported(Exit::Configuration)
+    })?;
+    SingleSignOn::new(providers)
+        .map(Some)
+        .map_err(|error| Failure::new(Exit::Configuration, format!("--sign-in: {}", chain(&error))))
 }
 
 fn load_content(settings: &Settings) -> Result<StaticContent> {
@@ -68,7 +105,7 @@ pub(crate) fn warn_about(snapshot: &Snapshot) {
     for line in snapshot.skipped() {
         tracing::warn!("{line}");
     }
-    for root in [DATA, HEALTH] {
+    for root in [DATA, HEALTH, PAGES] {
         if snapshot.has_below(root) {
             tracing::warn!("web{root} is hidden: {root} belongs to the server");
         }
@@ -78,6 +115,8 @@ pub(crate) fn warn_about(snapshot: &Snapshot) {
 async fn serve(
     settings: Settings,
     application: Application,
+    theme: Theme,
+    single_sign_on: Option<Arc<SingleSignOn>>,
     content: StaticContent,
     json: bool,
     started: Instant,
@@ -95,22 +134,37 @@ async fn serve(
     })?;
 
     let manifest = application.manifest.clone();
-    let environment = tokio::select! {
+    let prepared = tokio::select! {
         biased;
         () = shutdown.cancelled() => return Ok(()),
-        environment = first_start::prepare(&settings.place, application, settings.allow_data_loss) => environment?,
+        prepared = first_start::prepare(&settings, &application) => prepared?,
     };
-    let store = environment.store().clone();
-    let collections = environment.model().entities_by_collection.len();
+    let Prepared {
+        store,
+        identity,
+        first_link,
+    } = prepared;
+    let collections = super::collections(&application.model);
+    let served = Served::new(
+        application,
+        theme,
+        store.clone(),
+        identity,
+        single_sign_on.as_ref(),
+        &settings,
+    );
     let metrics = Arc::new(Metrics::new());
     metrics.watch(store.clone());
     let site = Arc::new(Site {
-        environment: ArcSwap::from_pointee(environment),
+        served: ArcSwap::from_pointee(served),
         content,
         health: Health {
             store: store.clone(),
             shutdown: shutdown.clone(),
         },
+        behind_tls: settings.behind_tls,
+        single_sign_on,
+        names: site::names(&settings),
     });
     let snapshot = site.content.snapshot();
     let serving = Serving {
@@ -119,6 +173,7 @@ async fn serve(
         snapshot: &snapshot,
         address,
         admin: admin_address,
+        first_link: first_link.as_ref(),
     };
     serving.announce(&settings, json, started);
 
@@ -149,8 +204,10 @@ async fn serve(
         ..Config::default()
     };
     let traffic = Arc::clone(&metrics.traffic);
-    let drained = server::serve(listener, config, site, metrics, traffic, shutdown).await;
+    let handler = Arc::clone(&site);
+    let drained = server::serve(listener, config, handler, metrics, traffic, shutdown).await;
 
+    site.served.load().identity.close().await;
     store.close();
     admin_shutdown.cancel();
     if let Some(admin) = admin {
@@ -197,6 +254,8 @@ struct Serving<'a> {
     snapshot: &'a Snapshot,
     address: SocketAddr,
     admin: Option<SocketAddr>,
+    /// Signs the first administrator in: for the eyes of whoever starts the server, and for no log.
+    first_link: Option<&'a Secret>,
 }
 
 impl Serving<'_> {
@@ -208,7 +267,9 @@ impl Serving<'_> {
             snapshot,
             address,
             admin,
+            first_link,
         } = self;
+        let application = shown(&settings.place.application);
         let label = &manifest.label;
         let database = &settings.place.database;
         if json {
@@ -222,6 +283,16 @@ impl Serving<'_> {
                 ready.milliseconds = milliseconds,
                 "serving {label} at http://{address}"
             );
+            if first_link.is_some() {
+                tracing::info!(
+                    "there is an administrator `{ADMINISTRATOR}` now: `stoa admin link {application}` prints a link that signs in once"
+                );
+            }
+            if settings.demonstration {
+                tracing::warn!(
+                    "DEMONSTRATION: everybody at this machine can sign in, by the password in app.toml"
+                );
+            }
             return;
         }
         let web = shown(&settings.place.application.join("web"));
@@ -239,5 +310,20 @@ impl Serving<'_> {
             version = env!("CARGO_PKG_VERSION"),
             files = snapshot.files(),
         ));
+        if let Some(demonstration) = &manifest.demonstration
+            && settings.demonstration
+        {
+            print("\nDEMONSTRATION: everybody at this machine can sign in as");
+            for user in &demonstration.users {
+                print(&format!("  {:<20} {}", user.name, user.role));
+            }
+            print(&format!("with the password: {}", demonstration.password));
+        }
+        if let Some(link) = first_link {
+            let link = opened::link_address(&format!("http://{address}"), link.expose());
+            print(&format!(
+                "\nThe administrator `{ADMINISTRATOR}` signs in by this link, once, within an hour (another one: stoa admin link {application}):\n  {link}"
+            ));
+        }
     }
 }

@@ -69,7 +69,7 @@ async fn a_request_in_flight_is_finished() {
     let mut server = launch(&folder).start().await.unwrap();
     let address = server.address();
     let mut idle = TcpStream::connect(address).await.unwrap();
-    idle.write_all(b"GET /health/live HTTP/1.1\r\nHost: x\r\n\r\n")
+    idle.write_all(b"GET /health/live HTTP/1.1\r\nHost: localhost\r\n\r\n")
         .await
         .unwrap();
     let mut buffer = [0; 1024];
@@ -79,7 +79,7 @@ async fn a_request_in_flight_is_finished() {
     let body = br#"{"Title": "drained"}"#;
     let mut busy = TcpStream::connect(address).await.unwrap();
     let head = format!(
-        "POST /odata/Tasks HTTP/1.1\r\nHost: x\r\nContent-Type: application/json\r\nContent-Length: {}\r\n\
+        "POST /odata/Tasks HTTP/1.1\r\nHost: localhost\r\nContent-Type: application/json\r\nContent-Length: {}\r\n\
          Expect: 100-continue\r\n\r\n",
         body.len()
     );
@@ -106,7 +106,7 @@ async fn a_request_in_flight_is_finished() {
 #[tokio::test]
 async fn what_does_not_finish_is_cut_and_a_second_signal_ends_at_once() {
     let (_parent, folder) = open_application();
-    let head = b"POST /odata/Tasks HTTP/1.1\r\nHost: x\r\nContent-Type: application/json\r\nContent-Length: 9\r\n\
+    let head = b"POST /odata/Tasks HTTP/1.1\r\nHost: localhost\r\nContent-Type: application/json\r\nContent-Length: 9\r\n\
         Expect: 100-continue\r\n\r\n";
     let mut buffer = [0; 1024];
 

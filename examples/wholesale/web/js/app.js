@@ -3,6 +3,7 @@
 import { confirmed, element, failure } from "./dom.js";
 import { read } from "./router.js";
 import { ServiceError } from "./odata.js";
+import { begin, sees } from "./session.js";
 
 // A view is { title, section, node, update?(parameters), leave?(), isChanged?() }. Its module is loaded when it is first needed.
 const routes = [
@@ -15,6 +16,7 @@ const routes = [
   [["customers", "new"], async () => (await import("./customers.js")).newCustomer],
   [["customers", ":id"], async () => (await import("./customers.js")).customer],
   [["customers", ":id", "edit"], async () => (await import("./customers.js")).editCustomer],
+  [["products"], async () => (await import("./products.js")).productList],
 ];
 
 const main = document.getElementById("content");
@@ -97,4 +99,24 @@ addEventListener("keydown", (event) => {
     search.focus();
   }
 });
-show();
+
+/** Who is here, and the parts of the page that have something for them. */
+async function start() {
+  try {
+    const person = await begin();
+    const collections = { orders: "Orders", customers: "Customers", products: "Products" };
+    for (const [section, collection] of Object.entries(collections)) document.querySelector(`[data-section=${section}]`).hidden = !sees(collection);
+    if (person.name) {
+      const name = document.getElementById("person-name");
+      name.textContent = person.fullName || person.name;
+      name.title = person.roles.join(", ");
+      document.getElementById("person").hidden = false;
+    }
+  } catch (error) {
+    console.error(error);
+    main.replaceChildren(failure({ message: "The server cannot be reached. Check the connection and try again." }, start, "h1"));
+    return;
+  }
+  show();
+}
+start();

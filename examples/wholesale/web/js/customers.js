@@ -8,33 +8,34 @@ import { listView } from "./list.js";
 import { create, get, page, remove, text, update } from "./odata.js";
 import { facts } from "./orders.js";
 import { address, go } from "./router.js";
+import { sees } from "./session.js";
 import { statusMark } from "./status.js";
 
 export async function customerList({ parameters }) {
-  const regionNames = await regions(get);
+  const regionNames = sees("Regions") ? await regions(get) : {};
   return listView({
     path: "customers", collection: "Customers", title: "Customers", noun: ["customer", "customers"],
-    action: { path: "customers/new", label: "New customer" },
+    action: sees("Customers", "Credit") && { path: "customers/new", label: "New customer" },
     searchLabel: "Name, town or e-mail",
     select: "id,Number,Name,Kind,City,Country,Since,Blocked", expand: "Region($select=Code,Name)",
     sort: { name: "name", descending: false },
     filters: [
-      { name: "region", label: "Region", kind: "choice", choices: regionNames },
-      { name: "kind", label: "Kind", kind: "choice", choices: customerKind },
+      { name: "region", label: "Region", kind: "choice", choices: regionNames, needs: "Region" },
+      { name: "kind", label: "Kind", kind: "choice", choices: customerKind, needs: "Kind" },
     ],
     filter({ q, region, kind }) {
       const words = q && text(q.toLowerCase());
       return [
         region in regionNames && `Region/Code eq ${text(region)}`,
         kind in customerKind && `Kind eq ${text(kind)}`,
-        words && `(contains(tolower(Name),${words}) or contains(tolower(City),${words}) or contains(tolower(Email),${words}))`,
+        words && `(${["Name", "City", "Email"].filter((path) => sees("Customers", path)).map((path) => `contains(tolower(${path}),${words})`).join(" or ")})`,
       ].filter(Boolean).join(" and ");
     },
     columns: [
       { label: "Name", name: "name", sort: "Name", role: "lead main", cell: (row) => [element("a", { class: "row-link strong", href: address(`customers/${row.id}`) }, row.Name), row.Blocked && element("span", { class: "tag" }, "Blocked")] },
       { label: "Kind", name: "kind", sort: "Kind", cell: (row) => customerKind[row.Kind] },
       { label: "Town", name: "town", sort: "City", cell: (row) => [row.City, " ", element("span", { class: "fine" }, country(row.Country))] },
-      { label: "Region", name: "region", sort: "Region/Name", cell: (row) => row.Region.Name },
+      { label: "Region", name: "region", sort: "Region/Name", cell: (row) => row.Region?.Name },
       { label: "Since", name: "since", sort: "Since", descendingFirst: true, cell: (row) => element("time", { datetime: row.Since }, date(row.Since)) },
     ],
   }, parameters);
@@ -46,7 +47,7 @@ export async function customer({ id }) {
   const path = `Customers(${id})`;
   const [row, orders] = await Promise.all([
     get(path, { expand: detailExpand }),
-    page(`${path}/Orders`, { select: "id,Number,PlacedAt,Status,Total", orderby: "PlacedAt desc", top: 8 }),
+    !sees("Customers", "Orders") ? { rows: [], count: null } : page(`${path}/Orders`, { select: "id,Number,PlacedAt,Status,Total", orderby: "PlacedAt desc", top: 8 }),
   ]);
   const problem = element("div", {});
   const erase = async () => {
@@ -71,7 +72,7 @@ export async function customer({ id }) {
           orders.count === 0 && element("button", { type: "button", class: "plain", onclick: erase }, "Delete"))),
       problem,
       element("div", { class: "two" },
-        element("section", { class: "card", "aria-labelledby": "orders-title" },
+        orders.count !== null && element("section", { class: "card", "aria-labelledby": "orders-title" },
           element("div", { class: "card-head" }, element("h2", { id: "orders-title" }, plural(orders.count, "order", "orders")), orders.count > orders.rows.length && element("a", { href: address("orders", { q: row.Name }) }, "All of them")),
           orders.rows.length === 0 ? element("p", { class: "fine" }, "No orders yet.") : orderRows(orders.rows)),
         element("div", { class: "stack" },
@@ -81,8 +82,8 @@ export async function customer({ id }) {
             row.Phone && element("p", {}, element("a", { href: `tel:${row.Phone.replaceAll(" ", "")}` }, row.Phone)),
             row.Email && element("p", {}, element("a", { href: `mailto:${row.Email}` }, row.Email))),
           element("section", { class: "card" }, element("h2", {}, "Customer"), facts([
-            ["Number", row.Number], ["Kind", customerKind[row.Kind]], ["Region", row.Region.Name], ["Cared for by", row.CaredBy && `${row.CaredBy.FirstName} ${row.CaredBy.LastName}`], ["Since", date(row.Since)],
-            ["Credit limit", moneyRounded(row.Credit)], ["Pays", row.Rating && `${row.Rating} of 5`], ["Delivery from", time(row.DeliverFrom)], ["Notes", row.Notes],
+            ["Number", row.Number], ["Kind", customerKind[row.Kind]], ["Region", row.Region?.Name], ["Cared for by", row.CaredBy && `${row.CaredBy.FirstName} ${row.CaredBy.LastName}`], ["Since", row.Since && date(row.Since)],
+            ["Credit limit", row.Credit !== undefined && moneyRounded(row.Credit)], ["Pays", row.Rating && `${row.Rating} of 5`], ["Delivery from", time(row.DeliverFrom)], ["Notes", row.Notes],
           ])))),
     ],
   };
@@ -96,7 +97,7 @@ export function orderRows(rows) {
       element("td", { role: "cell", class: "lead" }, element("a", { class: "row-link", href: address(`orders/${row.id}`) }, String(row.Number))),
       element("td", { role: "cell", class: "main" }, row.Customer ? element("span", { class: "strong" }, row.Customer.Name) : date(row.PlacedAt), row.Customer && [" ", element("span", { class: "fine" }, date(row.PlacedAt))]),
       element("td", { role: "cell" }, statusMark(row.Status)),
-      element("td", { role: "cell", class: "numeric sum" }, money(row.Total))))));
+      element("td", { role: "cell", class: "numeric sum" }, row.Total === undefined ? "" : money(row.Total))))));
 }
 
 export async function newCustomer() {

@@ -4,15 +4,20 @@ import { announce, debounce, element, failure, freshId, icon, icons } from "./do
 import { plainNumber } from "./format.js";
 import { page } from "./odata.js";
 import { address, go } from "./router.js";
+import { sees } from "./session.js";
 
 const ROWS = 25;
 
 /**
  * `definition`: path (of the address), collection, title, noun [one, many], action, searchLabel,
- * filters [{ name, label, kind: "choice"|"date", choices }], columns [{ label, name, sort, numeric, cell }],
+ * filters [{ name, label, kind: "choice"|"date", choices, needs }], columns [{ label, name, sort, numeric, cell, needs }]
+ * (`needs`: the member that the reader must see; a column's is its `sort`),
  * sort (the order at first: { name, descending }), select, expand, filter(parameters) → $filter.
  */
-export function listView(definition, parameters) {
+export function listView(whole, parameters) {
+  // Columns and filters by what the reader does not see would be refused.
+  const isSeen = ({ needs, sort }) => sees(whole.collection, needs ?? sort ?? "");
+  const definition = { ...whole, columns: whole.columns.filter(isSeen), filters: whole.filters.filter(isSeen) };
   const results = element("div", { class: "results" });
   const search = element("input", {
     type: "search", id: freshId("search"), value: parameters.q ?? "", placeholder: definition.searchLabel, autocomplete: "off", spellcheck: "false",
@@ -91,7 +96,7 @@ export function listView(definition, parameters) {
     title: definition.title,
     section: definition.path,
     node: [
-      element("div", { class: "head" }, element("h1", { tabindex: "-1" }, definition.title), element("a", { class: "button", href: address(definition.action.path) }, icon(icons.plus), definition.action.label)),
+      element("div", { class: "head" }, element("h1", { tabindex: "-1" }, definition.title), definition.action && element("a", { class: "button", href: address(definition.action.path) }, icon(icons.plus), definition.action.label)),
       element("form", { class: "toolbar", role: "search", onsubmit: (event) => { event.preventDefault(); searchNow(); } },
         element("div", { class: "search" }, icon(icons.search), search), controls.map(({ node }) => node), clear),
       results,

@@ -1,5 +1,7 @@
 // The data service: requests, pages, versions, errors. Knows nothing of what is on the page.
 
+import { signIn, visible } from "./session.js";
+
 const BASE = new URL("/odata/", location.href);
 
 /** What the service (or the way to it) answered instead of what was asked for. */
@@ -35,11 +37,11 @@ export function url(path, options = {}) {
 export const text = (value) => `'${String(value).replaceAll("'", "''")}'`;
 
 /** One row, one page, or whatever is at the address. */
-export const get = (path, options, { signal } = {}) => send("GET", url(path, options), { signal });
+export const get = (path, options, { signal } = {}) => send("GET", url(path, visible(path, options)), { signal });
 
 /** One page of a collection and the number of all its rows. */
 export async function page(path, options, { signal } = {}) {
-  const answer = await send("GET", url(path, { ...options, count: true }), { signal });
+  const answer = await send("GET", url(path, { ...visible(path, options), count: true }), { signal });
   return { rows: answer.value, count: Number(answer["@odata.count"]) };
 }
 
@@ -50,7 +52,7 @@ export async function count(path, filter, { signal } = {}) {
 
 /** All rows, page after page, as the service hands them out. */
 export async function* pages(path, options, { signal } = {}) {
-  let next = url(path, options);
+  let next = url(path, visible(path, options));
   while (next) {
     const answer = await send("GET", next, { signal });
     yield answer.value;
@@ -82,6 +84,7 @@ async function send(method, address, { body, etag, signal } = {}) {
     if (error.name === "AbortError") throw error;
     throw new ServiceError({ code: "unreachable", message: "The server cannot be reached. Check the connection and try again." });
   }
+  if (response.status === 401) return signIn(); // the session has ended, or somebody has signed out elsewhere
   const isJson = /^application\/json/i.test(response.headers.get("Content-Type") ?? "");
   let answer = null;
   if (content) {

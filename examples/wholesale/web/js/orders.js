@@ -6,18 +6,19 @@ import { carrier, orderStatus } from "./labels.js";
 import { listView } from "./list.js";
 import { get, remove, text, update } from "./odata.js";
 import { address, go } from "./router.js";
+import { sees } from "./session.js";
 import { forgetSales } from "./sales.js";
 import { statusMark } from "./status.js";
 
 export function orderList({ parameters }) {
   return listView({
     path: "orders", collection: "Orders", title: "Orders", noun: ["order", "orders"],
-    action: { path: "orders/new", label: "New order" },
+    action: sees("Orders", "Reference") && { path: "orders/new", label: "New order" },
     searchLabel: "Number, customer or reference",
     select: "id,Number,PlacedAt,Status,Total,Reference", expand: "Customer($select=id,Name,City)",
     sort: { name: "placed", descending: true },
     filters: [
-      { name: "status", label: "Status", kind: "choice", choices: orderStatus },
+      { name: "status", label: "Status", kind: "choice", choices: orderStatus, needs: "Status" },
       { name: "from", label: "From", kind: "date" },
       { name: "to", label: "To", kind: "date" },
     ],
@@ -41,9 +42,9 @@ function orderFilter({ q, status, from, to }) {
   if (isDate(to)) parts.push(`PlacedAt lt ${nextDay(to)}T00:00:00Z`);
   if (q) {
     const words = text(q.toLowerCase());
-    const matches = [`contains(tolower(Customer/Name),${words})`, `contains(tolower(Reference),${words})`];
+    const matches = ["Customer/Name", "Reference"].filter((path) => sees("Orders", path)).map((path) => `contains(tolower(${path}),${words})`);
     if (/^\d{1,15}$/.test(q)) matches.unshift(`Number eq ${q}`);
-    parts.push(`(${matches.join(" or ")})`);
+    parts.push(matches.length ? `(${matches.join(" or ")})` : "false");
   }
   return parts.join(" and ");
 }
@@ -98,7 +99,7 @@ export async function order({ id }) {
       element("div", { class: "two" },
         element("section", { class: "card", "aria-labelledby": "lines-title" }, element("h2", { id: "lines-title" }, plural(row.Lines.length, "line", "lines")), lineTable(row)),
         element("div", { class: "stack" },
-          element("section", { class: "card" }, element("h2", {}, "Customer"),
+          row.Customer && element("section", { class: "card" }, element("h2", {}, "Customer"),
             element("p", {}, element("a", { href: address(`customers/${row.Customer.id}`) }, row.Customer.Name)),
             element("address", {}, [row.Customer.Contact, row.Customer.Street, `${row.Customer.PostalCode ?? ""} ${row.Customer.City}`.trim(), country(row.Customer.Country)].filter(Boolean).map((line) => element("span", {}, line))),
             row.Customer.Phone && element("p", {}, element("a", { href: `tel:${row.Customer.Phone.replaceAll(" ", "")}` }, row.Customer.Phone))),
@@ -114,19 +115,21 @@ export async function order({ id }) {
   };
 }
 
-export const facts = (list) => element("dl", { class: "facts" }, list.filter(([, value]) => value !== null && value !== undefined && value !== "").map(([label, value]) => element("div", {}, element("dt", {}, label), element("dd", {}, value))));
+export const facts = (list) => element("dl", { class: "facts" }, list.filter(([, value]) => value !== null && value !== undefined && value !== "" && value !== false).map(([label, value]) => element("div", {}, element("dt", {}, label), element("dd", {}, value))));
 
 function lineTable(row) {
   if (row.Lines.length === 0) return element("p", { class: "fine" }, "Nothing has been ordered yet.");
+  const withPrices = row.Total !== undefined; // not everybody is told what goods cost
   const amount = (line) => Math.round(line.Quantity * line.UnitPrice * (1 - line.Discount) * 100) / 100;
   return element("table", { role: "table", class: "cards lines" },
     element("caption", { class: "visually-hidden" }, "Lines of the order"),
-    element("thead", { role: "rowgroup" }, element("tr", { role: "row" }, [["Product", ""], ["Quantity", "numeric"], ["Price", "numeric"], ["Discount", "numeric"], ["Amount", "numeric"]].map(([label, kind]) => element("th", { scope: "col", role: "columnheader", class: kind || null }, label)))),
+    element("thead", { role: "rowgroup" }, element("tr", { role: "row" }, [["Product", ""], ["Quantity", "numeric"], ...(withPrices ? [["Price", "numeric"], ["Discount", "numeric"], ["Amount", "numeric"]] : [])].map(([label, kind]) => element("th", { scope: "col", role: "columnheader", class: kind || null }, label)))),
     element("tbody", { role: "rowgroup" }, row.Lines.map((line) => element("tr", { role: "row" },
       element("td", { role: "cell", class: "main" }, element("span", { class: "strong" }, line.Product.Name), " ", element("span", { class: "fine" }, line.Product.Sku)),
       element("td", { role: "cell", class: "numeric", "data-label": "Quantity" }, plainNumber(line.Quantity)),
-      element("td", { role: "cell", class: "numeric", "data-label": "Price" }, money(line.UnitPrice)),
-      element("td", { role: "cell", class: "numeric", "data-label": "Discount" }, line.Discount > 0 ? `−${percent(line.Discount)}` : "–"),
-      element("td", { role: "cell", class: "numeric sum", "data-label": "Amount" }, money(amount(line)))))),
-    element("tfoot", { role: "rowgroup" }, element("tr", { role: "row" }, element("th", { scope: "row", role: "rowheader", colspan: "4" }, "Total"), element("td", { role: "cell", class: "numeric" }, money(row.Total)))));
+      withPrices && [
+        element("td", { role: "cell", class: "numeric", "data-label": "Price" }, money(line.UnitPrice)),
+        element("td", { role: "cell", class: "numeric", "data-label": "Discount" }, line.Discount > 0 ? `−${percent(line.Discount)}` : "–"),
+        element("td", { role: "cell", class: "numeric sum", "data-label": "Amount" }, money(amount(line)))]))),
+    withPrices && element("tfoot", { role: "rowgroup" }, element("tr", { role: "row" }, element("th", { scope: "row", role: "rowheader", colspan: "4" }, "Total"), element("td", { role: "cell", class: "numeric" }, money(row.Total)))));
 }

@@ -8,6 +8,7 @@ import { skeleton } from "./list.js";
 import { count, get } from "./odata.js";
 import { address } from "./router.js";
 import { salesByMonth } from "./sales.js";
+import { sees, signedIn } from "./session.js";
 
 export function overview({ parameters }) {
   const figures = element("div", { class: "figures", "aria-busy": "true" }, Array.from({ length: 4 }, () => element("div", { class: "figure-box" }, element("p", { class: "fine" }, " "), element("p", { class: "big" }, " "))));
@@ -59,27 +60,40 @@ export function overview({ parameters }) {
     }
   }
 
-  drawChart();
-  drawFigures();
+  const hasSales = sees("Orders", "Total"); // not everybody is told what is sold for how much
+  if (!sees("Orders")) return greeting();
+  if (hasSales) {
+    drawChart();
+    drawFigures();
+  }
   drawOrders(latest, null, "PlacedAt desc", "No orders yet.");
   drawOrders(waiting, "Status eq 'Placed'", "RequiredOn,PlacedAt", "Nothing waits to be shipped.");
 
   return {
     title: "Overview", section: "overview",
     node: [
-      element("div", { class: "head" }, element("h1", { tabindex: "-1" }, "Overview"), element("a", { class: "button", href: address("orders/new") }, "New order")),
-      figures,
-      element("section", { class: "card", "aria-labelledby": "sales-title" }, element("div", { class: "card-head" }, element("h2", { id: "sales-title" }, "Sales by month"), choice), chart),
+      element("div", { class: "head" }, element("h1", { tabindex: "-1" }, "Overview"), hasSales && element("a", { class: "button", href: address("orders/new") }, "New order")),
+      hasSales && figures,
+      hasSales && element("section", { class: "card", "aria-labelledby": "sales-title" }, element("div", { class: "card-head" }, element("h2", { id: "sales-title" }, "Sales by month"), choice), chart),
       element("div", { class: "halves" },
         element("section", { class: "card" }, element("div", { class: "card-head" }, element("h2", {}, "Latest orders"), element("a", { href: address("orders") }, "All orders")), latest),
         element("section", { class: "card" }, element("div", { class: "card-head" }, element("h2", {}, "To be shipped next"), element("a", { href: address("orders", { status: "Placed" }) }, "All placed")), waiting)),
     ],
     update(next) {
       span = next.span;
-      drawChart();
+      if (hasSales) drawChart();
     },
   };
 }
+
+/** For those whose role is about something else. */
+const greeting = () => ({
+  title: "Overview", section: "overview",
+  node: [
+    element("div", { class: "head" }, element("h1", { tabindex: "-1" }, `Welcome, ${signedIn().fullName || signedIn().name}`)),
+    element("p", { class: "fine" }, signedIn().roles.length ? "Choose above what you want to see." : "You have no role yet: ask whoever looks after this application."),
+  ],
+});
 
 const figure = (label, value, more) => element("div", { class: "figure-box" }, element("p", { class: "fine" }, label), element("p", { class: "big" }, value), more && element("p", { class: "more" }, more));
 
