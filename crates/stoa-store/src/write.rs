@@ -222,7 +222,7 @@ impl Store {
         }
     }
 
-    /// A change of any kind, in a transaction that stays open.
+    /// A change of any kind, in a transaction that may stay open.
     async fn write_steps<W: RowWriter>(
         &self,
         model: &Arc<Model>,
@@ -232,13 +232,37 @@ impl Store {
         judged: &JudgedChange,
         reading: Option<(Reading, W)>,
     ) -> Result<Written<W>, Failure> {
+        let limit = self.config().response_bytes;
         let mut engine = Engine::new(model, session, judged);
-        engine.run(&judged.change).await?;
+        engine.apply(&judged.change).await?;
+        if let Some(stops) = engine.stops_if_few()? {
+            // What must be true now is judged on the way to what comes next: it fails if it is not.
+            let applied = engine.finish();
+            let find = reading.as_ref().map(|((plan, arguments), _)| {
+                crate::read::postgres::find_in(postgres, connection, plan, arguments, limit)
+            });
+            let outcome = session.at_once(stops, find, reading.is_none()).await;
+            if let Some(found) = unless_stopped(outcome)? {
+                return match (found, reading) {
+                    (Some(found), Some(((plan, arguments), writer))) => {
+                        let read = crate::read::postgres::write_found(
+                            &found, &plan, &arguments, limit, writer,
+                        )?;
+                        Ok((applied, Some(read.writer)))
+                    }
+                    _ => Ok((applied, None)),
+                };
+            }
+            // Once more, to say what is not allowed.
+            session.roll_back().await?;
+            engine = Engine::new(model, session, judged);
+            engine.apply(&judged.change).await?;
+        }
+        engine.judge_after().await?;
         let applied = engine.finish();
         let Some(((plan, arguments), writer)) = reading else {
             return Ok((applied, None));
         };
-        let limit = self.config().response_bytes;
         let found =
             crate::read::postgres::read_in(postgres, connection, &plan, &arguments, limit, writer)
                 .await?;

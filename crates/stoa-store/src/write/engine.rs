@@ -112,6 +112,12 @@ impl<'a, C: Connection> Engine<'a, C> {
 
     /// Applies all operations and judges what came of them; stops at the first that fails.
     pub(super) async fn run(&mut self, change: &Change) -> Result<(), Failure> {
+        self.apply(change).await?;
+        self.judge_after().await
+    }
+
+    /// Applies all operations; what must be true then is still to be judged.
+    pub(super) async fn apply(&mut self, change: &Change) -> Result<(), Failure> {
         let mut position = 0;
         while position < change.operations.len() {
             let batch = self.insert_batch(change, position).await?;
@@ -123,7 +129,7 @@ impl<'a, C: Connection> Engine<'a, C> {
             self.applied.push(Some(applied));
             position += 1;
         }
-        self.judge_after().await
+        Ok(())
     }
 
     pub(super) fn finish(self) -> Vec<Applied> {

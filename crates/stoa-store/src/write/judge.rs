@@ -10,6 +10,7 @@ use stoa_model::model::{Entity, EntityId, NavigationId, Storage};
 use stoa_model::value::Value;
 
 use super::engine::Engine;
+use super::postgres::SENT_AT_ONCE;
 use super::source::{equal_columns, key_columns, key_forms, of_type};
 use super::statement::{Connection, Failure, Form, Parameter, Row, Statement, Writer, parameters};
 use crate::error::StoreError;
@@ -571,6 +572,16 @@ impl<'a, C: Connection> Engine<'a, C> {
         self.groups(&pending)
             .map(|group| self.stopping(group))
             .collect()
+    }
+
+    /// [`Self::stops`], if they say all that is to be judged and can be sent in one go.
+    pub(super) fn stops_if_few(&mut self) -> Result<Option<Vec<Statement>>, StoreError> {
+        let is_all = self.pending_either.is_empty();
+        if is_all && self.groups(&self.pending).count() <= SENT_AT_ONCE {
+            self.stops().map(Some)
+        } else {
+            Ok(None)
+        }
     }
 
     /// A column that makes an insert of one row fail unless all that must be true of the row is; none if

@@ -42,8 +42,8 @@ impl<'c> Session<'c> {
         }
     }
 
-    /// Sends a whole transaction at once, with a read at its end if that takes one statement; otherwise the
-    /// transaction stays open after the read's first statement was sent.
+    /// Sends a whole transaction, or the rest of one, at once, with a read at its end if that takes one
+    /// statement; otherwise the transaction stays open after the read's first statement was sent.
     ///
     /// A statement that fails makes all that follow fail, the commit too.
     pub(super) async fn at_once<T>(
@@ -56,7 +56,8 @@ impl<'c> Session<'c> {
         let prepared = prepare_all(connection, statements).await?;
         // More futures than this are not polled in one go.
         let commit = commit && prepared.len() <= SENT_AT_ONCE;
-        let alone = prepared.len() == 1 && read.is_none() && commit;
+        let begin = self.state == State::Idle;
+        let alone = begin && prepared.len() == 1 && read.is_none() && commit;
         self.state = if commit { State::Idle } else { State::Open };
         let control = async |sql: Option<&str>| match sql {
             Some(sql) => connection.batch_execute(sql).await,
@@ -72,7 +73,7 @@ impl<'c> Session<'c> {
         // Polled in this order, so sent in this order.
         let (begun, written, found, committed) = tokio::join!(
             biased;
-            control((!alone).then_some("BEGIN")),
+            control((begin && !alone).then_some("BEGIN")),
             writes,
             reading,
             control((commit && !alone).then_some("COMMIT")),

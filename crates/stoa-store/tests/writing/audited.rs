@@ -1,7 +1,7 @@
 //! Changes of rows that are recorded.
 
 use stoa_model::access::{Actor, JudgedChange, Permitted};
-use stoa_model::change::{Action, Expected, Target};
+use stoa_model::change::{Action, Expected};
 use stoa_model::value::Value;
 
 use crate::database::{Database, Text, change, id, key, on_both, text};
@@ -23,8 +23,8 @@ async fn write(database: &Database, actions: Vec<Action>) -> Result<(), stoa_sto
     outcome.await.map(|_| ())
 }
 
-/// What was recorded since the last look, without instants.
-async fn trail(database: &Database) -> String {
+/// What was recorded since the last look, without instants. The trail only grows.
+async fn trail(database: &Database, seen: &mut usize) -> String {
     let all = database
         .rows(
             "SystemAudit",
@@ -32,19 +32,10 @@ async fn trail(database: &Database) -> String {
             None,
         )
         .await;
-    let entity = database.entity("SystemAudit");
-    let delete = |key: Vec<Value>| Action::Delete {
-        entity,
-        target: Target::Key(key),
-        expected: Expected::Any,
-    };
-    let keys = database.keys("SystemAudit").await;
-    database
-        .write(keys.into_iter().map(delete).collect())
-        .await
-        .unwrap();
-    let instants = without_instants(&all);
-    instants.replace(") (", ")\n(")
+    let all = all.trim_start_matches('[').trim_end_matches(']');
+    let new = all[*seen..].trim_start();
+    *seen = all.len();
+    format!("[{}]", without_instants(new).replace(") (", ")\n("))
 }
 
 /// Instants as `…`.
@@ -66,6 +57,7 @@ async fn what_changes_is_recorded() {
     let keep = &found;
     on_both(|database| async move {
         let mut texts = Vec::new();
+        let mut seen = 0;
         database.customer(1, "c").await;
         let account = [
             ("id", id(1)),
@@ -92,7 +84,7 @@ async fn what_changes_is_recorded() {
         )
         .await
         .unwrap();
-        texts.push(trail(&database).await);
+        texts.push(trail(&database, &mut seen).await);
         // Before and after; one that is refused leaves nothing.
         let update = |name: &str| {
             let clear = [("Owner", None)];
@@ -107,7 +99,7 @@ async fn what_changes_is_recorded() {
         write(&database, vec![update("d")]).await.unwrap();
         let taken = database.insert("Account", &[("id", id(1)), ("Name", text("x"))], &[]);
         assert!(write(&database, vec![update("f"), taken]).await.is_err());
-        texts.push(trail(&database).await);
+        texts.push(trail(&database, &mut seen).await);
         let retain = Action::Retain {
             entity: database.entity("Account"),
             from: key(1),
@@ -121,7 +113,7 @@ async fn what_changes_is_recorded() {
         );
         let link = database.link("Account", 4, "Entries", 2);
         write(&database, vec![retain, special, link]).await.unwrap();
-        texts.push(trail(&database).await);
+        texts.push(trail(&database, &mut seen).await);
         let upsert = |number| {
             database.upsert(
                 "Account",
@@ -136,7 +128,7 @@ async fn what_changes_is_recorded() {
         )
         .await
         .unwrap();
-        texts.push(trail(&database).await);
+        texts.push(trail(&database, &mut seen).await);
         keep.lock().unwrap().push(texts.join("\n\n"));
     })
     .await;

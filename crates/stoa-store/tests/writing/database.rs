@@ -276,17 +276,6 @@ impl Database {
         self._postgres.as_ref().unwrap().connect().await.unwrap()
     }
 
-    /// Keys of all rows.
-    pub(crate) async fn keys(&self, name: &str) -> Vec<Vec<Value>> {
-        let query = self.query(name, &[], None, Source::All);
-        let read = self
-            .store
-            .read(&self.model, &Permitted::by_system(query), Keys::default())
-            .await
-            .unwrap();
-        read.writer.0
-    }
-
     /// A customer with a name.
     pub(crate) async fn customer(&self, number: u32, name: &str) {
         let action = self.insert("Customer", &[("id", id(number)), ("Name", text(name))], &[]);
@@ -468,26 +457,6 @@ impl RowWriter for Text {
     }
     fn written(&self) -> usize {
         self.0.len()
-    }
-}
-
-/// Keeps the keys of rows.
-#[derive(Default)]
-pub(crate) struct Keys(pub(crate) Vec<Vec<Value>>);
-
-impl RowWriter for Keys {
-    fn begin_collection(&mut self, _: usize, _: Option<u64>) {}
-    fn end_collection(&mut self, _: usize, _: Option<&[Value]>) {}
-    fn begin_row(&mut self, _: usize, row: Row<'_>) {
-        self.0
-            .push(row.key.iter().copied().map(ValueRef::to_owned).collect());
-    }
-    fn value(&mut self, _: usize, _: usize, _: ValueRef<'_>) {}
-    fn null_target(&mut self, _: usize) {}
-    fn count_only(&mut self, _: usize, _: u64) {}
-    fn end_row(&mut self, _: usize) {}
-    fn written(&self) -> usize {
-        0
     }
 }
 
