@@ -4,7 +4,7 @@ use std::collections::BTreeSet;
 
 use http::header::{HeaderName, HeaderValue, LOCATION};
 use http::{Method, Response, StatusCode};
-use stoa_model::access::{Denied, Permitted};
+use stoa_model::access::{Denial, Denied, Permitted};
 use stoa_model::change::{Action, Applied, Change, Expected, Operation, Rule};
 use stoa_model::model::{EntityId, NavigationId};
 use stoa_model::query::{Query, RowWriter, Source};
@@ -444,8 +444,9 @@ impl Environment {
         target: &Target,
         entity: EntityId,
     ) -> Failure {
-        let StoreError::Violations(violations) = &error else {
-            return call.failed(error, change);
+        let violations = match &error {
+            StoreError::Violations(violations) => violations.as_slice(),
+            _ => &[],
         };
         if call.headers().contains_key(http::header::IF_NONE_MATCH) {
             let described = &self.model[entity];
@@ -468,13 +469,19 @@ impl Environment {
                 ..
             } = &target.source
         {
-            // The path itself leads through a row that is not there.
+            // The path itself leads through a row that is not there, or not for the caller.
             let navigation = &self.model[*from][*navigation];
             let back = &self.model[navigation.target][navigation.partner];
             let back = back.name.as_deref().unwrap_or(&self.model[*from].name);
-            let is_nowhere = violations.iter().any(|violation| {
-                matches!(&violation.rule, Rule::ReferenceMissing { navigation } if navigation == back)
-            });
+            let is_nowhere = match &error {
+                StoreError::Denied {
+                    denial: Denial::Reference(reference),
+                    ..
+                } => reference == back,
+                _ => violations.iter().any(|violation| {
+                    matches!(&violation.rule, Rule::ReferenceMissing { navigation } if navigation == back)
+                }),
+            };
             if is_nowhere {
                 return not_found().into();
             }
