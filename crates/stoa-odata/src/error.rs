@@ -372,6 +372,12 @@ fn detail_of(rule: &Rule, location: &str) -> Detail {
             "another row has the same values: choose others".to_owned(),
             "",
         ),
+        // What the reader may not know of has no name.
+        Rule::Unique { members } if members.is_empty() => (
+            Code::NotUnique,
+            "another row has the same values: choose other ones".to_owned(),
+            "",
+        ),
         Rule::Unique { members } => (
             Code::NotUnique,
             format!(
@@ -380,10 +386,20 @@ fn detail_of(rule: &Rule, location: &str) -> Detail {
             ),
             members.first().map(String::as_str).unwrap_or_default(),
         ),
+        Rule::ReferenceMissing { navigation } if navigation.is_empty() => (
+            Code::ReferenceNotFound,
+            "a reference leads to a row that does not exist".to_owned(),
+            "",
+        ),
         Rule::ReferenceMissing { navigation } => (
             Code::ReferenceNotFound,
             format!("{navigation} refers to a row that does not exist"),
             navigation.as_str(),
+        ),
+        Rule::ReferencedBy { entity, .. } if entity.is_empty() => (
+            Code::Referenced,
+            "other rows still refer to this row".to_owned(),
+            "",
         ),
         Rule::ReferencedBy { entity, navigation } => (
             Code::Referenced,
@@ -392,10 +408,20 @@ fn detail_of(rule: &Rule, location: &str) -> Detail {
             ),
             "",
         ),
+        Rule::Required { member } if member.is_empty() => (
+            Code::Required,
+            "a value is missing that you may not give: somebody else must".to_owned(),
+            "",
+        ),
         Rule::Required { member } => (
             Code::Required,
             format!("{member} must have a value"),
             member.as_str(),
+        ),
+        Rule::Check { member } if member.is_empty() => (
+            Code::CheckFailed,
+            "the database refuses a value".to_owned(),
+            "",
         ),
         Rule::Check { member } => (
             Code::CheckFailed,

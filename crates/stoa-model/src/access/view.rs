@@ -1,9 +1,7 @@
 //! The model as a reader sees it.
 
 use super::rules::{EntityRules, Grant};
-use crate::model::{
-    AttributeId, EntityId, EntityReach, Extent, MemberReach, Model, NavigationId, Storage,
-};
+use crate::model::{AttributeId, EntityId, EntityReach, Extent, MemberReach, Model, NavigationId};
 
 /// A model with the names that the reader may know, and no others.
 ///
@@ -15,8 +13,8 @@ use crate::model::{
 /// - The key can be read wherever rows can, and given wherever rows can be created.
 /// - A reference may be written by either end, so that one end's `write` gives the other [`Extent::Some`]; as
 ///   does a reference's for attributes that show its columns.
-/// - Where rows can be created, a member that may never be written is not `required` of a body: the row gets
-///   its default, or is refused by the database. (Without `create`, `required` stays as the model says.)
+/// - `required` says what is true of rows. Bodies are asked only for what may be written: what may not gets
+///   its default, or the database refuses the row.
 pub(super) fn view(model: &Model, rules: &[EntityRules]) -> Model {
     let mut view = model.clone();
     for (entity, own) in view.entities.iter_mut().zip(rules) {
@@ -59,9 +57,6 @@ pub(super) fn view(model: &Model, rules: &[EntityRules]) -> Model {
                 },
                 write,
             };
-            if create != Extent::None && write == Extent::None && attribute.default.is_none() {
-                attribute.required &= !attribute.is_writable();
-            }
         }
         for (position, navigation) in (0..).zip(&mut entity.navigations) {
             let id = NavigationId(position);
@@ -70,16 +65,14 @@ pub(super) fn view(model: &Model, rules: &[EntityRules]) -> Model {
                 write = Extent::All;
             }
             update = update.max(write);
+            // Where the target cannot be seen, the navigation leads nowhere.
+            let target = &rules[navigation.target.index()].visible;
             navigation.reach = MemberReach {
-                read: own.navigation(id).read.extent(),
+                read: own.navigation(id).read.extent().min(target.extent()),
                 write,
             };
             if navigation.reach.read == Extent::None && write == Extent::None {
                 navigation.name = None;
-            }
-            let is_kept_here = matches!(navigation.storage, Storage::Own(_));
-            if create != Extent::None && write == Extent::None && is_kept_here {
-                navigation.required = false;
             }
         }
         let is_visible = |extent| {

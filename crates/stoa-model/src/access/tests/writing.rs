@@ -497,7 +497,7 @@ fn bodies_are_not_asked_for_the_impossible() {
     let code = attribute(&model, order.id, "CustomerCode");
     assert_eq!(order[code].reach.write, Extent::Some);
     let customer = &view[entity(&model, "Customer")];
-    // Nobody creates customers: what is said of them stays true.
+    // What is said of rows stays true; the wire asks bodies for what may be written.
     assert!(customer[attribute(&model, customer.id, "Name")].required);
     assert_eq!(customer.reach.update, Extent::All);
     assert_eq!(customer.reach.delete, Extent::None);
