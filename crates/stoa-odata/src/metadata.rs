@@ -29,7 +29,7 @@ pub struct Document {
 }
 
 impl Document {
-    fn new(bytes: Vec<u8>, content_type: &'static str) -> Self {
+    pub(crate) fn new(bytes: Vec<u8>, content_type: &'static str) -> Self {
         // FNV-1a over 128 bits: a tag to tell releases of one application apart, not a signature.
         let hash = bytes.iter().fold(
             0x6c62_272e_07bb_0142_62b8_2175_6295_c58d_u128,

@@ -9,6 +9,8 @@ mod schemas;
 use serde_json::{Map, Value, json};
 use stoa_model::model::Model;
 
+use crate::metadata::Document;
+
 /// What the model does not say about the service.
 #[derive(Clone, Copy, Debug)]
 pub struct About<'a> {
@@ -22,9 +24,9 @@ pub struct About<'a> {
     pub server: &'a str,
 }
 
-/// The document.
+/// The document; it stays the same as long as the view does.
 #[must_use]
-pub fn document(view: &Model, about: &About<'_>) -> Vec<u8> {
+pub fn document(view: &Model, about: &About<'_>) -> Document {
     let mut info = object([
         ("title", about.title.into()),
         ("version", about.version.unwrap_or("0").into()),
@@ -72,7 +74,10 @@ pub fn document(view: &Model, about: &About<'_>) -> Vec<u8> {
             }),
         ),
     ]);
-    Value::Object(document).to_string().into_bytes()
+    Document::new(
+        Value::Object(document).to_string().into_bytes(),
+        "application/json",
+    )
 }
 
 fn object<const N: usize>(members: [(&str, Value); N]) -> Map<String, Value> {

@@ -180,6 +180,8 @@ fn read_file(model: &Model, file: &Path, text: &str, faults: &mut Vec<String>) -
         .entities_by_collection
         .get(&name)
         .or_else(|| model.entities_by_name.get(&name))
+        // What the runtime keeps for itself is made by the runtime.
+        .filter(|id| model.is_known(**id))
     else {
         faults.push(format!("{shown}: no collection or entity is named {name}"));
         return None;

@@ -309,6 +309,7 @@ fn a_reader_is_shown_what_the_reader_may_see() {
             <Property Name="Name" Type="Edm.String" Nullable="false" MaxLength="120">
              <Annotation Term="Core.Description" String="Name to sign in with, in lower case."/>
              <Annotation Term="Core.Permissions" EnumMember="Org.OData.Core.V1.Permission/Read"/>
+             <Annotation Term="Validation.Pattern" String="^[^\p{Lu}\p{Lt}\p{Cc}\p{Cf}:\s]+( [^\p{Lu}\p{Lt}\p{Cc}\p{Cf}:\s]+)*$"/>
             </Property>
             <Annotation Term="Core.Description" String="Somebody who may sign in."/>
             <Annotation Term="Common.Label" String="User"/>

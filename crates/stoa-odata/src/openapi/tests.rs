@@ -11,7 +11,7 @@ fn json(view: &Model) -> Value {
         version: Some("1.2"),
         server: "https://shop.example/odata/",
     };
-    serde_json::from_slice(&document(view, &about)).unwrap()
+    serde_json::from_slice(&document(view, &about).bytes).unwrap()
 }
 
 /// Every reference leads somewhere, and every parameter of a path is declared.

@@ -58,6 +58,36 @@ fn every_model_has_users() {
 }
 
 #[test]
+fn names_of_users_are_as_they_are_kept() {
+    let model = model("");
+    let user = &model[model.user.entity];
+    let pattern = user[user.attributes_by_name["Name"]]
+        .pattern
+        .as_ref()
+        .unwrap();
+    for name in [
+        "anna",
+        "anna@example.org",
+        "annä maria",
+        "o'neill_x#ext#",
+        "山田",
+    ] {
+        assert!(pattern.is_match(name), "{name}");
+    }
+    for name in [
+        "",
+        "Anna",
+        " anna",
+        "anna  maria",
+        "a:b",
+        "a\u{200b}b",
+        "a\nb",
+    ] {
+        assert!(!pattern.is_match(name), "{name:?}");
+    }
+}
+
+#[test]
 fn users_are_extended_referred_to_and_ruled() {
     let model = model(STAFF);
     let user = &model[model.user.entity];
