@@ -4,7 +4,8 @@
 //! statements, what database errors mean ([`StoreError`]), and what the processes that share a database know of
 //! each other ([`Coordination`]).
 //!
-//! Does not own: the structure of the database (DDL is the schema's), URLs, JSON, access rules.
+//! Does not own: the structure of the database (DDL is the schema's), URLs, JSON, access rules (it judges by
+//! conditions that are in queries and changes already).
 //!
 //! Invariants: values are always bound, identifiers always quoted; an acknowledged write is on disk; a
 //! connection goes back to its pool clean or not at all; both databases give the same answers.

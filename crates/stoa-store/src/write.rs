@@ -7,6 +7,7 @@
 mod audit;
 mod diagnosis;
 mod engine;
+mod insert;
 mod judge;
 mod links;
 mod load;

@@ -7,7 +7,8 @@ use stoa_model::value::text::{write_date, write_date_time, write_duration, write
 use stoa_model::value::{ScalarType, Value};
 use uuid::Uuid;
 
-use super::engine::{Engine, insert_statement};
+use super::engine::Engine;
+use super::insert::insert_statement;
 use super::judge::{Lock, Which};
 use super::source::{equal_columns, key_columns, key_forms};
 use super::statement::{Connection, Failure, Form, Writer, text};

@@ -634,3 +634,6 @@ fn refused<'a>(
         .find(|(_, answer)| !is_true(Some(answer)))
         .map(|(demand, _)| (pending.operation, &demand.denial))
 }
+
+#[cfg(test)]
+mod tests;
