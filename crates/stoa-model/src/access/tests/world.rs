@@ -15,7 +15,7 @@ pub(super) struct Row {
     pub(super) to: BTreeMap<String, usize>,
 }
 
-#[derive(Debug)]
+#[derive(Clone, Debug)]
 pub(super) struct World<'m> {
     pub(super) model: &'m Model,
     pub(super) rows: Vec<Row>,
@@ -41,7 +41,7 @@ impl World<'_> {
     }
 
     /// Rules that match a row, with who declares them.
-    fn matching(&self, row: usize) -> impl Iterator<Item = (EntityId, &AccessRule)> {
+    pub(super) fn matching(&self, row: usize) -> impl Iterator<Item = (EntityId, &AccessRule)> {
         let lines = self
             .model
             .entities
@@ -62,14 +62,25 @@ impl World<'_> {
     }
 
     pub(super) fn is_readable(&self, row: usize, name: &str) -> bool {
+        self.matching(row)
+            .any(|(entity, rule)| self.names(entity, &rule.read, name))
+    }
+
+    pub(super) fn is_writable(&self, row: usize, name: &str) -> bool {
+        self.matching(row)
+            .any(|(entity, rule)| self.names(entity, &rule.write, name))
+    }
+
+    /// Whether a rule's set has a member of that name.
+    pub(super) fn names(&self, entity: EntityId, set: &MemberSet, name: &str) -> bool {
         let named = |entity: EntityId, member: &Member| match member {
             Member::Attribute(id) => self.model[entity][*id].name == name,
             Member::Navigation(id) => self.model[entity][*id].name.as_deref() == Some(name),
         };
-        self.matching(row).any(|(entity, rule)| match &rule.read {
+        match set {
             MemberSet::All => true,
             MemberSet::Only(members) => members.iter().any(|member| named(entity, member)),
-        })
+        }
     }
 
     fn targets(&self, row: usize, from: EntityId, id: NavigationId, seen: bool) -> Vec<usize> {
