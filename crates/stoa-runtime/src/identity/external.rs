@@ -417,7 +417,7 @@ impl Identity {
             .filter(|role| self.roles().any(|known| known == role.as_str()))
             .cloned()
             .collect();
-        self.grants_to(user, &wanted, true, by).await
+        self.grants_to(user, |_| wanted.clone(), by).await
     }
 
     /// The caller of an access token of a provider.

@@ -433,10 +433,10 @@ impl Identity {
         by: &Actor,
         wanted: impl Fn(&[String]) -> Vec<String>,
     ) -> Result<(), IdentityError> {
+        self.user(id).await?;
         let mut attempt = 1;
         loop {
-            let user = self.user(id).await?;
-            let actions = self.grants_to(id, &wanted(&user.roles), true, by).await?;
+            let actions = self.grants_to(id, &wanted, by).await?;
             if actions.is_empty() {
                 return Ok(());
             }
@@ -450,13 +450,12 @@ impl Identity {
         }
     }
 
-    /// Operations that give a user these roles and, if they are all, take others away; with what records
-    /// it. None if nothing is to be done.
+    /// Operations that give a user the roles that are wanted, seen from those there are, and take others
+    /// away; with what records it. None if nothing is to be done.
     pub(super) async fn grants_to(
         &self,
         id: UserId,
-        wanted: &[String],
-        are_all: bool,
+        wanted: impl Fn(&[String]) -> Vec<String>,
         by: &Actor,
     ) -> Result<Vec<Action>, IdentityError> {
         let (model, table) = (self.model(), &self.shared.system.grant);
@@ -468,16 +467,18 @@ impl Identity {
             GRANTS,
         );
         let had = self.read(query).await?;
+        let names: Vec<String> = had.iter().filter_map(|row| row.owned(0)).collect();
+        let wanted = wanted(&names);
         let about = self.about(Principal::User(id));
         let (mut actions, mut granted, mut revoked) = (Vec::new(), Vec::new(), Vec::new());
         for row in &had {
             let role = row.text(0).unwrap_or_default();
-            if are_all && !wanted.iter().any(|wanted| wanted == role) {
+            if !wanted.iter().any(|wanted| wanted == role) {
                 revoked.push(role);
                 actions.push(delete(table.entity, row.id()));
             }
         }
-        for role in wanted {
+        for role in &wanted {
             let has = had.iter().any(|row| row.text(0) == Some(role));
             if !has && !granted.contains(&role) {
                 granted.push(role);

@@ -13,19 +13,12 @@ use crate::site::{
     sign_in, with_session,
 };
 
-/// Middle of the times that an attempt takes.
-async fn middle(identity: &Identity, names: &[&str], password: &str) -> Duration {
-    let mut times = Vec::new();
-    for _ in 0..9 {
-        for name in names {
-            let start = Instant::now();
-            let outcome = identity.sign_in(name, password, &client("192.0.2.1")).await;
-            times.push(start.elapsed());
-            assert!(matches!(outcome, Err(SignInError::Failed)), "{name}");
-        }
-    }
-    times.sort();
-    times[times.len() / 2]
+/// Time that an attempt takes which fails.
+async fn time(identity: &Identity, name: &str, password: &str) -> Duration {
+    let start = Instant::now();
+    let outcome = identity.sign_in(name, password, &client("192.0.2.1")).await;
+    assert!(matches!(outcome, Err(SignInError::Failed)), "{name}");
+    start.elapsed()
 }
 
 on_both! {
@@ -67,13 +60,17 @@ on_both! {
         add(&identity, "anna", &[]).await;
         let disabled = add(&identity, "berta", &[]).await;
         identity.set_active(disabled.id, false, &by()).await.unwrap();
-        middle(&identity, &["warm-up"], "wrong").await;
-        let unknown = middle(&identity, &["nobody", "someone"], PASSWORD).await;
-        let known = middle(&identity, &["anna", "anna"], "wrong").await;
-        let off = middle(&identity, &["berta", "berta"], PASSWORD).await;
-        for other in [known, off] {
-            let ratio = unknown.as_secs_f64() / other.as_secs_f64();
-            assert!((0.6..1.7).contains(&ratio), "unknown {unknown:?}, other {other:?}");
+        // By turns, and the least of each: others who use the machine only make things slower.
+        let kinds = [("nobody", PASSWORD), ("anna", "wrong"), ("berta", PASSWORD)];
+        let mut least = [Duration::MAX; 3];
+        for _ in 0..12 {
+            for ((name, password), least) in kinds.iter().zip(&mut least) {
+                *least = time(&identity, name, password).await.min(*least);
+            }
+        }
+        for other in &least[1..] {
+            let ratio = least[0].as_secs_f64() / other.as_secs_f64();
+            assert!((0.6..1.7).contains(&ratio), "{least:?}");
         }
     }
 
