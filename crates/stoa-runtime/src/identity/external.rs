@@ -230,20 +230,7 @@ impl Identity {
             return Ok(None);
         }
         if let Some(principal) = self.linked(population, identity).await? {
-            let Some(account) = self
-                .account(principal)
-                .await?
-                .filter(|account| account.active)
-            else {
-                return Ok(None);
-            };
-            let actions = self.role_changes(principal, identity, by).await?;
-            return Ok(Some(Found {
-                principal,
-                name: account.name,
-                changes_rights: !actions.is_empty(),
-                actions,
-            }));
+            return self.found_linked(principal, identity, by).await;
         }
         let (may_match, may_create) = match unknown {
             Unknown::Refuse => return Ok(None),
@@ -261,7 +248,13 @@ impl Identity {
         };
         if let Some(account) = self.account_named(population, &name).await? {
             let principal = account.principal;
-            if !may_match || !account.active || self.is_linked(principal, &identity.issuer).await? {
+            let is_free =
+                may_match && account.active && !self.is_linked(principal, &identity.issuer).await?;
+            if !is_free {
+                // Made a moment ago by another sign-in of the same person?
+                if let Some(principal) = self.linked(population, identity).await? {
+                    return self.found_linked(principal, identity, by).await;
+                }
                 tracing::warn!(issuer = %identity.issuer, user.name = %name, "somebody else has the name that the provider gives");
                 return Ok(None);
             }
@@ -315,6 +308,26 @@ impl Identity {
             name,
             actions,
             changes_rights: false,
+        }))
+    }
+
+    /// Somebody who has this identity, if they may sign in.
+    async fn found_linked(
+        &self,
+        principal: Principal,
+        identity: &ExternalIdentity,
+        by: &Actor,
+    ) -> Result<Option<Found>, IdentityError> {
+        let account = self.account(principal).await?;
+        let Some(account) = account.filter(|account| account.active) else {
+            return Ok(None);
+        };
+        let actions = self.role_changes(principal, identity, by).await?;
+        Ok(Some(Found {
+            principal,
+            name: account.name,
+            changes_rights: !actions.is_empty(),
+            actions,
         }))
     }
 
