@@ -489,10 +489,12 @@ impl Identity {
             .await
             .map_err(unusable)?
             .ok_or(Refusal::InvalidToken)?;
-        match self.write(change(found.actions), Some(&by)).await {
-            // Somebody else has made the same user.
-            Ok(_) | Err(StoreError::Violations(_)) => {}
-            Err(error) => return Err(refuse(error)),
+        if !found.actions.is_empty() {
+            match self.write(change(found.actions), Some(&by)).await {
+                // Somebody else has made the same user.
+                Ok(_) | Err(StoreError::Violations(_)) => {}
+                Err(error) => return Err(refuse(error)),
+            }
         }
         self.known_external(hash, identity)
             .await

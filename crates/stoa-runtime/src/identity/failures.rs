@@ -40,6 +40,14 @@ pub(super) struct Failures {
     state: Mutex<State>,
 }
 
+/// What is to be written at the end of a minute.
+struct Minute {
+    /// Who failed how often.
+    counted: Vec<(Failed, u64)>,
+    /// How often others did, by kind.
+    beyond: Vec<(&'static str, u64)>,
+}
+
 struct State {
     /// Failures since the last entry.
     counted: HashMap<Failed, u64>,
@@ -81,8 +89,8 @@ impl Failures {
         at_once
     }
 
-    /// What is to be written at the end of a minute: who failed how often, and how many others.
-    fn take(&self) -> (Vec<(Failed, u64)>, Vec<(&'static str, u64)>) {
+    /// Ends the minute.
+    fn take(&self) -> Minute {
         let mut state = self.state.lock().unwrap_or_else(PoisonError::into_inner);
         state.allowed = (state.allowed + EACH_MINUTE).min(BURST);
         let mut counted: Vec<(Failed, u64)> = state
@@ -96,7 +104,10 @@ impl Failures {
         for (failed, number) in counted.drain(written..) {
             *state.beyond.entry(failed.kind).or_default() += number;
         }
-        (counted, state.beyond.drain().collect())
+        Minute {
+            counted,
+            beyond: state.beyond.drain().collect(),
+        }
     }
 }
 
@@ -129,7 +140,7 @@ impl Identity {
 
     /// Writes the numbers of the last minute.
     pub(super) async fn write_failures(&self) {
-        let (counted, beyond) = self.shared.failures.take();
+        let Minute { counted, beyond } = self.shared.failures.take();
         let mut actions: Vec<Action> = counted
             .iter()
             .map(|(failed, number)| self.failure(failed, *number, None))
@@ -180,7 +191,7 @@ mod tests {
         assert!(!failures.count(failed(1)));
         assert!(!failures.count(failed(1)));
         assert!(failures.count(failed(2)));
-        let (counted, beyond) = failures.take();
+        let Minute { counted, beyond } = failures.take();
         assert_eq!(counted, [(failed(1), 2)]);
         assert!(beyond.is_empty());
         assert!(failures.count(failed(1)), "a new minute");
@@ -198,7 +209,7 @@ mod tests {
                     total -= 1;
                 }
             }
-            let (counted, beyond) = failures.take();
+            let Minute { counted, beyond } = failures.take();
             entries += counted.len() as u64 + beyond.len() as u64;
             let numbers = counted.iter().map(|(_, number)| number).sum::<u64>()
                 + beyond.iter().map(|(_, number)| number).sum::<u64>();

@@ -141,7 +141,7 @@ impl Identity {
         let row = self.session_row(session).await?;
         let is_theirs = row
             .as_ref()
-            .and_then(|row| owner_of(row))
+            .and_then(owner_of)
             .is_some_and(|owner| owner == principal);
         if !is_theirs {
             return Err(IdentityError::UnknownSession);
