@@ -35,6 +35,9 @@ impl Client {
     /// # Errors
     /// The HTTP library cannot start.
     pub fn new(base: impl Into<String>) -> Result<Self> {
+        // The product builds the HTTP library with TLS and without a provider of its own; an earlier call has
+        // installed the same one.
+        let _ = rustls::crypto::aws_lc_rs::default_provider().install_default();
         let http = reqwest::Client::builder()
             .timeout(Duration::from_secs(60))
             .redirect(reqwest::redirect::Policy::none())
