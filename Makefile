@@ -16,8 +16,8 @@ help: ## Show this list
 	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/^([a-z-]+):.*## /\1|/' | column -t -s '|'
 
 .PHONY: run
-run: ## Build a release binary and serve the example (another: APP=folder)
-	cargo run --release --package stoa -- run $(APP)
+run: ## Build a release binary and serve the example with users for demonstration (another: APP=folder)
+	cargo run --release --package stoa -- run $(APP) $(if $(filter examples/wholesale,$(APP)),--demo-users)
 
 .PHONY: build
 build: ## Build the release binary: target/release/stoa
