@@ -234,6 +234,12 @@ impl Identity {
         &self.shared.settings
     }
 
+    /// Password hashes computed since the start: what sign-ins cost.
+    #[must_use]
+    pub fn password_hashes(&self) -> u64 {
+        self.shared.passwords.computed()
+    }
+
     /// Names of the roles that can be granted, in the model's order.
     pub fn roles(&self) -> impl Iterator<Item = &str> {
         let anonymous = self.shared.model.anonymous;

@@ -7,7 +7,7 @@
 //! others.
 
 use std::fmt;
-use std::sync::atomic::{AtomicUsize, Ordering};
+use std::sync::atomic::{AtomicU64, AtomicUsize, Ordering};
 use std::sync::{Arc, OnceLock};
 
 use argon2::password_hash::phc::PasswordHash;
@@ -108,6 +108,8 @@ struct Shared {
     running: Semaphore,
     waiting: AtomicUsize,
     most_waiting: usize,
+    /// Hashes computed since the start.
+    computed: AtomicU64,
 }
 
 /// What came of comparing a password with a hash.
@@ -137,8 +139,14 @@ impl Passwords {
                 running: Semaphore::new(settings.hashes_at_once.max(1)),
                 waiting: AtomicUsize::new(0),
                 most_waiting: settings.hashes_waiting,
+                computed: AtomicU64::new(0),
             }),
         })
+    }
+
+    /// Hashes computed since the start.
+    pub(super) fn computed(&self) -> u64 {
+        self.shared.computed.load(Ordering::Relaxed)
     }
 
     /// Compares a password with a hash. Without one it takes as long, and is wrong.
@@ -156,6 +164,7 @@ impl Passwords {
             };
             let parsed = PasswordHash::new(compared)
                 .map_err(|error| IdentityError::Internal(format!("a password's hash: {error}")))?;
+            shared.computed.fetch_add(1, Ordering::Relaxed);
             let limited: String = password.chars().take(MAXIMUM).collect();
             let right = shared
                 .argon()
@@ -265,6 +274,7 @@ impl Shared {
     }
 
     fn hash(&self, password: &str) -> Result<String, IdentityError> {
+        self.computed.fetch_add(1, Ordering::Relaxed);
         let hash: PasswordHash = self
             .argon()
             .hash_password(password.as_bytes())
