@@ -21,6 +21,7 @@ use stoa_model::model::Model;
 use stoa_model::query::Query;
 use stoa_model::value::Value;
 use stoa_odata::error::{Code, Error};
+use stoa_odata::metadata::Document;
 use stoa_odata::negotiate::{self, Format, Representation, Resource as Kind, Version};
 use stoa_odata::resolve::{Part, Target};
 use stoa_odata::url::{Resource, Url};
@@ -35,6 +36,8 @@ use crate::view::{View, Views};
 
 /// Path of the data service.
 pub const SERVICE_PATH: &str = "/odata/";
+/// Path of the description of the service for tools that know OpenAPI.
+pub const OPEN_API_PATH: &str = "/openapi.json";
 
 /// Bytes beyond the limit that are still read and thrown away: a client that sends its whole body before it
 /// looks for an answer gets the 413 instead of a broken connection.
@@ -177,7 +180,7 @@ impl Environment {
         &self.manifest.limits
     }
 
-    /// Answers a request below [`SERVICE_PATH`]. Never fails: errors are answers.
+    /// Answers a request below [`SERVICE_PATH`], or for [`OPEN_API_PATH`]. Never fails: errors are answers.
     pub async fn respond<B>(&self, request: Request<B>) -> Response<Body>
     where
         B: HttpBody,
@@ -223,6 +226,9 @@ impl Environment {
         }
         let view = self.views.of(&caller.roles);
         let path = parts.uri.path();
+        if path == OPEN_API_PATH {
+            return self.open_api(parts, &view);
+        }
         let path = path.strip_prefix(SERVICE_PATH).unwrap_or_default();
         let url = Url::parse(path, parts.uri.query(), self.limits()).map_err(Error::from)?;
         let root = service_root(parts)?;
@@ -243,7 +249,7 @@ impl Environment {
             }
             Resource::Metadata => {
                 allow_only(&parts.method, &[Method::GET, Method::HEAD])?;
-                self.describe(&call)
+                Self::describe(&call)
             }
             Resource::Batch => Err(Error::not_implemented("$batch").into()),
             _ => {
@@ -355,35 +361,43 @@ impl Environment {
     }
 
     /// `$metadata`.
-    fn describe(&self, call: &Call<'_>) -> Result<Response<Body>, Failure> {
+    fn describe(call: &Call<'_>) -> Result<Response<Body>, Failure> {
         let as_json = matches!(
             call.representation(Kind::Metadata)?,
             Representation::Json(_)
         );
         let document = call.view.metadata.document(call.version, as_json);
-        let mut response = Response::new(Body::from(document.bytes.clone()));
-        let tag = HeaderValue::from_str(&document.etag).map_err(Failure::internal)?;
-        let unchanged = call
-            .headers()
-            .get_all(IF_NONE_MATCH)
-            .iter()
-            .filter_map(|value| value.to_str().ok())
-            .flat_map(|value| value.split(','))
-            .any(|given| {
-                given.trim() == "*" || given.trim().trim_start_matches("W/") == document.etag
-            });
-        if unchanged {
-            *response.status_mut() = StatusCode::NOT_MODIFIED;
-            *response.body_mut() = Body::empty();
-        } else {
-            response.headers_mut().insert(
-                CONTENT_TYPE,
-                HeaderValue::from_static(document.content_type),
-            );
-        }
-        response.headers_mut().insert(ETAG, tag);
-        Ok(response)
+        unchanging(call.headers(), document)
     }
+
+    /// The service as OpenAPI describes it, as far as the caller sees it.
+    fn open_api(&self, parts: &Parts, view: &View) -> Result<Response<Body>, Failure> {
+        allow_only(&parts.method, &[Method::GET, Method::HEAD])?;
+        unchanging(&parts.headers, view.open_api(&self.manifest))
+    }
+}
+
+/// A document that stays the same, or that it has not changed.
+fn unchanging(headers: &HeaderMap, document: &Document) -> Result<Response<Body>, Failure> {
+    let mut response = Response::new(Body::from(document.bytes.clone()));
+    let tag = HeaderValue::from_str(&document.etag).map_err(Failure::internal)?;
+    let unchanged = headers
+        .get_all(IF_NONE_MATCH)
+        .iter()
+        .filter_map(|value| value.to_str().ok())
+        .flat_map(|value| value.split(','))
+        .any(|given| given.trim() == "*" || given.trim().trim_start_matches("W/") == document.etag);
+    if unchanged {
+        *response.status_mut() = StatusCode::NOT_MODIFIED;
+        *response.body_mut() = Body::empty();
+    } else {
+        response.headers_mut().insert(
+            CONTENT_TYPE,
+            HeaderValue::from_static(document.content_type),
+        );
+    }
+    response.headers_mut().insert(ETAG, tag);
+    Ok(response)
 }
 
 /// External URL of the service.

@@ -1,16 +1,20 @@
 //! What an application looks like to somebody with a set of roles, made once for each set.
 
 use std::num::NonZeroUsize;
-use std::sync::{Arc, Mutex, PoisonError};
+use std::sync::{Arc, Mutex, OnceLock, PoisonError};
 
 use lru::LruCache;
 use stoa_model::access::Access;
+use stoa_model::application::Manifest;
 use stoa_model::model::{Model, RoleId};
 use stoa_model::query::Selection;
 use stoa_odata::json::{Content, Plan};
-use stoa_odata::metadata::Metadata;
+use stoa_odata::metadata::{Document, Metadata};
 use stoa_odata::negotiate::Format;
+use stoa_odata::openapi::{self, About};
 use stoa_odata::url::{OptionName, Url};
+
+use crate::environment::SERVICE_PATH;
 
 /// Payload plans kept for a set of roles, in shapes of answers.
 const PLANS: usize = 1024;
@@ -22,6 +26,7 @@ const VIEWS: NonZeroUsize = NonZeroUsize::new(256).unwrap();
 pub(crate) struct View {
     pub(crate) access: Access,
     pub(crate) metadata: Metadata,
+    open_api: OnceLock<Document>,
     plans: Mutex<LruCache<PlanKey, Arc<Plan>>>,
 }
 
@@ -43,6 +48,7 @@ impl View {
         Self {
             metadata: Metadata::new(access.view()),
             access,
+            open_api: OnceLock::new(),
             plans: Mutex::new(LruCache::new(plans)),
         }
     }
@@ -50,6 +56,19 @@ impl View {
     /// The model as these roles see it: what requests are resolved against.
     pub(crate) fn model(&self) -> &Arc<Model> {
         self.access.view()
+    }
+
+    /// The service in OpenAPI, made when somebody asks for it.
+    pub(crate) fn open_api(&self, manifest: &Manifest) -> &Document {
+        self.open_api.get_or_init(|| {
+            let about = About {
+                title: &manifest.label,
+                description: manifest.description.as_deref(),
+                version: manifest.version.as_deref(),
+                server: SERVICE_PATH,
+            };
+            openapi::document(self.model(), &about)
+        })
     }
 
     /// The payload plan of a selection, made once for what the URL selects and expands.

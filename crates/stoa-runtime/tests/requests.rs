@@ -176,6 +176,29 @@ async fn the_version_is_on_every_answer_even_on_errors() {
 }
 
 #[tokio::test]
+async fn the_service_is_described_for_tools_that_know_openapi() {
+    let shop = Fixture::new().await;
+    let ask = async |tag: Option<&str>| {
+        let mut request = Request::get("http://shop.example/openapi.json");
+        if let Some(tag) = tag {
+            request = request.header("if-none-match", tag);
+        }
+        let request = request.body(Full::<Bytes>::default()).unwrap();
+        shop.environment.respond(request).await
+    };
+    let (parts, body) = ask(None).await.into_parts();
+    assert_eq!(parts.status, StatusCode::OK);
+    let document: Value =
+        serde_json::from_slice(&body.collect().await.unwrap().to_bytes()).unwrap();
+    assert_eq!(document["openapi"], "3.1.0");
+    assert_eq!(document["info"]["title"], "Shop");
+    assert_eq!(document["servers"][0]["url"], "/odata");
+    assert!(document["paths"]["/Products"]["get"].is_object());
+    let tag = parts.headers["etag"].to_str().unwrap();
+    assert_eq!(ask(Some(tag)).await.status(), StatusCode::NOT_MODIFIED);
+}
+
+#[tokio::test]
 async fn a_host_that_is_no_host_never_reaches_a_link() {
     let shop = Fixture::new().await;
     let request = Request::get("/odata/Products")

@@ -1,6 +1,7 @@
 //! What a request is about, as far as its line tells: for dispatch and for metrics.
 
 use http::Method;
+use stoa_runtime::environment::OPEN_API_PATH;
 
 /// Root of the data service.
 pub(crate) const DATA: &str = "/odata";
@@ -14,6 +15,7 @@ pub(crate) const HEALTH: &str = "/health";
 pub(crate) enum Route {
     ServiceDocument,
     Metadata,
+    OpenApi,
     Batch,
     CollectionRead,
     KeyRead,
@@ -24,9 +26,10 @@ pub(crate) enum Route {
 }
 
 impl Route {
-    pub(crate) const ALL: [Self; 9] = [
+    pub(crate) const ALL: [Self; 10] = [
         Self::ServiceDocument,
         Self::Metadata,
+        Self::OpenApi,
         Self::Batch,
         Self::CollectionRead,
         Self::KeyRead,
@@ -40,6 +43,7 @@ impl Route {
         match self {
             Self::ServiceDocument => "service_document",
             Self::Metadata => "metadata",
+            Self::OpenApi => "open_api",
             Self::Batch => "batch",
             Self::CollectionRead => "collection_read",
             Self::KeyRead => "key_read",
@@ -54,7 +58,9 @@ impl Route {
         if let Some(resource) = below(path, DATA) {
             return Self::of_data(method, resource);
         }
-        if below(path, PAGES).is_some() {
+        if path == OPEN_API_PATH {
+            Self::OpenApi
+        } else if below(path, PAGES).is_some() {
             Self::Pages
         } else if below(path, HEALTH).is_some() {
             Self::Health
@@ -113,6 +119,7 @@ mod tests {
             (Method::PATCH, "/odata/Orders(1)", Route::Write),
             (Method::GET, "/health/live", Route::Health),
             (Method::GET, "/healthy", Route::Static),
+            (Method::GET, "/openapi.json", Route::OpenApi),
             (Method::GET, "/-/sign-in", Route::Pages),
             (Method::GET, "/-", Route::Pages),
             (Method::GET, "/-a", Route::Static),

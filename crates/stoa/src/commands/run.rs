@@ -9,6 +9,7 @@ use std::time::Instant;
 
 use arc_swap::ArcSwap;
 use stoa_model::application::{Application, Manifest};
+use stoa_runtime::environment::OPEN_API_PATH;
 use stoa_runtime::identity::Secret;
 use stoa_runtime::pages::Theme;
 use stoa_runtime::single_sign_on::{self, SingleSignOn};
@@ -105,7 +106,7 @@ pub(crate) fn warn_about(snapshot: &Snapshot) {
     for line in snapshot.skipped() {
         tracing::warn!("{line}");
     }
-    for root in [DATA, HEALTH, PAGES] {
+    for root in [DATA, HEALTH, PAGES, OPEN_API_PATH] {
         if snapshot.has_below(root) {
             tracing::warn!("web{root} is hidden: {root} belongs to the server");
         }
