@@ -176,8 +176,13 @@ impl EntityRules {
             let all = conditions.clone();
             conditions.retain(|condition| {
                 let implied = self.implied(*condition);
-                all.iter()
-                    .all(|other| other == condition || !implied.contains(other))
+                // Of conditions that say the same, the first one stays.
+                let is_wider = |other: &usize| {
+                    implied.contains(other)
+                        && (other < condition || !self.implied(*other).contains(condition))
+                };
+                !all.iter()
+                    .any(|other| other != condition && is_wider(other))
             });
         }
     }

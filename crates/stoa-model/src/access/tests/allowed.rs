@@ -209,7 +209,7 @@ fn judged(
 
 fn check(tape: &[u8]) -> Result<(), TestCaseError> {
     let mut tape = Tape::new(tape);
-    let Case { model, access } = case(&mut tape);
+    let Case { model, access, .. } = case(&mut tape);
     let before = tape.world(&model, &access.roles);
     let judge = |action: Action| {
         let operation = Operation {

@@ -342,3 +342,35 @@ where = "Order/Lines/any(l:l/Amount ne $it/Amount)"
     let filter = "Lines/any(l:l/Order/Lines/all(m:m/Amount eq l/Amount and m/Order/Total eq 1))";
     insta::assert_snapshot!(check_query(text, &["Sales"], "Order", filter, &[]), @"filter Lines/any(x9:x9/Order/Lines/any(x10:(x10/Amount gt x9/Amount and x10/Amount lt Total))) and Lines/any(x1:(x1/Order/Lines/any(x3:x3/Amount ne x1/Amount) and (not (x1/Order/Lines/any(x4:x4/Order/Lines/any(x5:(x5/Amount gt x4/Amount and x5/Amount lt x1/Order/Total)))) or x1/Order/Lines/all(x2:(not (x2/Order/Lines/any(x6:x6/Amount ne x2/Amount)) or (x2/Amount eq x1/Amount and x2/Order/Lines/any(x7:x7/Order/Lines/any(x8:(x8/Amount gt x7/Amount and x8/Amount lt x2/Order/Total))) and x2/Order/Total eq 1))))))");
 }
+
+#[test]
+fn conditions_that_say_the_same_count_once() {
+    let text = r#"
+[role.Sales]
+[entity.Order.attributes]
+A = "Integer"
+B = "Integer"
+[[entity.Order.access]]
+role = "Sales"
+read = ["A"]
+where = "A gt 1 and B gt 2"
+[[entity.Order.access]]
+role = "Sales"
+read = ["A", "B"]
+where = "B gt 2 and A gt 1"
+[[entity.Order.access]]
+role = "Sales"
+read = ["A"]
+where = "A lt 0 and A lt 0"
+[[entity.Order.access]]
+role = "Sales"
+read = ["A"]
+where = "A lt 0"
+"#;
+    insta::assert_snapshot!(check_query(text, &["Sales"], "Order", "", &[]), @r#"
+        filter (A gt 1 and B gt 2) or A lt 0
+        B where B gt 2 and A gt 1
+        createdAt where false
+        changedAt where false
+        "#);
+}

@@ -6,7 +6,7 @@ use std::collections::HashSet;
 use proptest::prelude::*;
 
 use super::tape::{Case, ENTITIES, SHAPE, Tape, case};
-use super::text::{access, entity, model, query};
+use super::text::{access, entity, model, query, show};
 use crate::expression::bind::Binder;
 use crate::expression::{Expression, Variable, syntax};
 use crate::model::{EntityId, Model};
@@ -39,7 +39,11 @@ fn are_separate(expression: &Expression) -> bool {
 
 fn check(tape: &[u8]) -> Result<(), TestCaseError> {
     let mut tape = Tape::new(tape);
-    let Case { model, access } = case(&mut tape);
+    let Case {
+        model,
+        access,
+        rules,
+    } = case(&mut tape);
     let world = tape.world(&model, &access.roles);
     let name = ENTITIES[tape.below(4)];
     let of = entity(&model, name);
@@ -73,10 +77,12 @@ fn check(tape: &[u8]) -> Result<(), TestCaseError> {
         prop_assert_eq!(
             found,
             wanted,
-            "{} row {}: {:?}",
+            "{} row {}: {}\n{:?}\n{}",
             text,
             row,
-            rewritten.filter
+            show(&model, &rewritten),
+            world.rows,
+            rules
         );
         if !is_visible {
             continue;

@@ -312,10 +312,13 @@ fn one(tape: &mut Tape<'_>, entity: &str) -> (&'static str, &'static str) {
 pub(super) struct Case {
     pub(super) model: Arc<Model>,
     pub(super) access: Access,
+    /// For those who read of a failure.
+    pub(super) rules: String,
 }
 
 pub(super) fn case(tape: &mut Tape<'_>) -> Case {
-    let model = model(&format!("{SHAPE}{}", tape.rules()));
+    let rules = tape.rules();
+    let model = model(&format!("{SHAPE}{rules}"));
     let roles: &[&str] = if tape.below(2) == 0 {
         &["One"]
     } else {
@@ -324,5 +327,6 @@ pub(super) fn case(tape: &mut Tape<'_>) -> Case {
     Case {
         access: access(&model, roles),
         model,
+        rules,
     }
 }
