@@ -140,19 +140,19 @@ impl Pages {
             }
             "sign-in" => {
                 allow(visit, FORM)?;
-                self.sign_in(visit, area).await
+                Box::pin(self.sign_in(visit, area)).await
             }
             "sign-out" => {
                 allow(visit, FORM)?;
-                self.sign_out(visit, area).await
+                Box::pin(self.sign_out(visit, area)).await
             }
             "oidc/start" => {
                 allow(visit, READ)?;
-                self.provider_start(visit).await
+                Box::pin(self.provider_start(visit)).await
             }
             "oidc/callback" => {
                 allow(visit, READ)?;
-                self.provider_callback(visit).await
+                Box::pin(self.provider_callback(visit)).await
             }
             "session" => {
                 allow(visit, READ)?;
@@ -168,12 +168,12 @@ impl Pages {
             }
             _ if path == "admin" || path.starts_with("admin/") => {
                 let rest = path.strip_prefix("admin").unwrap_or_default();
-                self.administration(visit, rest).await
+                Box::pin(self.administration(visit, rest)).await
             }
             _ => match path.strip_prefix("link/") {
                 Some(secret) => {
                     allow(visit, FORM)?;
-                    self.link(visit, secret).await
+                    Box::pin(self.link(visit, secret)).await
                 }
                 None => Err(Problem::NotFound),
             },
@@ -189,15 +189,15 @@ impl Pages {
         match rest {
             "" => {
                 allow(visit, READ)?;
-                self.account(visit, area).await
+                Box::pin(self.account(visit, area)).await
             }
             "/password" => {
                 allow(visit, FORM)?;
-                self.password(visit, area).await
+                Box::pin(self.password(visit, area)).await
             }
             "/sessions" => {
                 allow(visit, SEND)?;
-                self.end_sessions(visit, area).await
+                Box::pin(self.end_sessions(visit, area)).await
             }
             _ => Err(Problem::NotFound),
         }
@@ -206,7 +206,8 @@ impl Pages {
 
 /// Answers a request below [`ROOT`]. Never fails: errors are pages.
 pub async fn respond<B: HttpBody>(pages: &Pages, request: Request<B>) -> Response<Body> {
-    let mut response = pages.answer(request).await;
+    // The ways of all pages in one future would be a large one: it is not for the stack.
+    let mut response = Box::pin(pages.answer(request)).await;
     page::finish(response.headers_mut());
     response
 }

@@ -30,36 +30,36 @@ impl Pages {
             "" => see_other(AREA.home()),
             "/" => {
                 allow(visit, READ)?;
-                self.users(visit).await
+                Box::pin(self.users(visit)).await
             }
             "/users" => {
                 allow(visit, SEND)?;
-                self.add_user(visit).await
+                Box::pin(self.add_user(visit)).await
             }
             "/tokens" => {
                 allow(visit, FORM)?;
-                self.tokens(visit).await
+                Box::pin(self.tokens(visit)).await
             }
             "/audit" => {
                 allow(visit, READ)?;
-                self.audit(visit).await
+                Box::pin(self.audit(visit)).await
             }
             "/sign-in" => {
                 allow(visit, FORM)?;
-                self.sign_in(visit, AREA).await
+                Box::pin(self.sign_in(visit, AREA)).await
             }
             "/sign-out" => {
                 allow(visit, FORM)?;
-                self.sign_out(visit, AREA).await
+                Box::pin(self.sign_out(visit, AREA)).await
             }
             _ => {
                 if let Some(id) = path.strip_prefix("/users/") {
                     allow(visit, FORM)?;
                     let id = Uuid::from_str(id).map_err(|_| Problem::NotFound)?;
-                    return self.user(visit, id).await;
+                    return Box::pin(self.user(visit, id)).await;
                 }
                 match path.strip_prefix("/account") {
-                    Some(rest) => self.account_route(visit, AREA, rest).await,
+                    Some(rest) => Box::pin(self.account_route(visit, AREA, rest)).await,
                     None => Err(Problem::NotFound),
                 }
             }

@@ -19,14 +19,23 @@ async fn the_password_is_changed_and_other_sessions_end() {
     let (browser, other) = (Browser::new(&site.pages), Browser::new(&site.pages));
     browser.sign_in("ada", PASSWORD).await;
     other.sign_in("ada", PASSWORD).await;
-    let page = browser.fill(CHANGE, CHANGE, &change("wrong", OTHER_PASSWORD)).await;
+    let page = browser
+        .fill(CHANGE, CHANGE, &change("wrong", OTHER_PASSWORD))
+        .await;
     assert_eq!(page.status, StatusCode::UNPROCESSABLE_ENTITY);
     assert!(page.has("The current password is not right."));
     let before = browser.cookie("stoa");
-    let page = browser.fill(CHANGE, CHANGE, &change(PASSWORD, OTHER_PASSWORD)).await;
+    let page = browser
+        .fill(CHANGE, CHANGE, &change(PASSWORD, OTHER_PASSWORD))
+        .await;
     assert_eq!(page.location(), "/-/account?done=password");
     assert_ne!(browser.cookie("stoa"), before, "a new token");
-    assert!(browser.get("/-/account?done=password").await.has("The password is changed."));
+    assert!(
+        browser
+            .get("/-/account?done=password")
+            .await
+            .has("The password is changed.")
+    );
     assert_eq!(other.get("/-/account").await.status, StatusCode::SEE_OTHER);
     let page = Browser::new(&site.pages).sign_in("ada", PASSWORD).await;
     assert_eq!(page.status, StatusCode::FORBIDDEN);
@@ -41,7 +50,11 @@ async fn whoever_must_change_the_password_gets_nowhere_else() {
         .await
         .unwrap();
     let browser = Browser::new(&site.pages);
-    let fields = [("return", "/orders"), ("name", "ada"), ("password", PASSWORD)];
+    let fields = [
+        ("return", "/orders"),
+        ("name", "ada"),
+        ("password", PASSWORD),
+    ];
     let page = browser.fill("/-/sign-in", "/-/sign-in", &fields).await;
     assert_eq!(page.location(), "/-/account/password?return=%2Forders");
     let page = browser.get("/-/account").await;
@@ -72,9 +85,19 @@ async fn sessions_are_listed_and_ended() {
     assert_eq!(page.text.matches("This session").count(), 1);
     let first = page.value("session");
     // Somebody else's session is out of reach.
-    let page = bob.fill("/-/account", "/-/account/sessions", &[("session", &first)]).await;
+    let page = bob
+        .fill("/-/account", "/-/account/sessions", &[("session", &first)])
+        .await;
     assert_eq!(page.status, StatusCode::SEE_OTHER);
-    assert_eq!(browser.get("/-/account").await.text.matches("name=\"session\"").count(), 3);
+    assert_eq!(
+        browser
+            .get("/-/account")
+            .await
+            .text
+            .matches("name=\"session\"")
+            .count(),
+        3
+    );
     let page = browser
         .fill("/-/account", "/-/account/sessions", &[("session", &first)])
         .await;
@@ -95,7 +118,10 @@ async fn sessions_are_listed_and_ended() {
     assert_eq!(page.status, StatusCode::FORBIDDEN);
     let token = browser.get("/-/account").await.token();
     let page = bob
-        .post("/-/account/sessions", &[("others", "yes"), ("token", &token)])
+        .post(
+            "/-/account/sessions",
+            &[("others", "yes"), ("token", &token)],
+        )
         .await;
     assert_eq!(page.status, StatusCode::FORBIDDEN);
 }

@@ -76,7 +76,10 @@ impl<'a> Browser<'a> {
             .method(method)
             .uri(path)
             .header("host", &self.host)
-            .header("user-agent", "Mozilla/5.0 (X11; Linux x86_64) Firefox/140.0");
+            .header(
+                "user-agent",
+                "Mozilla/5.0 (X11; Linux x86_64) Firefox/140.0",
+            );
         let cookies: Vec<String> = self
             .cookies
             .lock()
@@ -110,9 +113,16 @@ impl<'a> Browser<'a> {
     fn keep(&self, cookie: &str) {
         let (pair, attributes) = cookie.split_once(';').unwrap();
         let (name, value) = pair.split_once('=').unwrap();
-        assert!(attributes.contains("HttpOnly") && attributes.contains("SameSite=Lax"), "{cookie}");
+        assert!(
+            attributes.contains("HttpOnly") && attributes.contains("SameSite=Lax"),
+            "{cookie}"
+        );
         assert!(attributes.contains("Path=/"), "{cookie}");
-        assert_eq!(name.starts_with("__Host-"), attributes.contains("Secure"), "{cookie}");
+        assert_eq!(
+            name.starts_with("__Host-"),
+            attributes.contains("Secure"),
+            "{cookie}"
+        );
         let mut cookies = self.cookies.lock().unwrap();
         if attributes.contains("Max-Age=0") {
             cookies.remove(name);

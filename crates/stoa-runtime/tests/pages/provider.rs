@@ -116,7 +116,10 @@ impl Provider {
         let answer = self
             .client
             .post(format!("{}/token", self.issuer))
-            .basic_auth("report", Some("secret of the client, long enough for a key"))
+            .basic_auth(
+                "report",
+                Some("secret of the client, long enough for a key"),
+            )
             .header("content-type", "application/x-www-form-urlencoded")
             .body(form.finish())
             .send()
@@ -137,11 +140,7 @@ impl Provider {
         }
     }
 
-    async fn request(
-        &self,
-        address: &str,
-        form: Option<String>,
-    ) -> (u16, Option<String>, String) {
+    async fn request(&self, address: &str, form: Option<String>) -> (u16, Option<String>, String) {
         let mut request = match form {
             Some(form) => self
                 .client

@@ -29,11 +29,18 @@ async fn somebody_signs_in_and_out() {
     assert_eq!(page.header("cache-control"), "no-store");
     assert!(browser.cookie("stoa").is_some());
     let page = browser.get("/-/account").await;
-    assert!(page.has("ada") && page.has("Firefox, Linux"), "{}", page.text);
+    assert!(
+        page.has("ada") && page.has("Firefox, Linux"),
+        "{}",
+        page.text
+    );
 
     let page = browser.get("/-/sign-out").await;
     assert!(page.has("Do you want to sign out?"));
-    assert!(browser.cookie("stoa").is_some(), "looking at it changes nothing");
+    assert!(
+        browser.cookie("stoa").is_some(),
+        "looking at it changes nothing"
+    );
     let stolen = browser.cookie("stoa").unwrap();
     let page = browser
         .post("/-/sign-out", &[("token", &page.token())])
@@ -94,12 +101,21 @@ async fn a_form_of_another_page_signs_nobody_in() {
     let mut browser = Browser::new(&site.pages);
     let fields = [("name", "ada"), ("password", PASSWORD)];
     // No form was fetched, or another browser fetched it.
-    assert_eq!(browser.post("/-/sign-in", &fields).await.status, StatusCode::FORBIDDEN);
+    assert_eq!(
+        browser.post("/-/sign-in", &fields).await.status,
+        StatusCode::FORBIDDEN
+    );
     let token = Browser::new(&site.pages).get("/-/sign-in").await.token();
     let with = [("token", token.as_str()), fields[0], fields[1]];
-    assert_eq!(browser.post("/-/sign-in", &with).await.status, StatusCode::FORBIDDEN);
+    assert_eq!(
+        browser.post("/-/sign-in", &with).await.status,
+        StatusCode::FORBIDDEN
+    );
     browser.get("/-/sign-in").await;
-    assert_eq!(browser.post("/-/sign-in", &with).await.status, StatusCode::FORBIDDEN);
+    assert_eq!(
+        browser.post("/-/sign-in", &with).await.status,
+        StatusCode::FORBIDDEN
+    );
     for site_of_sender in ["cross-site", "same-site"] {
         browser.site = site_of_sender;
         let page = browser.sign_in("ada", PASSWORD).await;
@@ -107,7 +123,10 @@ async fn a_form_of_another_page_signs_nobody_in() {
     }
     assert_eq!(browser.cookie("stoa"), None);
     browser.site = "same-origin";
-    assert_eq!(browser.sign_in("ada", PASSWORD).await.status, StatusCode::SEE_OTHER);
+    assert_eq!(
+        browser.sign_in("ada", PASSWORD).await.status,
+        StatusCode::SEE_OTHER
+    );
     browser.site = "cross-site";
     let token = browser.get("/-/sign-out").await.token();
     let page = browser.post("/-/sign-out", &[("token", &token)]).await;
@@ -119,7 +138,13 @@ async fn a_form_of_another_page_signs_nobody_in() {
 async fn nobody_is_sent_to_another_site() {
     let site = Site::new().await;
     site.add("ada", &[]).await;
-    for target in ["//evil.example", "/\\evil.example", "https://evil.example/", "/%5cevil", "/\r\nx: y"] {
+    for target in [
+        "//evil.example",
+        "/\\evil.example",
+        "https://evil.example/",
+        "/%5cevil",
+        "/\r\nx: y",
+    ] {
         let browser = Browser::new(&site.pages);
         let page = browser
             .fill(
@@ -142,7 +167,10 @@ async fn behind_tls_cookies_are_for_this_host_only() {
     site.add("ada", &[]).await;
     let mut browser = Browser::new(&site.pages);
     browser.host = "shop.example".to_owned();
-    assert_eq!(browser.sign_in("ada", PASSWORD).await.status, StatusCode::SEE_OTHER);
+    assert_eq!(
+        browser.sign_in("ada", PASSWORD).await.status,
+        StatusCode::SEE_OTHER
+    );
     assert!(browser.cookie("__Host-stoa").is_some());
     assert_eq!(browser.cookie("stoa"), None);
 }
@@ -179,7 +207,11 @@ async fn a_link_works_once_and_only_when_it_is_used() {
     }
     let good = with(OTHER_PASSWORD, OTHER_PASSWORD);
     let page = browser.post(&link, &good).await;
-    assert_eq!(page.status, StatusCode::FORBIDDEN, "without the form's token");
+    assert_eq!(
+        page.status,
+        StatusCode::FORBIDDEN,
+        "without the form's token"
+    );
     let page = browser.fill(&link, &link, &good).await;
     assert_eq!((page.status, page.location()), (StatusCode::SEE_OTHER, "/"));
     assert!(browser.get("/-/account").await.has("carla"));
@@ -187,7 +219,10 @@ async fn a_link_works_once_and_only_when_it_is_used() {
     assert_eq!(page.status, StatusCode::NOT_FOUND);
     assert!(page.has("not valid any more"));
     let again = Browser::new(&site.pages);
-    assert_eq!(again.sign_in("carla", OTHER_PASSWORD).await.status, StatusCode::SEE_OTHER);
+    assert_eq!(
+        again.sign_in("carla", OTHER_PASSWORD).await.status,
+        StatusCode::SEE_OTHER
+    );
 }
 
 #[tokio::test]
@@ -231,7 +266,10 @@ async fn what_is_not_a_page() {
         assert_eq!(page.status, status, "{method} {path}");
         assert_eq!(page.header("cache-control"), "no-store", "{path}");
         let policy = page.header("content-security-policy");
-        assert!(policy.contains("default-src 'none'") && !policy.contains("unsafe"), "{path}");
+        assert!(
+            policy.contains("default-src 'none'") && !policy.contains("unsafe"),
+            "{path}"
+        );
         assert!(!page.has("style=") && !page.has("<script") && !page.has("javascript:"));
     }
     let large = Some(format!("name={}", "x".repeat(100_000)));

@@ -13,7 +13,8 @@ use crate::browser::{Browser, HOST, Page};
 use crate::provider::Provider;
 use crate::site::{Site, by};
 
-const SECRET: &str = "client_id = \"stoa\"\nclient_secret = \"secret of the client, long enough for a key\"\n";
+const SECRET: &str =
+    "client_id = \"stoa\"\nclient_secret = \"secret of the client, long enough for a key\"\n";
 const ROLES: &str = "roles_claim = \"groups\"\nroles = { sales = \"Sales\", boss = \"Manager\" }\n";
 
 struct Both {
@@ -58,7 +59,11 @@ impl Both {
 }
 
 fn sign_on(provider: &Provider, more: &str) -> Arc<SingleSignOn> {
-    let client = if more.contains("client_id") { "" } else { SECRET };
+    let client = if more.contains("client_id") {
+        ""
+    } else {
+        SECRET
+    };
     let text = format!(
         "[[provider]]\nname = \"company\"\nlabel = \"The Company\"\nissuer = \"{}\"\n{client}{more}",
         provider.issuer
@@ -90,23 +95,43 @@ async fn somebody_is_created_and_roles_follow_the_claims() {
     for claims_in in ["token", "userinfo"] {
         let both = Both::new(claims_in, &format!("create_users = true\n{ROLES}")).await;
         both.provider
-            .claims("ada", &json!({"groups": ["sales", "other"], "email": "ada@example.com"}))
+            .claims(
+                "ada",
+                &json!({"groups": ["sales", "other"], "email": "ada@example.com"}),
+            )
             .await;
         let browser = Browser::new(&both.site.pages);
         let page = browser.get("/-/sign-in?return=/orders").await;
         assert!(page.has("Sign in with The Company"));
         let back = both.go(&browser, "&return=/orders", "ada").await;
         let page = browser.get(&back).await;
-        assert_eq!((page.status, page.location()), (StatusCode::SEE_OTHER, "/orders"), "{}", page.text);
-        assert!(browser.cookies.lock().unwrap().keys().all(|name| !name.contains("oidc")));
+        assert_eq!(
+            (page.status, page.location()),
+            (StatusCode::SEE_OTHER, "/orders"),
+            "{}",
+            page.text
+        );
+        assert!(
+            browser
+                .cookies
+                .lock()
+                .unwrap()
+                .keys()
+                .all(|name| !name.contains("oidc"))
+        );
         assert!(browser.get("/-/account").await.has("ada of the company"));
         let ada = both.site.identity.user_by_name("ada").await.unwrap();
         assert_eq!(ada.roles, ["Sales"], "{claims_in}");
         assert!(!ada.has_password);
 
-        both.provider.claims("ada", &json!({"groups": ["boss"]})).await;
+        both.provider
+            .claims("ada", &json!({"groups": ["boss"]}))
+            .await;
         let again = Browser::new(&both.site.pages);
-        assert_eq!(both.sign_in(&again, "ada").await.status, StatusCode::SEE_OTHER);
+        assert_eq!(
+            both.sign_in(&again, "ada").await.status,
+            StatusCode::SEE_OTHER
+        );
         let ada = both.site.identity.user_by_name("ada").await.unwrap();
         assert_eq!(ada.roles, ["Manager"], "{claims_in}");
         both.provider.claims("ada", &json!({})).await;
@@ -125,7 +150,10 @@ async fn only_people_who_are_known_are_let_in() {
     assert!(page.has("You are not known here"));
     assert_eq!(browser.cookie("stoa"), None);
     // Nor does a name alone make somebody the same person.
-    let new = NewUser { name: "ada".to_owned(), ..NewUser::default() };
+    let new = NewUser {
+        name: "ada".to_owned(),
+        ..NewUser::default()
+    };
     both.site.identity.add_user(new, &by()).await.unwrap();
     let page = both.sign_in(&browser, "ada").await;
     assert_eq!(page.status, StatusCode::FORBIDDEN);
@@ -149,16 +177,31 @@ async fn what_does_not_belong_to_the_flow_is_refused() {
     let browser = Browser::new(&both.site.pages);
     let back = both.go(&browser, "", "ada").await;
     refused(&Browser::new(&both.site.pages), &back, "another browser").await;
-    refused(&browser, &with(&back, "state", "12345678901234567890"), "another state").await;
+    refused(
+        &browser,
+        &with(&back, "state", "12345678901234567890"),
+        "another state",
+    )
+    .await;
     let state = form_urlencoded::parse(back.split_once('?').unwrap().1.as_bytes())
         .find(|(name, _)| name == "state")
         .unwrap()
         .1
         .into_owned();
     let near = format!("{}x", &state[..state.len() - 1]);
-    refused(&browser, &with(&back, "state", &near), "a state with the same beginning").await;
+    refused(
+        &browser,
+        &with(&back, "state", &near),
+        "a state with the same beginning",
+    )
+    .await;
     let jar = browser.cookies.lock().unwrap().clone();
-    refused(&browser, &with(&back, "iss", "https://evil.example"), "another issuer").await;
+    refused(
+        &browser,
+        &with(&back, "iss", "https://evil.example"),
+        "another issuer",
+    )
+    .await;
     refused(&browser, &back, "a flow that has been used").await;
     *browser.cookies.lock().unwrap() = jar.clone();
     refused(&browser, &with(&back, "code", "another"), "another code").await;
@@ -166,7 +209,10 @@ async fn what_does_not_belong_to_the_flow_is_refused() {
     // Bent on the way there: the ID token has another nonce, the verifier does not fit.
     for (name, value) in [
         ("nonce", "another"),
-        ("code_challenge", "E9Melhoa2OwvFrEMTJguCHaoeK1t8URWbuGJSstw-cM"),
+        (
+            "code_challenge",
+            "E9Melhoa2OwvFrEMTJguCHaoeK1t8URWbuGJSstw-cM",
+        ),
     ] {
         let address = with(&both.start(&browser, "").await, name, value);
         let back = both.at_provider(&address, "ada").await;
@@ -184,7 +230,12 @@ async fn what_does_not_belong_to_the_flow_is_refused() {
     // The provider's refusal is no way in either.
     let browser = Browser::new(&both.site.pages);
     let back = both.go(&browser, "", "ada").await;
-    refused(&browser, &format!("{}&error=access_denied", back.replace("code=", "x=")), "refusal").await;
+    refused(
+        &browser,
+        &format!("{}&error=access_denied", back.replace("code=", "x=")),
+        "refusal",
+    )
+    .await;
 }
 
 #[tokio::test]
@@ -217,20 +268,35 @@ async fn keys_may_change() {
     };
     assert_eq!(signs_in().await, StatusCode::SEE_OTHER);
     both.provider.knob("rotate").await;
-    assert_eq!(signs_in().await, StatusCode::SEE_OTHER, "newer keys are fetched");
+    assert_eq!(
+        signs_in().await,
+        StatusCode::SEE_OTHER,
+        "newer keys are fetched"
+    );
     both.provider.knob("rotate").await;
-    assert_eq!(signs_in().await, StatusCode::FORBIDDEN, "but not all the time");
+    assert_eq!(
+        signs_in().await,
+        StatusCode::FORBIDDEN,
+        "but not all the time"
+    );
 }
 
 #[tokio::test]
 async fn every_kind_of_signature() {
     for algorithm in ["PS256", "ES256", "EdDSA"] {
         let mut both = Both::new("token", "").await;
-        both.provider.knob(&format!("rotate?algorithm={algorithm}")).await;
+        both.provider
+            .knob(&format!("rotate?algorithm={algorithm}"))
+            .await;
         both.site.pages = pages(&both.site, &both.provider, "create_users = true\n");
         let browser = Browser::new(&both.site.pages);
         let page = both.sign_in(&browser, "ada").await;
-        assert_eq!(page.status, StatusCode::SEE_OTHER, "{algorithm}: {}", page.text);
+        assert_eq!(
+            page.status,
+            StatusCode::SEE_OTHER,
+            "{algorithm}: {}",
+            page.text
+        );
     }
 }
 
@@ -256,19 +322,31 @@ async fn every_way_to_say_who_the_server_is() {
 async fn signing_out_goes_on_to_the_provider() {
     let both = Both::new("token", "create_users = true\n").await;
     let browser = Browser::new(&both.site.pages);
-    assert_eq!(both.sign_in(&browser, "ada").await.status, StatusCode::SEE_OTHER);
+    assert_eq!(
+        both.sign_in(&browser, "ada").await.status,
+        StatusCode::SEE_OTHER
+    );
     let page = browser.fill("/-/account", "/-/sign-out", &[]).await;
     assert_eq!(browser.cookie("stoa"), None);
     let mark = "http-equiv=\"refresh\" content=\"0; url=";
-    let at = page.text.find(mark).unwrap_or_else(|| panic!("{}", page.text));
+    let at = page
+        .text
+        .find(mark)
+        .unwrap_or_else(|| panic!("{}", page.text));
     let address = page.text[at + mark.len()..].split('"').next().unwrap();
     let address = address
         .replace("&amp;", "&")
         .replace("&#x2f;", "/")
         .replace("&#x2F;", "/");
-    assert!(address.starts_with(&both.provider.issuer) && address.contains("id_token_hint="), "{address}");
+    assert!(
+        address.starts_with(&both.provider.issuer) && address.contains("id_token_hint="),
+        "{address}"
+    );
     let back = both.provider.sign_out(&address).await;
-    assert!(back.starts_with(&format!("http://{HOST}/-/sign-out")), "{back}");
+    assert!(
+        back.starts_with(&format!("http://{HOST}/-/sign-out")),
+        "{back}"
+    );
     assert!(browser.get("/-/sign-out").await.has("You are signed out"));
     // The provider asks again who somebody is: another person may answer.
     let page = both.sign_in(&browser, "bob").await;
@@ -282,11 +360,22 @@ async fn administrators_are_named_by_their_claim() {
     let both = Both::new("token", more).await;
     both.site.add_administrator("root").await;
     let browser = Browser::new(&both.site.pages);
-    assert!(browser.get("/-/admin/sign-in").await.has("Sign in with The Company"));
+    assert!(
+        browser
+            .get("/-/admin/sign-in")
+            .await
+            .has("Sign in with The Company")
+    );
     let query = "&for=administration";
     let back = both.go(&browser, query, "root").await;
-    assert_eq!(browser.get(&back).await.status, StatusCode::FORBIDDEN, "without the claim");
-    both.provider.claims("root", &json!({"groups": ["it"]})).await;
+    assert_eq!(
+        browser.get(&back).await.status,
+        StatusCode::FORBIDDEN,
+        "without the claim"
+    );
+    both.provider
+        .claims("root", &json!({"groups": ["it"]}))
+        .await;
     let back = both.go(&browser, query, "root").await;
     let page = browser.get(&back).await;
     assert_eq!(page.location(), "/-/admin/", "{}", page.text);
@@ -294,14 +383,19 @@ async fn administrators_are_named_by_their_claim() {
     assert_eq!(browser.cookie("stoa"), None);
     // The claim alone makes nobody an administrator.
     let other = Both::new("token", more).await;
-    other.provider.claims("eve", &json!({"groups": ["it"]})).await;
+    other
+        .provider
+        .claims("eve", &json!({"groups": ["it"]}))
+        .await;
     let browser = Browser::new(&other.site.pages);
     let back = other.go(&browser, query, "eve").await;
     assert_eq!(browser.get(&back).await.status, StatusCode::FORBIDDEN);
     // A provider without the setting is none for administrators.
     let plain = Both::new("token", "").await;
     let browser = Browser::new(&plain.site.pages);
-    let page = browser.get("/-/oidc/start?provider=company&for=administration").await;
+    let page = browser
+        .get("/-/oidc/start?provider=company&for=administration")
+        .await;
     assert_eq!(page.status, StatusCode::NOT_FOUND);
 }
 
@@ -334,7 +428,9 @@ async fn programs_come_with_access_tokens() {
     both.site
         .identity
         .accept_access_tokens(sign_on(&both.provider, &more));
-    both.provider.claims("report", &json!({"groups": ["sales"]})).await;
+    both.provider
+        .claims("report", &json!({"groups": ["sales"]}))
+        .await;
     let caller = async |token: &str| {
         let mut headers = HeaderMap::new();
         headers.insert("host", HeaderValue::from_static(HOST));
@@ -345,7 +441,10 @@ async fn programs_come_with_access_tokens() {
     let token = both.provider.access_token(audience).await;
     for _ in 0..2 {
         let caller = caller(&token).await.unwrap();
-        assert_eq!((&*caller.name, caller.means), ("report", Means::AccessToken));
+        assert_eq!(
+            (&*caller.name, caller.means),
+            ("report", Means::AccessToken)
+        );
         assert_eq!(caller.roles.len(), 1);
     }
     let foreign = both.provider.access_token("https://other.example").await;

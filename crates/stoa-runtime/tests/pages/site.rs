@@ -32,7 +32,10 @@ impl Site {
     pub(crate) async fn new() -> Self {
         let folder = tempfile::tempdir().unwrap();
         let sources = vec![
-            ("app.toml".to_owned(), "name = \"Shop\"\nlabel = \"The <Shop>\"\n".to_owned()),
+            (
+                "app.toml".to_owned(),
+                "name = \"Shop\"\nlabel = \"The <Shop>\"\n".to_owned(),
+            ),
             ("model/shop.toml".to_owned(), MODEL.to_owned()),
         ];
         let application = match load_from_sources(folder.path(), sources) {
@@ -49,7 +52,11 @@ impl Site {
         let model = Arc::new(application.model);
         let identity = Identity::open(model, store, settings()).await.unwrap();
         Self {
-            pages: Pages::new(&application.manifest.label, Theme::default(), identity.clone()),
+            pages: Pages::new(
+                &application.manifest.label,
+                Theme::default(),
+                identity.clone(),
+            ),
             identity,
             folder,
         }
