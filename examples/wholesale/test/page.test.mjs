@@ -1,6 +1,7 @@
 // The page of the example, as its users work with it: in a browser, against the built server.
 
 import assert from "node:assert/strict";
+import { readFileSync } from "node:fs";
 import { after, afterEach, before, test } from "node:test";
 import { startBrowser, startServer } from "./server.mjs";
 
@@ -28,9 +29,28 @@ afterEach(async () => {
   assert.deepEqual(complaints.splice(0), [], "the browser's console is silent");
 });
 
-/** A page in a browser session of its own. `expected`: HTTP statuses that the console may complain of. */
-async function open(hash, { viewport = DESKTOP, expected = [], colorScheme = "light" } = {}) {
-  const context = await browser.newContext({ viewport, colorScheme });
+const PASSWORD = /^password = "(.*)"$/m.exec(readFileSync(new URL("../app.toml", import.meta.url), "utf8"))[1];
+const signedIn = new Map(); // cookies by user: signing in is slow on purpose
+
+/** Fills in the sign-in page and comes back to where the page was. */
+async function signIn(page, name) {
+  await page.fill("[name=name]", name);
+  await page.fill("[name=password]", PASSWORD);
+  await page.locator("main button").first().click();
+}
+
+/** A page in a browser session of its own, of one of the users for demonstration. `expected`: HTTP statuses that the console may complain of. */
+async function open(hash, { as = "edda.bisset", viewport = DESKTOP, expected = [], colorScheme = "light" } = {}) {
+  if (as && !signedIn.has(as)) {
+    const context = await browser.newContext();
+    const page = await context.newPage();
+    await page.goto(new URL("/-/sign-in", server.url).href);
+    await signIn(page, as);
+    await page.waitForSelector(".person-name");
+    signedIn.set(as, await context.storageState());
+    await context.close();
+  }
+  const context = await browser.newContext({ viewport, colorScheme, storageState: as ? signedIn.get(as) : undefined });
   contexts.push(context);
   context.setDefaultTimeout(20_000);
   const page = await context.newPage();
@@ -51,11 +71,56 @@ const texts = (page, selector) => page.locator(selector).allInnerTexts();
 const column = (page, name) => texts(page, `td[data-label="${name}"]`);
 const total = async (page) => Number((await page.innerText(".pager p")).match(/of ([\d,]+)/)[1].replaceAll(",", ""));
 const service = async (path, options = {}) => {
-  const answer = await fetch(new URL(`odata/${path}`, server.url), options);
+  const headers = { Authorization: `Bearer ${server.token}`, ...options.headers };
+  const answer = await fetch(new URL(`odata/${path}`, server.url), { ...options, headers });
   assert.ok(answer.ok, `${path}: ${answer.status} ${answer.ok ? "" : await answer.clone().text()}`);
   return answer.status === 204 ? null : answer.json();
 };
 const euro = (value) => new Intl.NumberFormat("en-GB", { style: "currency", currency: "EUR" }).format(value);
+
+test("nobody is let in without signing in, and signing out ends it", async () => {
+  const page = await open("#/orders?status=Placed", { as: null, expected: [401, 404] });
+  assert.match(page.url(), /\/-\/sign-in/);
+  const shown = await page.innerText("main");
+  for (const name of ["rosa.delacroix", "kai.palmer", "simon.novak", "edda.bisset", PASSWORD, "Demonstration"]) assert.ok(shown.includes(name), `${name} is shown`);
+  await signIn(page, "rosa.delacroix");
+  await settled(page);
+  assert.match(page.url(), /#\/orders\?status=Placed$/, "back to where the page was");
+  assert.equal(await page.innerText("#person-name"), "Rosa Delacroix");
+  await page.getByRole("button", { name: "Sign out" }).click();
+  await page.waitForURL(/\/-\/sign-out/);
+  await page.goto(`${server.url}#/orders`);
+  await page.waitForURL(/\/-\/sign-in/);
+});
+
+test("each role sees its own part", async () => {
+  const menu = (page) => page.locator(".main-menu a:visible").allInnerTexts();
+  const { value: all } = await service("Customers?$count=true&$top=1&$filter=Region/Code eq 'CENTRAL'");
+  assert.equal(all.length, 1);
+  const sales = await open("#/customers", { as: "rosa.delacroix" });
+  await settled(sales);
+  assert.deepEqual(await menu(sales), ["Overview", "Orders", "Customers", "Products"]);
+  const regions = new Set(await column(sales, "Region"));
+  assert.deepEqual([...regions], ["Germany, Austria, Switzerland"], "one region only");
+
+  const shipping = await open("#/orders", { as: "simon.novak" });
+  await settled(shipping);
+  assert.deepEqual(await column(shipping, "Total"), [], "no sums");
+  assert.equal(await shipping.getByRole("link", { name: "New order" }).count(), 0);
+  await shipping.locator("tbody tr a").first().click();
+  await shipping.waitForSelector("table.lines");
+  assert.ok(!(await shipping.innerText("main")).includes("€"), "no prices");
+
+  const purchasing = await open("#/products", { as: "kai.palmer" });
+  await settled(purchasing);
+  assert.deepEqual(await menu(purchasing), ["Overview", "Orders", "Products"]);
+  assert.ok((await column(purchasing, "Cost")).length > 0);
+  await purchasing.evaluate(() => { location.hash = "#/customers"; });
+  await purchasing.waitForFunction(() => document.title.startsWith("Not shown"));
+  const sellers = await open("#/products", { as: "rosa.delacroix" });
+  await settled(sellers);
+  assert.deepEqual(await column(sellers, "Cost"), [], "what goods cost is not for everybody");
+});
 
 test("the overview draws sales by month that agree with the orders", async () => {
   const page = await open("#/");

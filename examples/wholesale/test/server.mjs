@@ -1,6 +1,6 @@
 // Starts the built server on a copy of the application, and the browser.
 
-import { spawn } from "node:child_process";
+import { execFileSync, spawn } from "node:child_process";
 import { cp, mkdtemp, rm } from "node:fs/promises";
 import { existsSync } from "node:fs";
 import { createServer } from "node:net";
@@ -12,9 +12,9 @@ import { chromium } from "playwright-core";
 const APPLICATION = fileURLToPath(new URL("..", import.meta.url));
 const START_MILLISECONDS = 120_000; // the first start loads the sample data, on a slow machine too
 
-/** The address of a server of our own, or of the one named by WHOLESALE_URL. */
+/** The address of a server of our own, or of the one named by WHOLESALE_URL (with WHOLESALE_TOKEN, of the manager, for writing). */
 export async function startServer() {
-  if (process.env.WHOLESALE_URL) return { url: process.env.WHOLESALE_URL, stop: async () => {} };
+  if (process.env.WHOLESALE_URL) return { url: process.env.WHOLESALE_URL, token: process.env.WHOLESALE_TOKEN, stop: async () => {} };
   const binary = process.env.STOA_BIN;
   if (!binary || !existsSync(binary)) throw new Error(`STOA_BIN must name the built server, not ${JSON.stringify(binary)}`);
   const folder = await mkdtemp(join(tmpdir(), "wholesale-"));
@@ -24,7 +24,7 @@ export async function startServer() {
   const url = `http://127.0.0.1:${port}/`;
   // Nothing of the tester's own settings; and no admin listener, which would want a fixed port.
   const environment = { ...Object.fromEntries(Object.entries(process.env).filter(([name]) => !name.startsWith("STOA_"))), STOA_ADMIN: "off" };
-  const server = spawn(binary, ["run", application, "--listen", `127.0.0.1:${port}`], { env: environment, stdio: ["ignore", "pipe", "pipe"] });
+  const server = spawn(binary, ["run", application, "--demo-users", "--listen", `127.0.0.1:${port}`], { env: environment, stdio: ["ignore", "pipe", "pipe"] });
   let output = "";
   for (const stream of [server.stdout, server.stderr]) stream.on("data", (data) => { output = (output + data).slice(-20_000); });
   const exited = new Promise((resolve) => server.once("exit", (code, signal) => resolve(code ?? signal)));
@@ -46,8 +46,11 @@ export async function startServer() {
       throw new Error(`the server ended with ${ended}:\n${output}`);
     }
     try {
-      const answer = await fetch(new URL("odata/Orders/$count", url));
-      if (answer.ok) return { url, stop, output: () => output };
+      const answer = await fetch(new URL("health/ready", url));
+      if (answer.ok) {
+        const token = execFileSync(binary, ["token", "create", application, "edda.bisset", "tests", "--write"], { env: environment, encoding: "utf8", stdio: ["ignore", "pipe", "ignore"] }).trim();
+        return { url, token, stop, output: () => output };
+      }
       if (Date.now() > until) throw new Error(`answered ${answer.status}`);
     } catch (error) {
       if (Date.now() > until) {

@@ -20,6 +20,9 @@ use crate::identity::{Client, Cookies};
 
 /// Most bytes of a form.
 const FORM_BYTES: usize = 64 * 1024;
+/// Bytes beyond the limit that are still read and thrown away: a client that sends all before it looks for an
+/// answer gets it instead of a broken connection.
+const DISCARDED: usize = 1024 * 1024;
 /// Most fields of a form.
 const FIELDS: usize = 500;
 /// Characters of the secret that a form without a session is bound to.
@@ -278,22 +281,25 @@ fn pairs(bytes: &[u8]) -> Result<Vec<(String, String)>, Problem> {
 }
 
 async fn collect<B: HttpBody>(body: B) -> Result<Vec<u8>, Problem> {
-    if body.size_hint().lower() > FORM_BYTES as u64 {
-        return Err(Problem::TooLarge);
-    }
     let mut body = std::pin::pin!(body);
     let mut whole = BytesMut::new();
+    let mut bytes = 0;
     while let Some(frame) = body.as_mut().frame().await {
         // The client went away, or sent nothing for too long: nobody reads the answer.
         let Ok(frame) = frame else {
             return Err(Problem::NotAForm);
         };
         if let Ok(data) = frame.into_data() {
-            if whole.len() + data.remaining() > FORM_BYTES {
+            bytes += data.remaining();
+            if bytes <= FORM_BYTES {
+                whole.put(data);
+            } else if bytes > DISCARDED {
                 return Err(Problem::TooLarge);
             }
-            whole.put(data);
         }
+    }
+    if bytes > FORM_BYTES {
+        return Err(Problem::TooLarge);
     }
     Ok(whole.to_vec())
 }

@@ -115,7 +115,7 @@ async fn the_site_and_the_application_are_apart() {
     ] {
         let answer = boss.get(path).await;
         assert!(
-            matches!(answer.status, 303 | 401 | 403 | 404),
+            matches!(answer.status, 303 | 401 | 403 | 404 | 405),
             "{path}: {} {}",
             answer.status,
             answer.text()

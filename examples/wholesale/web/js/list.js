@@ -2,7 +2,7 @@
 
 import { announce, debounce, element, failure, freshId, icon, icons } from "./dom.js";
 import { plainNumber } from "./format.js";
-import { page } from "./odata.js";
+import { ServiceError, page } from "./odata.js";
 import { address, go } from "./router.js";
 import { sees } from "./session.js";
 
@@ -17,6 +17,7 @@ const ROWS = 25;
 export function listView(whole, parameters) {
   // Columns and filters by what the reader does not see would be refused.
   const isSeen = ({ needs, sort }) => sees(whole.collection, needs ?? sort ?? "");
+  if (!sees(whole.collection)) throw new ServiceError({ status: 404, message: "" });
   const definition = { ...whole, columns: whole.columns.filter(isSeen), filters: whole.filters.filter(isSeen) };
   const results = element("div", { class: "results" });
   const search = element("input", {
