@@ -656,14 +656,162 @@ client_id = ""
 users = false
 "#;
         let faults = read(text).unwrap_err().to_string();
-        insta::assert_snapshot!(faults, @"");
+        insta::assert_snapshot!(faults, @r#"
+            error[invalid-name]: a provider's name has up to 40 of a-z, 0-9 and -
+             --> sign-in.toml:2:8
+              |
+            2 | name = "Company Login"
+              |        ^^^^^^^^^^^^^^^
+
+            error[invalid-value]: an issuer is reached by https (http only on this machine)
+             --> sign-in.toml:3:10
+              |
+            3 | issuer = "http://login.example.com"
+              |          ^^^^^^^^^^^^^^^^^^^^^^^^^^
+
+            error[wrong-type]: `client_id` must be a text
+             --> sign-in.toml:4:13
+              |
+            4 | client_id = 1
+              |             ^
+
+            error[unreadable]: `/nowhere/secret` cannot be read: No such file or directory (os error 2)
+             --> sign-in.toml:5:22
+              |
+            5 | client_secret_file = "secret"
+              |                      ^^^^^^^^
+
+            error[unknown-key]: unknown key `role_claim`
+             --> sign-in.toml:6:1
+              |
+            6 | role_claim = "groups"
+              | ^^^^^^^^^^
+              |
+              = help: did you mean `roles_claim`?
+
+            error[missing-key]: `roles` needs `roles_claim`: the claim whose values it maps
+             --> sign-in.toml:7:9
+              |
+            7 | roles = { sales = "Seles" }
+              |         ^^^^^^^^^^^^^^^^^^^
+
+            error[unknown-role]: the application has no role `Seles`
+             --> sign-in.toml:7:19
+              |
+            7 | roles = { sales = "Seles" }
+              |                   ^^^^^^^
+              |
+              = help: did you mean `Sales`?
+
+            error[missing-key]: `administrators` needs `administrators_claim`: the claim that has these values
+             --> sign-in.toml:8:18
+              |
+            8 | administrators = ["it"]
+              |                  ^^^^^^
+
+            error[out-of-range]: `clock_skew_seconds` must be a whole number from 0 to 300
+             --> sign-in.toml:9:22
+              |
+            9 | clock_skew_seconds = 1000
+              |                      ^^^^
+
+            error[wrong-type]: `scopes` must be a list of texts
+              --> sign-in.toml:10:10
+               |
+            10 | scopes = "openid"
+               |          ^^^^^^^^
+
+            error[invalid-value]: an issuer has no `?` and no `#`
+              --> sign-in.toml:14:10
+               |
+            14 | issuer = "https://login.example.com/?a"
+               |          ^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^
+
+            error[invalid-value]: the environment has no variable `MISSING`
+              --> sign-in.toml:16:21
+               |
+            16 | client_secret_env = "MISSING"
+               |                     ^^^^^^^^^
+
+            error[contradiction]: `api_audience` must not be the `client_id`
+              --> sign-in.toml:17:16
+               |
+            17 | api_audience = ["stoa"]
+               |                ^^^^^^^^
+               |
+               = help: tokens for that audience say who signed in; register the data service as an API (a resource) of its own at the provider
+
+            error[contradiction]: nobody can use this provider
+              --> sign-in.toml:19:1
+               |
+            19 | [[provider]]
+               | ^^^^^^^^^^^^
+               |
+               = help: leave out `users = false`, or give `administrators_claim` or `api_audience`
+
+            error[duplicate-name]: another provider has this name
+              --> sign-in.toml:20:8
+               |
+            20 | name = "second"
+               |        ^^^^^^^^
+
+            error[invalid-value]: `client_id` is empty
+              --> sign-in.toml:22:13
+               |
+            22 | client_id = ""
+               |             ^^
+
+            16 errors
+            "#);
     }
 
     #[test]
     fn what_is_no_such_file() {
-        insta::assert_snapshot!(read("").unwrap_err(), @"");
-        insta::assert_snapshot!(read("[provider]\nname = 1\n").unwrap_err(), @"");
-        insta::assert_snapshot!(read("[[provider]\n").unwrap_err(), @"");
+        insta::assert_snapshot!(read("").unwrap_err(), @r#"
+            error[missing-key]: there is no provider in this file
+             |
+             = help: add a table `[[provider]]`
+
+            1 error
+            "#);
+        insta::assert_snapshot!(read("[provider]\nname = 1\n").unwrap_err(), @r#"
+            error[wrong-type]: `provider` must be a list of tables
+             --> sign-in.toml:1:2
+              |
+            1 | [provider]
+              |  ^^^^^^^^
+              |
+              = help: write `[[provider]]` above each of them
+
+            1 error
+            "#);
+        insta::assert_snapshot!(read("[[provider]\n").unwrap_err(), @r#"
+            error[missing-key]: the key `name` is missing
+             --> sign-in.toml:1:1
+              |
+            1 | [[provider]
+              | ^^
+
+            error[missing-key]: the key `issuer` is missing
+             --> sign-in.toml:1:1
+              |
+            1 | [[provider]
+              | ^^
+
+            error[missing-key]: the key `client_id` is missing
+             --> sign-in.toml:1:1
+              |
+            1 | [[provider]
+              | ^^
+
+            error[syntax]: not TOML: unclosed array table, expected `]`
+             --> sign-in.toml:1:12
+              |
+            1 | [[provider]
+              |            ^
+
+            4 errors
+            "#);
         assert!(Settings::load(Path::new("/nowhere/at-all.toml"), &[]).is_err());
     }
 

@@ -3,7 +3,7 @@
 use http::{HeaderMap, HeaderValue, StatusCode};
 use stoa_runtime::identity::Means;
 
-use crate::browser::{Browser, Page};
+use crate::browser::{Browser, Page, unescaped};
 use crate::site::{OTHER_PASSWORD, PASSWORD, Site};
 
 async fn sign_in(browser: &Browser<'_>) -> Page {
@@ -115,8 +115,9 @@ async fn a_user_is_added_changed_and_disabled() {
     assert!(page.location().starts_with("/-/account/password"));
 
     let page = browser.fill(&address, &address, &[action("link")]).await;
-    let start = page.text.find("http://127.0.0.1:8080/-/link/").unwrap();
-    let link = page.text[start..].split('<').next().unwrap();
+    let text = unescaped(&page.text);
+    let start = text.find("http://127.0.0.1:8080/-/link/").unwrap();
+    let link = text[start..].split('<').next().unwrap();
     let link = link.strip_prefix("http://127.0.0.1:8080").unwrap();
     assert!(Browser::new(&site.pages).get(link).await.has("ada"));
 

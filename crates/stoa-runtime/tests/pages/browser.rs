@@ -162,3 +162,8 @@ impl Page {
         self.text.contains(text)
     }
 }
+
+/// Text of HTML as a reader sees it.
+pub(crate) fn unescaped(text: &str) -> String {
+    text.replace("&#x2f;", "/").replace("&amp;", "&")
+}

@@ -9,7 +9,7 @@ use stoa_runtime::identity::{Means, NewUser};
 use stoa_runtime::pages::{Pages, Theme};
 use stoa_runtime::single_sign_on::{Settings, SingleSignOn};
 
-use crate::browser::{Browser, HOST, Page};
+use crate::browser::{Browser, HOST, Page, unescaped};
 use crate::provider::Provider;
 use crate::site::{Site, by};
 
@@ -303,19 +303,29 @@ async fn every_kind_of_signature() {
 #[tokio::test]
 async fn every_way_to_say_who_the_server_is() {
     let secret = "client_secret = \"secret of the client, long enough for a key\"\n";
-    for (client, secret) in [("stoa-post", secret), ("stoa-public", "")] {
+    for (method, client, secret) in [
+        ("client_secret_basic", "stoa", secret),
+        ("client_secret_post", "stoa", secret),
+        ("client_secret_basic", "stoa-public", ""),
+    ] {
         let more = format!("client_id = \"{client}\"\n{secret}create_users = true\n");
         let both = Both::new("token", &more).await;
+        both.provider.knob(&format!("rotate?method={method}")).await;
         let browser = Browser::new(&both.site.pages);
         let page = both.sign_in(&browser, "ada").await;
-        // The provider says that it takes Basic, so a client that it wants to post its secret is refused.
-        let expected = if client == "stoa-post" {
-            StatusCode::FORBIDDEN
-        } else {
-            StatusCode::SEE_OTHER
-        };
-        assert_eq!(page.status, expected, "{client}: {}", page.text);
+        assert_eq!(
+            page.status,
+            StatusCode::SEE_OTHER,
+            "{method} {client}: {}",
+            page.text
+        );
     }
+    let wrong = "client_id = \"stoa\"\nclient_secret = \"wrong\"\ncreate_users = true\n";
+    let both = Both::new("token", wrong).await;
+    let browser = Browser::new(&both.site.pages);
+    let page = both.sign_in(&browser, "ada").await;
+    assert_eq!(page.status, StatusCode::FORBIDDEN);
+    assert!(!page.has("invalid_client"), "causes are for the log");
 }
 
 #[tokio::test]
@@ -334,10 +344,7 @@ async fn signing_out_goes_on_to_the_provider() {
         .find(mark)
         .unwrap_or_else(|| panic!("{}", page.text));
     let address = page.text[at + mark.len()..].split('"').next().unwrap();
-    let address = address
-        .replace("&amp;", "&")
-        .replace("&#x2f;", "/")
-        .replace("&#x2F;", "/");
+    let address = unescaped(address);
     assert!(
         address.starts_with(&both.provider.issuer) && address.contains("id_token_hint="),
         "{address}"

@@ -25,7 +25,7 @@ Note = { type = "String", length = 40 }
 pub(crate) struct Site {
     pub(crate) identity: Identity,
     pub(crate) pages: Pages,
-    folder: TempDir,
+    _folder: TempDir,
 }
 
 impl Site {
@@ -58,13 +58,8 @@ impl Site {
                 identity.clone(),
             ),
             identity,
-            folder,
+            _folder: folder,
         }
-    }
-
-    /// The environment on another instance, which knows nothing of this one but the database.
-    pub(crate) fn folder(&self) -> &std::path::Path {
-        self.folder.path()
     }
 
     pub(crate) async fn add(&self, name: &str, roles: &[&str]) -> User {

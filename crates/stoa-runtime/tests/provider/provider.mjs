@@ -11,6 +11,7 @@ const origin = process.argv[2];
 const accounts = new Map(); // name → claims that a test has set
 let generation = 0;
 let algorithm = "RS256";
+let method = "client_secret_basic"; // how clients say who they are
 
 function newKey() {
   generation += 1;
@@ -33,17 +34,17 @@ function make(issuer) {
     grant_types: ["authorization_code"],
     response_types: ["code"],
     id_token_signed_response_alg: algorithm,
+    token_endpoint_auth_method: method,
     ...more,
   });
   const api = "https://shop.example/odata";
   const provider = new Provider(issuer, {
     clients: [
       client("stoa"),
-      client("stoa-post", { token_endpoint_auth_method: "client_secret_post" }),
       client("stoa-public", { token_endpoint_auth_method: "none", client_secret: undefined }),
       client("report", { grant_types: ["client_credentials"], response_types: [], redirect_uris: [] }),
     ],
-    clientAuthMethods: ["client_secret_basic", "client_secret_post", "none"],
+    clientAuthMethods: [method, "none"],
     enabledJWA: { idTokenSigningAlgValues: ["RS256", "PS256", "ES256", "EdDSA"] },
     jwks: { keys: [newKey()] },
     cookies: { keys: ["a key for cookies of a test"] },
@@ -92,6 +93,7 @@ const server = createServer((request, response) => {
     switch (url.pathname) {
       case "/test/rotate": // other keys; the old ones are gone
         algorithm = url.searchParams.get("algorithm") ?? algorithm;
+        method = url.searchParams.get("method") ?? method;
         handle = make(issuer).callback();
         break;
       case "/test/claims":
