@@ -82,7 +82,7 @@ impl Pages {
             .and_then(|name| cookie(visit.headers(), name));
         let flow = sealed.and_then(|sealed| self.open(sealed)).filter(|flow| {
             // The state of the cookie, whole: its name has only a part.
-            flow.state.as_bytes().len() == state.len()
+            flow.state.len() == state.len()
                 && bool::from(subtle::ConstantTimeEq::ct_eq(
                     flow.state.as_bytes(),
                     state.as_bytes(),

@@ -125,7 +125,8 @@ impl Theme {
         let name = short_name(file);
         let is_known = TEMPLATES.iter().any(|(known, _)| *known == name);
         // A name that begins with `_` is for the application's own pieces.
-        if !is_known && !(name.starts_with('_') && name.ends_with(".html")) {
+        let is_piece = name.starts_with('_') && name.ends_with(".html");
+        if !is_known && !is_piece {
             let known = TEMPLATES.iter().map(|(known, _)| *known);
             let near = nearest(name, known.chain([STYLES, TEXTS]));
             let span = Span::new(position, 0..0);

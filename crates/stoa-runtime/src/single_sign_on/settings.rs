@@ -157,7 +157,7 @@ impl Settings {
         roles: &[&str],
         environment: &dyn Fn(&str) -> Option<String>,
     ) -> Result<Self, Diagnostics> {
-        let file = SourceFile::new(name.to_owned(), text.to_owned());
+        let file = SourceFile::new(name.to_owned(), masked(text));
         let (table, errors) = DeTable::parse_recoverable(text);
         let mut faults: Vec<Diagnostic> = errors
             .iter()
@@ -578,6 +578,28 @@ impl Reader<'_> {
     }
 }
 
+/// The text as faults may show it: without what `client_secret` is, and with everything in its place.
+fn masked(text: &str) -> String {
+    const KEY: &str = "client_secret";
+    let mut masked = String::with_capacity(text.len());
+    for line in text.split_inclusive('\n') {
+        let value = line.match_indices(KEY).find_map(|(at, _)| {
+            let rest = line[at + KEY.len()..].trim_start_matches(['"', '\'', ' ', '\t']);
+            rest.starts_with('=').then(|| line.len() - rest.len() + 1)
+        });
+        let (shown, hidden) = line.split_at(value.unwrap_or(line.len()));
+        masked.push_str(shown);
+        for character in hidden.chars() {
+            if character.is_whitespace() {
+                masked.push(character);
+            } else {
+                masked.extend(std::iter::repeat_n('*', character.len_utf8()));
+            }
+        }
+    }
+    masked
+}
+
 fn is_name(name: &str) -> bool {
     (1..=NAME).contains(&name.len())
         && name
@@ -813,6 +835,22 @@ users = false
             4 errors
             "#);
         assert!(Settings::load(Path::new("/nowhere/at-all.toml"), &[]).is_err());
+    }
+
+    #[test]
+    fn faults_show_no_secret() {
+        for line in [
+            "client_secret = \"s3cr€t",
+            "client_secret=[\"s3cr€t\"]",
+            "'client_secret' = [ 's3cr€t' ]",
+        ] {
+            let text = format!(
+                "[[provider]]\nname = \"a\"\nissuer = \"https://a.example\"\nclient_id = \"b\"\n{line}\nscopes = 1\n"
+            );
+            let faults = read(&text).unwrap_err().to_string();
+            assert!(faults.contains("sign-in.toml:5:"), "{faults}");
+            assert!(!faults.contains("s3cr"), "{faults}");
+        }
     }
 
     #[test]
