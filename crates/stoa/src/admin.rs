@@ -6,6 +6,7 @@ use std::time::Duration;
 
 use http::{HeaderValue, Method, Request, Response, StatusCode, header};
 use hyper::body::Incoming;
+use stoa_runtime::csrf::HostNames;
 use stoa_web::Body;
 use stoa_web::server::{self, Config, Handler, Traffic, Unobserved};
 use tokio::net::TcpListener;
@@ -23,11 +24,18 @@ struct Admin {
 
 impl Handler for Admin {
     async fn handle(&self, request: Request<Incoming>, _id: &HeaderValue) -> Response<Body> {
-        let path = request.uri().path();
-        if Route::of(request.method(), path) == Route::Health {
-            return self.site.health.respond(request.method(), path).await;
+        let (parts, _) = request.into_parts();
+        let path = parts.uri.path();
+        if Route::of(&parts.method, path) == Route::Health {
+            return self.site.health.respond(&parts.method, path).await;
         }
-        match (request.method(), path) {
+        if !HostNames::loopback([]).accept(&parts) {
+            return text(
+                StatusCode::MISDIRECTED_REQUEST,
+                "Ask for this machine by a name of its own, such as localhost.\n",
+            );
+        }
+        match (&parts.method, path) {
             (&Method::GET | &Method::HEAD, "/metrics") => match metrics::render(&self.metrics) {
                 Ok(page) => answer(StatusCode::OK, metrics::CONTENT_TYPE, page.into()),
                 Err(error) => {

@@ -1,6 +1,7 @@
 //! `stoa db`: what the model would change in the database, and the change itself.
 
-use stoa_schema::Plan;
+use stoa_model::model::Model;
+use stoa_schema::{Class, Plan, Step};
 use stoa_store::DatabaseUrl;
 
 use super::{db_init, load, print};
@@ -31,10 +32,39 @@ async fn plan(arguments: &DbPlan) -> Result<()> {
         .await
         .map_err(|error| database::schema_failure(&error))?;
     match arguments.format {
-        Format::Text => print(&plan.to_string()),
+        Format::Text => print(&as_text(plan, &application.model)),
         Format::Json => print(&as_json(&plan)?),
     }
     Ok(())
+}
+
+/// The server's own tables are of little interest to people: they are summed up in a line.
+fn as_text(mut plan: Plan, model: &Model) -> String {
+    let all = plan.steps.len();
+    plan.steps.retain(|step| !is_internal(step, model));
+    let folded = all - plan.steps.len();
+    if folded == 0 {
+        return plan.to_string();
+    }
+    let mut text = String::new();
+    if !plan.steps.is_empty() || !plan.obstacles.is_empty() {
+        text = format!("{plan}\n");
+    }
+    text.push_str(&format!(
+        "  +  {folded} tables of the server's own, for users, sessions and the audit trail [{}]; --format json shows them",
+        Class::Safe
+    ));
+    text
+}
+
+/// A new table that the server keeps for itself.
+fn is_internal(step: &Step, model: &Model) -> bool {
+    step.class == Class::Safe
+        && model
+            .entities
+            .iter()
+            .filter(|entity| entity.internal)
+            .any(|entity| step.reason == format!("{} is new in the model", entity.name))
 }
 
 fn as_json(plan: &Plan) -> Result<String> {
@@ -55,8 +85,19 @@ async fn apply(arguments: &DbApply) -> Result<()> {
     if applied.steps.is_empty() {
         print("Nothing to do: the database is as the model needs it.");
     }
-    for step in &applied.steps {
+    let (internal, own): (Vec<&Step>, Vec<&Step>) = applied
+        .steps
+        .iter()
+        .partition(|step| is_internal(step, &application.model));
+    for step in own {
         print(&format!("done: {} [{}]", step.reason, step.class));
+    }
+    if !internal.is_empty() {
+        print(&format!(
+            "done: {} tables of the server's own, for users, sessions and the audit trail [{}]",
+            internal.len(),
+            Class::Safe
+        ));
     }
     let repaired = stoa_schema::repair_privileges(&place.database)
         .await

@@ -54,7 +54,7 @@ async fn answers_do_not_tell_who_exists() {
     }
 }
 
-/// The same work for whoever is asked for: medians of interleaved attempts lie close together.
+/// The same work for whoever is asked for: the shortest of interleaved attempts lie close together.
 #[tokio::test]
 async fn times_do_not_tell_who_exists() {
     const ROUNDS: usize = 7;
@@ -82,13 +82,13 @@ async fn times_do_not_tell_who_exists() {
             }
         }
     }
-    let [known, unknown] = times.map(|mut times| {
+    // Whatever else the machine does only adds time: the shortest counts.
+    let [known, unknown] = times.map(|times| {
         assert!(
             times.len() >= 3,
             "too few attempts were answered: {times:?}"
         );
-        times.sort();
-        times[times.len() / 2]
+        times.into_iter().min().unwrap()
     });
     // A hash costs tens of milliseconds; leaving it out would be a factor of ten and more.
     let ratio = known.as_secs_f64() / unknown.as_secs_f64();

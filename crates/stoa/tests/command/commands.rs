@@ -211,6 +211,13 @@ fn database_plan_and_apply() {
         "{}",
         out(&output)
     );
+    // Tables that the server keeps for itself are a line together.
+    assert!(
+        out(&output).contains("tables of the server's own")
+            && !out(&output).contains("_stoa_session"),
+        "{}",
+        out(&output)
+    );
     assert!(
         !folder.join(".stoa/data.sqlite").exists(),
         "a plan changes nothing"
