@@ -8,7 +8,7 @@
 //! Invariants:
 //! - Secrets are kept as hashes only: passwords as Argon2id, everything that is random as SHA-256. The
 //!   secret itself exists in the answer that hands it out.
-//! - Nothing kept in memory is used unless the instance knows that it is current ([`Membership`]); else the
+//! - Nothing kept in memory is used unless the instance knows that it is current (`Membership` of the store); else the
 //!   database is asked. What takes rights away moves the revision in the same transaction, and returns when
 //!   every living instance has seen it.
 //! - Whether a name exists shows neither in an answer nor in its time.

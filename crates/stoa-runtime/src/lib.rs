@@ -1,7 +1,8 @@
 //! An environment in motion: an application served from its database.
 //!
 //! Owns: the way of a request from headers to answer ([`environment`]), who makes it ([`identity`]), the
-//! product's own pages ([`pages`]), sample data, the content of files.
+//! product's own pages ([`pages`]), people whom a provider knows ([`single_sign_on`]), sample data, the
+//! content of files.
 //!
 //! Does not own: URLs, JSON and errors of the protocol (stoa-odata), SQL (stoa-store), structure
 //! (stoa-schema), sockets and static content (stoa-web).

@@ -69,6 +69,20 @@ mod tests {
         }
     }
 
+    proptest::proptest! {
+        #[test]
+        fn a_browser_stays_on_this_server(path in r"[/\\%:?#@.a-f0-9 \t\n]{0,24}") {
+            use openidconnect::url::Url;
+            let base = Url::parse("https://shop.example/-/sign-in").unwrap();
+            let target = base.join(or(Some(&path), "/")).unwrap();
+            proptest::prop_assert_eq!(target.origin(), base.origin());
+            // Also if something on the way decodes it once.
+            let decoded = percent_decode_str(or(Some(&path), "/")).decode_utf8().unwrap();
+            let target = base.join(&decoded).unwrap();
+            proptest::prop_assert_eq!(target.origin(), base.origin());
+        }
+    }
+
     #[test]
     fn anything_else_is_not_followed() {
         for path in [
