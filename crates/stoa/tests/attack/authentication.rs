@@ -33,7 +33,12 @@ async fn session_fixation() {
 /// After sign-out, after a change of password, after the user is kept out: what was known is worth nothing.
 #[tokio::test]
 async fn replay_of_what_has_ended() {
-    let world = World::new().await;
+    for world in World::both().await {
+        replay_of_what_has_ended_in(world).await;
+    }
+}
+
+async fn replay_of_what_has_ended_in(world: World) {
     let mut browser = world.signed_in("cleo").await;
     let mut copy = browser.clone();
     assert_eq!(copy.get("/odata/Customers").await.status, 200);
@@ -105,7 +110,12 @@ async fn a_restart_brings_nothing_back() {
 
 #[tokio::test]
 async fn a_link_works_once() {
-    let world = World::new().await;
+    for world in World::both().await {
+        a_link_works_once_in(world).await;
+    }
+}
+
+async fn a_link_works_once_in(world: World) {
     let link = world.run(&["user", "link", "cleo"], "");
     let mut first = world.browser();
     // Looking is not using: mail programs look at links.

@@ -8,7 +8,12 @@ use crate::world::World;
 /// A row of another branch does not exist: not found, never forbidden, and nothing of it in any answer.
 #[tokio::test]
 async fn rows_of_others_are_not_there() {
-    let world = World::new().await;
+    for world in World::both().await {
+        rows_of_others_are_not_there_in(world).await;
+    }
+}
+
+async fn rows_of_others_are_not_there_in(world: World) {
     let clerk = world.token("cleo", &["--write"]);
     let other = &world.other;
     for path in [
@@ -87,7 +92,12 @@ async fn rows_of_others_are_not_there() {
 /// Collections, counts, expands and conditions know only what the reader sees.
 #[tokio::test]
 async fn collections_and_conditions_leak_nothing() {
-    let world = World::new().await;
+    for world in World::both().await {
+        collections_and_conditions_leak_nothing_in(world).await;
+    }
+}
+
+async fn collections_and_conditions_leak_nothing_in(world: World) {
     let clerk = world.token("cleo", &[]);
     for (path, names) in [
         ("Customers?$select=Name", vec!["Nadia"]),
@@ -155,7 +165,12 @@ async fn collections_and_conditions_leak_nothing() {
 /// Nobody moves a row out of or into a place that they may not touch.
 #[tokio::test]
 async fn rows_do_not_change_hands() {
-    let world = World::new().await;
+    for world in World::both().await {
+        rows_do_not_change_hands_in(world).await;
+    }
+}
+
+async fn rows_do_not_change_hands_in(world: World) {
     let clerk = world.token("cleo", &["--write"]);
     let own = format!("Customers({})", world.own);
     let to_south = json!({ "Branch@odata.bind": "Branches('SOUTH')" });
@@ -206,7 +221,12 @@ async fn rows_do_not_change_hands() {
 /// A reference to a row that is not seen is answered as one to a row that does not exist.
 #[tokio::test]
 async fn references_do_not_tell_what_exists() {
-    let world = World::new().await;
+    for world in World::both().await {
+        references_do_not_tell_what_exists_in(world).await;
+    }
+}
+
+async fn references_do_not_tell_what_exists_in(world: World) {
     let clerk = world.token("cleo", &["--write"]);
     let own = format!("Customers({})/Tags/$ref", world.own);
     let mut answers = Vec::new();

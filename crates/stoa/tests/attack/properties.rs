@@ -8,7 +8,12 @@ use crate::world::World;
 /// A hidden attribute has no name, wherever a name can stand: not to be read, sorted, compared or guessed.
 #[tokio::test]
 async fn hidden_attributes_are_unknown() {
-    let world = World::new().await;
+    for world in World::both().await {
+        hidden_attributes_are_unknown_in(world).await;
+    }
+}
+
+async fn hidden_attributes_are_unknown_in(world: World) {
     let clerk = world.token("cleo", &[]);
     let own = format!("Customers({})", world.own);
     for path in [
@@ -65,7 +70,12 @@ async fn hidden_attributes_are_unknown() {
 /// Giving more than one may: nothing is taken, nothing is half done.
 #[tokio::test]
 async fn mass_assignment() {
-    let world = World::new().await;
+    for world in World::both().await {
+        mass_assignment_in(world).await;
+    }
+}
+
+async fn mass_assignment_in(world: World) {
     let clerk = world.token("cleo", &["--write"]);
     let own = format!("Customers({})", world.own);
     for body in [
@@ -120,7 +130,12 @@ async fn mass_assignment() {
 /// What is unique may not be asked for by trying: a violation does not name what is hidden.
 #[tokio::test]
 async fn violations_do_not_name_what_is_hidden() {
-    let world = World::new().await;
+    for world in World::both().await {
+        violations_do_not_name_what_is_hidden_in(world).await;
+    }
+}
+
+async fn violations_do_not_name_what_is_hidden_in(world: World) {
     let clerk = world.token("cleo", &["--write"]);
     let body =
         json!({ "Name": "Probe", "Rating": "lead", "Branch@odata.bind": "Branches('NORTH')" });

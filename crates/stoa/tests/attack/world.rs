@@ -7,6 +7,7 @@ use anyhow::{Context as _, Result, ensure};
 use reqwest::Method;
 use serde_json::{Value as Json, json};
 use stoa_testing::client::{Answer, Client};
+use stoa_testing::postgres::{self, TestDatabase};
 use stoa_testing::process::{self, Launch, Server};
 use tempfile::TempDir;
 
@@ -124,6 +125,8 @@ pub(crate) struct World {
     pub(crate) client: Client,
     pub(crate) application: TempDir,
     pub(crate) data: TempDir,
+    /// None: SQLite.
+    database: Option<TestDatabase>,
     /// Of the boss, for writing.
     pub(crate) boss: String,
     /// A customer of the clerk's branch, and one of another.
@@ -137,8 +140,21 @@ impl World {
         Self::started(|launch| launch).await
     }
 
+    /// The bank on SQLite and on PostgreSQL.
+    pub(crate) async fn both() -> [Self; 2] {
+        let database = postgres::database().await.unwrap();
+        [
+            Self::new().await,
+            Self::begun(|launch| launch, Some(database)).await,
+        ]
+    }
+
     /// With further settings of the server.
     pub(crate) async fn started(set: impl FnOnce(Launch) -> Launch) -> Self {
+        Self::begun(set, None).await
+    }
+
+    async fn begun(set: impl FnOnce(Launch) -> Launch, database: Option<TestDatabase>) -> Self {
         let application = process::application(&[
             ("app.toml", MANIFEST),
             ("model/bank.toml", MODEL),
@@ -146,7 +162,10 @@ impl World {
         ])
         .unwrap();
         let data = tempfile::tempdir().unwrap();
-        let launch = Launch::new(application.path()).data(data.path());
+        let mut launch = Launch::new(application.path()).data(data.path());
+        if let Some(database) = &database {
+            launch = launch.database(&database.url);
+        }
         let server = set(launch).start().await.unwrap();
         let client = server.client().unwrap();
         let mut world = Self {
@@ -154,6 +173,7 @@ impl World {
             client,
             application,
             data,
+            database,
             boss: String::new(),
             own: String::new(),
             other: String::new(),
@@ -190,7 +210,13 @@ impl World {
                 command.env_remove(name);
             }
         }
-        let (words, rest) = arguments.split_at(2);
+        let (words, rest) = match arguments {
+            ["audit", ..] => arguments.split_at(1),
+            _ => arguments.split_at(2),
+        };
+        if let Some(database) = &self.database {
+            command.env("STOA_DATABASE", &database.url);
+        }
         let mut child = command
             .args(words)
             .arg(self.application.path())

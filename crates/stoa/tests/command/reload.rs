@@ -9,7 +9,7 @@ use serde_json::json;
 use stoa_testing::eventually;
 use stoa_testing::process::Launch;
 
-use super::open_application;
+use super::{code, err, new_application, open_application, out, stoa, text};
 
 const PATIENCE: Duration = Duration::from_secs(30);
 
@@ -140,4 +140,65 @@ async fn changed_content_is_served() {
     served("/css/new.css", "b{}").await;
     fs::remove_file(folder.join("web/css/new.css")).unwrap();
     served("/css/new.css", "There is nothing at this address.\n").await;
+}
+
+/// Who is signed in is judged by the new rules, with the roles that the new model has.
+#[tokio::test]
+async fn changed_rules_hold_for_those_who_are_there() {
+    let (_parent, folder) = new_application();
+    let app = text(&folder);
+    let server = Launch::new(&folder)
+        .data(folder.join(".stoa"))
+        .argument("--watch")
+        .start()
+        .await
+        .unwrap();
+    for arguments in [
+        &[
+            "user",
+            "add",
+            app,
+            "anna",
+            "--no-password",
+            "--role",
+            "Member",
+        ][..],
+        &["user", "add", app, "bob", "--no-password"],
+    ] {
+        let output = stoa(arguments);
+        assert_eq!(code(&output), 0, "{}", err(&output));
+    }
+    let token = |user: &str| {
+        let output = stoa(&["token", "create", app, user, "test"]);
+        out(&output).trim().to_owned()
+    };
+    let (anna, bob) = (token("anna"), token("bob"));
+    let client = server.client().unwrap();
+    let status = |token: &str| {
+        let (client, bearer) = (client.clone(), format!("Bearer {token}"));
+        async move {
+            let headers = [("Authorization", bearer.as_str())];
+            let path = "/odata/Tasks?$select=Done";
+            let answer = client
+                .send(reqwest::Method::GET, path, &headers, None)
+                .await;
+            answer.unwrap().status
+        }
+    };
+    assert_eq!((status(&anna).await, status(&bob).await), (200, 404));
+
+    let model = folder.join("model/tasks.toml");
+    let before = fs::read_to_string(&model).unwrap();
+    let narrowed = before.replace("read   = \"*\"", "read   = [\"Title\"]");
+    let guests = "\n[role.Guest]\n[[entity.Task.access]]\nrole = \"Guest\"\nread = \"*\"\n";
+    fs::write(&model, format!("{narrowed}{guests}")).unwrap();
+    eventually("the attribute is hidden", PATIENCE, || {
+        let asked = status(&anna);
+        async move { (asked.await == 400).then_some(()) }
+    })
+    .await
+    .unwrap();
+    let output = stoa(&["user", "grant", app, "bob", "Guest"]);
+    assert_eq!(code(&output), 0, "{}", err(&output));
+    assert_eq!(status(&bob).await, 200);
 }
