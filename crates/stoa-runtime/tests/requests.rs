@@ -38,6 +38,14 @@ Founded = { type = "Date", default = "now" }
 extends = "Maker"
 [entity.Workshop.attributes]
 Seats = { type = "Integer", minimum = 1 }
+
+[entity.Hall.attributes]
+Name = { type = "String", length = 20, required = true }
+
+[entity.Stall]
+extends = "Maker"
+[entity.Stall.associations]
+Hall = { to = "Hall", required = true, inverse = "Stalls" }
 "#;
 
 struct Fixture {
@@ -361,6 +369,22 @@ async fn references_are_set_and_taken_away() {
         .post(nobody, &json!({"Sku": "milk", "Name": "Milk"}))
         .await;
     assert_eq!(orphan.status, StatusCode::NOT_FOUND, "{:?}", orphan.bytes);
+}
+
+#[tokio::test]
+async fn a_required_reference_of_a_specialisation_stays() {
+    let shop = Fixture::new().await;
+    let hall = shop.post("Halls", &json!({"Name": "North"})).await.json();
+    let hall = format!("Halls({})", hall["id"].as_str().unwrap());
+    let stall = json!({"Name": "Ada", "Hall@odata.bind": hall});
+    let stall = shop.post("Stalls", &stall).await.json();
+    let stall = format!("Stalls({})", stall["id"].as_str().unwrap());
+    let path = format!("{hall}/Stalls/$ref?$id={stall}");
+    let taken = shop.send("DELETE", &path, &[], "").await;
+    assert_eq!(taken.status, StatusCode::BAD_REQUEST, "{:?}", taken.bytes);
+    assert_eq!(taken.json()["error"]["code"], "Required");
+    let kept = shop.send("GET", &format!("{stall}/Hall"), &[], "").await;
+    assert_eq!(kept.status, StatusCode::OK);
 }
 
 #[tokio::test]

@@ -3,7 +3,7 @@
 use std::collections::HashSet;
 
 use stoa_model::access::Judgement;
-use stoa_model::change::{Applied, Target};
+use stoa_model::change::{Applied, Rule, Target, Violation};
 use stoa_model::model::{Entity, EntityId, NavigationId, OnDelete, Storage};
 use stoa_model::value::Value;
 
@@ -453,6 +453,8 @@ impl<'a, C: Connection> Engine<'a, C> {
                 };
                 self.judge_ends(position, (entity, &key), navigation, &other, missing)
                     .await?;
+                self.keep_required(position, entity, navigation, &key, Some(&other))
+                    .await?;
                 statements.push(self.disconnect(entity, navigation, &key, Some(&other))?);
             }
             (None, Some(judgement)) => {
@@ -460,10 +462,16 @@ impl<'a, C: Connection> Engine<'a, C> {
                     .judge_all_ends(position, (entity, &key), navigation, judgement)
                     .await?
                 {
+                    self.keep_required(position, entity, navigation, &key, Some(&other))
+                        .await?;
                     statements.push(self.disconnect(entity, navigation, &key, Some(&other))?);
                 }
             }
-            (None, None) => statements.push(self.disconnect(entity, navigation, &key, None)?),
+            (None, None) => {
+                self.keep_required(position, entity, navigation, &key, None)
+                    .await?;
+                statements.push(self.disconnect(entity, navigation, &key, None)?);
+            }
         }
         self.connection.all(statements).await?;
         Ok(Applied {
@@ -471,6 +479,51 @@ impl<'a, C: Connection> Engine<'a, C> {
             entity,
             version: None,
         })
+    }
+
+    /// Refuses to take away a reference that is required. The table alone would not: the columns of a
+    /// specialisation are null in rows of others.
+    async fn keep_required(
+        &mut self,
+        position: usize,
+        entity: EntityId,
+        navigation: NavigationId,
+        key: &[Value],
+        other: Option<&[Value]>,
+    ) -> Result<(), Failure> {
+        let described = &self.model[entity];
+        let end = &described[navigation];
+        let target = &self.model[end.target];
+        let back = &target[end.partner];
+        let Storage::Target(columns) = &end.storage else {
+            return Ok(());
+        };
+        if !back.required {
+            return Ok(());
+        }
+        let mut writer = Writer::new(self.connection.dialect());
+        writer
+            .text("SELECT 1 FROM ")
+            .name(&target.table.name)
+            .text(" WHERE ");
+        let names = columns.iter().map(|column| column.column.as_str());
+        equal_columns(&mut writer, "", names, key_forms(described), key);
+        if let Some(other) = other {
+            writer.text(" AND ");
+            let names = key_columns(target);
+            equal_columns(&mut writer, "", names, key_forms(target), other);
+        }
+        writer.text(" LIMIT 1");
+        let rows = self.connection.query(writer.finish(Vec::new())).await?;
+        if rows.is_empty() {
+            return Ok(());
+        }
+        let member = back.name.clone().unwrap_or_default();
+        Err(StoreError::Violations(vec![Violation {
+            operation: position,
+            rule: Rule::Required { member },
+        }])
+        .into())
     }
 
     /// Disconnects a row from another, or from all.
