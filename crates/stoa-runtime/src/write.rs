@@ -6,7 +6,7 @@ use http::header::{HeaderName, HeaderValue, LOCATION};
 use http::{Method, Response, StatusCode};
 use stoa_model::access::{Denial, Denied, Permitted};
 use stoa_model::change::{Action, Applied, Change, Expected, Operation, Rule};
-use stoa_model::model::{EntityId, NavigationId};
+use stoa_model::model::{Entity, EntityId, NavigationId};
 use stoa_model::query::{Query, RowWriter, Source};
 use stoa_model::value::Value;
 use stoa_odata::address::context_path;
@@ -267,7 +267,7 @@ impl Environment {
         let Write { change, root } = write;
         let known_key = key_of(&change.operations[root].action, &self.model[entity].key);
         let url = if wants_row {
-            Some(self.representation_url(call, &change)?)
+            Some(self.representation_url(call, &change, entity)?)
         } else {
             None
         };
@@ -398,7 +398,12 @@ impl Environment {
 
     /// The request's URL with the navigations expanded that a deep insert has filled; none if it stays as
     /// it is.
-    fn representation_url(&self, call: &Call<'_>, change: &Change) -> Result<Option<Url>, Failure> {
+    fn representation_url(
+        &self,
+        call: &Call<'_>,
+        change: &Change,
+        entity: EntityId,
+    ) -> Result<Option<Url>, Failure> {
         if call.url.options.expand.is_some() {
             return Ok(None);
         }
@@ -412,7 +417,7 @@ impl Environment {
                 )
             })
             .filter_map(|operation| operation.location.split('/').next())
-            .filter(|name| !name.is_empty())
+            .filter(|name| is_readable(&call.model()[entity], name))
             .collect();
         if names.is_empty() {
             return Ok(None);
@@ -586,6 +591,14 @@ fn through(source: &Source) -> Option<Through> {
         }),
         Source::All | Source::Key(_) | Source::Where { .. } => None,
     }
+}
+
+/// Whether the reader knows a navigation: it may be there for writing only.
+fn is_readable(entity: &Entity, navigation: &str) -> bool {
+    entity
+        .navigations_by_name
+        .get(navigation)
+        .is_some_and(|id| entity[*id].reach.is_readable())
 }
 
 /// Type of the new row: the body may name a specialisation.
