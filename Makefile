@@ -6,6 +6,7 @@ SHELL := bash
 
 APP ?= examples/wholesale
 SOAK_SECONDS ?= 600
+JUDGE_CASES ?= 500000
 FUZZ_SECONDS ?= 600
 
 # Programs that the tools script installs for itself.
@@ -80,6 +81,12 @@ soak: ## Property tests and kill loops, long (SOAK_SECONDS=600 each)
 	.ci/tools test
 	cargo build --locked --package stoa
 	PROPTEST_CASES=200000 STOA_SOAK_SECONDS=$(SOAK_SECONDS) cargo test --workspace --locked -- --nocapture
+
+.PHONY: judge
+judge: ## Random requests against an independent judge of the access rules (JUDGE_CASES=500000 on each database)
+	.ci/tools test
+	JUDGE_CASES=$(JUDGE_CASES) JUDGE_SEED=$${JUDGE_SEED:-$$(date +%s)} \
+		cargo test --release --locked --package stoa-runtime --test judge -- --nocapture
 
 .PHONY: fuzz
 fuzz: ## Fuzz every target in fuzz/ (FUZZ_SECONDS=600 each); needs cargo-fuzz, installs it
