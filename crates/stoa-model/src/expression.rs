@@ -147,7 +147,8 @@ pub enum Expression {
         /// Type of that value.
         scalar_type: ScalarType,
     },
-    /// `then` where the condition is true, else null. Made by the access layer: what the user may not see.
+    /// `then` where the condition is true, else null: what the user may not see (made by the access layer),
+    /// and what only rows of a type have.
     If {
         /// When the value may be seen.
         condition: Box<Expression>,

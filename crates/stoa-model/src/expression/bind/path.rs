@@ -120,13 +120,30 @@ impl Binder<'_> {
             let entity = &self.model[reached.cast];
             if let Some((id, attribute)) = attribute(entity, name) {
                 let scalar_type = attribute.scalar_type;
-                let expression = Expression::Attribute {
+                // An attribute that the type inherits is there in rows of other types too, where it has
+                // no value for who asks by this one.
+                let narrowed = (self.model[reached.entity]
+                    .specialisations
+                    .contains(&reached.cast)
+                    && attribute.declared_by != reached.cast)
+                    .then(|| Expression::IsOf {
+                        from: reached.from,
+                        path: reached.path.clone(),
+                        entity: reached.cast,
+                    });
+                let mut expression = Expression::Attribute {
                     from: reached.from,
                     path: reached.path,
                     entity: reached.cast,
                     attribute: id,
                     scalar_type,
                 };
+                if let Some(condition) = narrowed {
+                    expression = Expression::If {
+                        condition: Box::new(condition),
+                        then: Box::new(expression),
+                    };
+                }
                 return after_attribute(name, segments.next())
                     .map(|()| Operand::Scalar(expression, scalar_type));
             }

@@ -306,6 +306,7 @@ fn rows_navigations_and_lambdas() {
     insta::assert_snapshot!(check("Lines/$filter(Amount gt 5)/$count gt 2"), @"($0/Lines/count($1: ($1/Amount gt Integer(5) as Integer)) gt Integer(2) as Long)");
     insta::assert_snapshot!(check("Lines/any(l:l/Lines/any(l:true))"), @"UnknownProperty: OrderLine has no property 'Lines' at position 14");
     insta::assert_snapshot!(check_in("Employee", "Sales.Manager/Budget gt 5 and isof(Sales.Manager) and isof(Boss,Manager)", |binder| binder), @"and[($0/Budget gt Decimal(5) as Decimal { precision: 12, scale: 2 }), $0 is Manager, $0/Boss is Manager]");
+    insta::assert_snapshot!(check_in("Employee", "Sales.Manager/Name eq 'N'", |binder| binder), @r#"(if($0 is Manager, $0/Name) eq Text("N") as String)"#);
     insta::assert_snapshot!(check_in("Employee", "Boss/Sales.Manager/Managed/Code eq 'N'", |binder| binder), @"NotSupported: navigations of a specialisation such as 'Managed' are not supported in expressions at position 19");
     insta::assert_snapshot!(check_in("Manager", "isof(Employee) and Managed/Code eq 'N'", |binder| binder), @r#"($0/Managed/Code eq Text("N") as String)"#);
     insta::assert_snapshot!(check_in("Customer", "Region/Code eq $user/Region", |binder| binder), @"MalformedExpression: $user can only stand in access rules at position 15");

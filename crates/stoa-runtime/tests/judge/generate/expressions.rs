@@ -99,9 +99,7 @@ impl<'a> Writer<'a> {
             let mut family = self.model.family(reached);
             family.retain(|id| *id != reached);
             if let Some(special) = self.random.pick(&family).copied() {
-                let mut own = self.attributes(special, kind);
-                let declared = &self.model.entities[special].attributes;
-                own.retain(|(name, _)| declared.iter().any(|known| known.name == *name));
+                let own = self.attributes(special, kind);
                 if let Some((name, kind)) = self.random.pick(&own).cloned() {
                     let cast = Some(self.model.entities[special].name.clone());
                     return Some((Expression::Attribute { from, cast, name }, kind));
