@@ -10,11 +10,12 @@ use uuid::Uuid;
 use super::administrator::AdministratorId;
 use super::audit::kind;
 use super::client::Client;
+use super::device;
 use super::error::{IdentityError, SignInError};
 use super::known::find_by_hash;
 use super::record::{Select, change, delete, insert};
 use super::secret::{Secret, presented};
-use super::sign_in::{Account, SignedIn, unknown};
+use super::sign_in::{ATTEMPTS, Account, Population, SignedIn, unknown};
 use super::token::{SHORTEST, instant_text};
 use super::user::UserId;
 use super::{Identity, Principal, micros, now};
@@ -122,6 +123,78 @@ impl Identity {
             }
             Err(error) => Err(error.into()),
         }
+    }
+
+    /// Uses a link up to set a password, and signs in: all of it or nothing, so that of two who have the link
+    /// only one sets a password. Other sessions and links end. A password that is not good enough leaves the
+    /// link as it is.
+    ///
+    /// # Errors
+    /// As [`Identity::use_link`]; [`IdentityError::Password`].
+    pub async fn use_link_for_password(
+        &self,
+        secret: &str,
+        password: &str,
+        client: &Client,
+    ) -> Result<SignedIn, SignInError> {
+        let mut made = None;
+        for _ in 0..ATTEMPTS {
+            let Some((link, account)) = self.living_link(secret).await? else {
+                return Err(SignInError::Failed);
+            };
+            let hash = match &made {
+                Some(hash) => String::clone(hash),
+                None => {
+                    let names: Vec<&str> = account.names.iter().map(String::as_str).collect();
+                    let passwords = &self.shared.passwords;
+                    let hash = passwords.judge_and_hash(password, &names).await?;
+                    made.insert(hash).clone()
+                }
+            };
+            let principal = account.principal;
+            let by = Actor {
+                name: account.name.clone(),
+                id: Some(principal.id()),
+                address: client.address.map(|address| address.to_string()),
+                request: client.request.clone(),
+            };
+            let replaced = self.presented_session(principal, client).await?;
+            let session = self.new_session(principal, client, None);
+            let detail = serde_json::json!({ "session": session.id.to_string() });
+            let about = Some(self.about(principal));
+            let mut actions = vec![delete(self.shared.system.link.entity, link)];
+            actions.extend(replaced.map(|id| delete(self.shared.system.session.entity, id)));
+            actions.extend(self.store_hash(&account, hash.clone(), false));
+            actions.extend(self.end_others(principal, &[]));
+            actions.push(session.action);
+            let changed = Population::of(principal).changed();
+            actions.push(self.record(changed, &by, about, None));
+            actions.push(self.record(kind::LINK_USED, &by, about, Some(detail)));
+            match self.write_and_publish(change(actions), Some(&by)).await {
+                Ok(()) => {
+                    return Ok(SignedIn {
+                        principal,
+                        name: account.name,
+                        session: session.id,
+                        token: session.token,
+                        device: device::remember(client.device.as_deref(), principal.id(), &hash),
+                        must_change_password: false,
+                    });
+                }
+                // Somebody was quicker.
+                Err(IdentityError::Store(StoreError::NotFound { operation: 0 })) => {
+                    return Err(SignInError::Failed);
+                }
+                // A sign-in with the old password, or a sign-out, came between.
+                Err(IdentityError::Store(
+                    StoreError::VersionMismatch { .. }
+                    | StoreError::NotFound { .. }
+                    | StoreError::Violations(_),
+                )) => {}
+                Err(error) => return Err(error.into()),
+            }
+        }
+        Err(IdentityError::Store(StoreError::Busy { source: None }).into())
     }
 
     /// A link that can be used, and whose it is.

@@ -94,7 +94,7 @@ pub(super) struct Account {
     pub(super) name: String,
     pub(super) active: bool,
     /// Name, full name, e-mail address: no part of a good password.
-    names: Vec<String>,
+    pub(super) names: Vec<String>,
     hash: Option<String>,
     /// Row that has the hash, and its version.
     row: Option<(Uuid, Option<i64>)>,
@@ -104,7 +104,7 @@ pub(super) struct Account {
 /// Longest name that the audit trail and the throttle are told, in characters.
 const SHOWN: usize = 120;
 /// How often a sign-in is tried when others sign in to the same account.
-const ATTEMPTS: usize = 20;
+pub(super) const ATTEMPTS: usize = 20;
 
 impl Identity {
     /// Signs a user in. Sessions that the client has already end.
@@ -151,7 +151,10 @@ impl Identity {
             None => name.trim().chars().take(SHOWN).collect(),
         };
         let (throttle, request) = (&self.shared.throttle, client.request.as_deref());
-        if let Some(retry_after) = throttle.flooded(client.address) {
+        // Whoever may be known is told apart below. (A made-up cookie gains a look at the database, no more.)
+        if client.device.is_none()
+            && let Some(retry_after) = throttle.flooded((population.tag(), &shown), client.address)
+        {
             self.record_failure(population.failure(), &shown, client.address, request)
                 .await;
             return Err(SignInError::Throttled { retry_after });
@@ -448,7 +451,12 @@ impl Identity {
     }
 
     /// The operation that keeps a hash.
-    fn store_hash(&self, account: &Account, hash: String, must_change: bool) -> Vec<Action> {
+    pub(super) fn store_hash(
+        &self,
+        account: &Account,
+        hash: String,
+        must_change: bool,
+    ) -> Vec<Action> {
         let system = &self.shared.system;
         let credential = &system.credential;
         let hash = Value::Text(hash);

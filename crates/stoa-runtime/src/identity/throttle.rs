@@ -158,11 +158,20 @@ impl Throttle {
         }
     }
 
-    /// Whether an address may ask at all: before anything is looked up for it. Takes nothing.
-    pub(super) fn flooded(&self, address: Option<IpAddr>) -> Option<Duration> {
+    /// Whether an address may ask at all for an account that it is not known to: before anything is looked up
+    /// for it. Takes nothing.
+    pub(super) fn flooded(
+        &self,
+        account: (&'static str, &str),
+        address: Option<IpAddr>,
+    ) -> Option<Duration> {
+        let place = self.key(Kind::Known, (account, network(address, 64)));
         let key = self.key(Kind::Flood, network(address, 56));
         let now = self.now();
         let mut state = self.lock();
+        if state.familiar.contains(&place) {
+            return None;
+        }
         state.flood.excess(key, now)
     }
 
@@ -442,9 +451,15 @@ mod tests {
         assert!(waits[21..].iter().all(|wait| !wait.is_zero()));
         assert_eq!((waits.len(), refused), (100, 300));
         let neighbour = Some("2001:db8:1:1ff::2".parse().unwrap());
-        assert!(throttle.flooded(neighbour).is_some(), "the same network");
+        let anna = ("user", "anna");
+        assert!(
+            throttle.flooded(anna, neighbour).is_some(),
+            "the same network"
+        );
+        throttle.remember(anna, neighbour);
+        assert!(throttle.flooded(anna, neighbour).is_none(), "known there");
         let other = Some("2001:db8:1:200::1".parse().unwrap());
-        assert!(throttle.flooded(other).is_none());
+        assert!(throttle.flooded(("user", "bob"), other).is_none());
     }
 
     #[tokio::test(start_paused = true)]

@@ -48,33 +48,19 @@ impl Pages {
         if !faults.is_empty() {
             return show(faults, StatusCode::UNPROCESSABLE_ENTITY);
         }
-        // The password first: if it is not good enough, the link is still there for the next attempt.
-        let actor = visit.actor(&name, Some(principal.id()));
         let password = visit.field("new");
-        let set = self
+        let signed_in = match self
             .identity
-            .set_password(principal, password, false, &actor)
-            .await;
-        match set {
-            Ok(()) => {}
-            Err(IdentityError::Password(fault)) => {
+            .use_link_for_password(secret, password, &client)
+            .await
+        {
+            // The link is still there for the next attempt.
+            Err(SignInError::Other(IdentityError::Password(fault))) => {
                 let faults = vec![self.password_fault(&fault)];
                 return show(faults, StatusCode::UNPROCESSABLE_ENTITY);
             }
-            Err(error) => return Err(error.into()),
-        }
-        let signed_in = match self.identity.use_link(secret, &client).await {
-            // Setting a password may have ended the links too.
-            Err(SignInError::Failed) => match area {
-                Area::User => self.identity.sign_in(&name, password, &client).await,
-                Area::Administration => {
-                    self.identity
-                        .administrator_sign_in(&name, password, &client)
-                        .await
-                }
-            },
-            outcome => outcome,
-        }?;
+            outcome => outcome?,
+        };
         welcome(visit, area, &signed_in, area.home())
     }
 }

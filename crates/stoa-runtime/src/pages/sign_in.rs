@@ -128,7 +128,7 @@ impl Pages {
     ) -> Result<Response<Body>, Problem> {
         let Some(person) = self.visitor(visit, area).await? else {
             // Also what is left of a session that has ended goes.
-            return self.signed_out_page(visit, area, None);
+            return self.signed_out_page(visit, area, false, None);
         };
         if visit.parts.method != Method::POST {
             let mut frame = Frame::new(area, "sign_out");
@@ -150,23 +150,27 @@ impl Pages {
             Some(provider) => self.sign_out_at_provider(visit, area, &provider).await,
             None => None,
         };
-        self.signed_out_page(visit, area, address.as_deref())
+        self.signed_out_page(visit, area, true, address.as_deref())
     }
 
     fn signed_out_page(
         &self,
         visit: &Visit,
         area: Area,
+        is_over: bool,
         provider_address: Option<&str>,
     ) -> Result<Response<Body>, Problem> {
         let content = context! { provider_address, return_to => area.sign_in() };
         let mut response = self.page("signed-out.html", Frame::new(area, "signed_out"), content)?;
         let headers = response.headers_mut();
-        headers.append(SET_COOKIE, visit.cookies.remove(area.kind()));
-        headers.insert(
-            CLEAR_SITE_DATA,
-            HeaderValue::from_static("\"cache\", \"storage\""),
-        );
+        // A page of another site can send people here without their cookies. That takes nothing from them.
+        if is_over || csrf::sender(&visit.parts) != Sender::Foreign {
+            headers.append(SET_COOKIE, visit.cookies.remove(area.kind()));
+            headers.insert(
+                CLEAR_SITE_DATA,
+                HeaderValue::from_static("\"cache\", \"storage\""),
+            );
+        }
         Ok(response)
     }
 

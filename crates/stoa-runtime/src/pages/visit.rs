@@ -10,7 +10,6 @@ use http::request::Parts;
 use http::{HeaderMap, HeaderValue};
 use http_body::Body as HttpBody;
 use http_body_util::BodyExt as _;
-use stoa_model::access::Actor;
 
 use super::problem::Problem;
 use crate::csrf::{self, Sender};
@@ -159,16 +158,6 @@ impl Visit {
     /// What identity wants to know of the client.
     pub(super) fn client(&self) -> Client {
         Client::new(&self.parts.headers, self.address, self.request.as_deref())
-    }
-
-    /// Somebody who does something without being signed in.
-    pub(super) fn actor(&self, name: &str, id: Option<uuid::Uuid>) -> Actor {
-        Actor {
-            name: name.to_owned(),
-            id,
-            address: self.address.map(|address| address.to_string()),
-            request: self.request.clone(),
-        }
     }
 
     /// Where the outside world reaches this server, without a slash at its end.

@@ -271,6 +271,28 @@ on_both! {
             let error = one.create_link(principal(&anna), lifetime, &by()).await.unwrap_err();
             assert_eq!(error.code(), "InvalidLifetime");
         }
+        // Of two who have a link one sets a password.
+        for round in 0..5 {
+            let link = one.create_link(principal(&anna), Duration::from_secs(600), &by()).await.unwrap();
+            let from = client("192.0.2.1");
+            let weak = one.use_link_for_password(link.expose(), "password1", &from).await;
+            assert!(matches!(weak, Err(SignInError::Other(IdentityError::Password(_)))));
+            let passwords = [format!("sparrow lantern {round} one"), format!("velvet orchard {round} two")];
+            let (first, second) = tokio::join!(
+                one.use_link_for_password(link.expose(), &passwords[0], &from),
+                two.use_link_for_password(link.expose(), &passwords[1], &from),
+            );
+            let (winner, position) = match (first, second) {
+                (Ok(winner), Err(SignInError::Failed)) => (winner, 0),
+                (Err(SignInError::Failed), Ok(winner)) => (winner, 1),
+                outcome => panic!("round {round}: {outcome:?}"),
+            };
+            assert_eq!(caller(&two, &winner.token).await.unwrap().user, Some(anna.id));
+            assert_eq!(one.sessions(principal(&anna)).await.unwrap().len(), 1, "others have ended");
+            assert!(one.sign_in("anna", &passwords[position], &from).await.is_ok());
+            let other = one.sign_in("anna", &passwords[1 - position], &from).await;
+            assert!(matches!(other, Err(SignInError::Failed)));
+        }
         let link = one.create_link(principal(&anna), Duration::from_secs(600), &by()).await.unwrap();
         one.set_active(anna.id, false, &by()).await.unwrap();
         let outcome = one.use_link(link.expose(), &client("192.0.2.1")).await;

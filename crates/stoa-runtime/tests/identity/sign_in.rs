@@ -3,7 +3,7 @@
 use std::time::{Duration, Instant};
 
 use stoa_runtime::identity::password::Cost;
-use stoa_runtime::identity::throttle::Limits;
+use stoa_runtime::identity::throttle::{Limits, Rate};
 use stoa_runtime::identity::{
     Client, Identity, IdentityError, NewUser, Refusal, Settings, SignInError,
 };
@@ -230,6 +230,48 @@ on_both! {
         assert!(identity.sign_in("anna", PASSWORD, &device).await.is_ok());
         assert!(identity.sign_in("anna", PASSWORD, &client("198.51.100.7")).await.is_ok());
     }
+}
+
+/// Somebody behind the same address cannot keep those out who are known.
+#[tokio::test]
+async fn a_flood_from_ones_own_address_locks_nobody_out() {
+    let site = Site::sqlite().await;
+    let mut throttle = settings().throttle;
+    throttle.flood = Rate {
+        burst: 3,
+        every: Duration::from_secs(3600),
+    };
+    let identity = site
+        .open(Settings {
+            throttle,
+            ..settings()
+        })
+        .await;
+    for name in ["anna", "bob"] {
+        add(&identity, name, &[]).await;
+    }
+    let elsewhere = client("198.51.100.7");
+    let owner = identity
+        .sign_in("anna", PASSWORD, &elsewhere)
+        .await
+        .unwrap();
+    let shared = client("192.0.2.1");
+    identity.sign_in("bob", PASSWORD, &shared).await.unwrap();
+    for name in ["x", "y", "z"] {
+        let guess = identity.sign_in(name, "wrong", &shared).await;
+        assert!(matches!(guess, Err(SignInError::Failed)));
+    }
+    let device = |device: &str| Client {
+        device: Some(device.to_owned()),
+        ..shared.clone()
+    };
+    for stranger in [shared.clone(), device(&"A".repeat(86))] {
+        let outcome = identity.sign_in("anna", PASSWORD, &stranger).await;
+        assert!(matches!(outcome, Err(SignInError::Throttled { .. })));
+    }
+    let known = device(&owner.device.unwrap());
+    assert!(identity.sign_in("anna", PASSWORD, &known).await.is_ok());
+    assert!(identity.sign_in("bob", PASSWORD, &shared).await.is_ok());
 }
 
 #[tokio::test]

@@ -131,6 +131,14 @@ async fn a_form_of_another_page_signs_nobody_in() {
     let page = browser.post("/-/sign-out", &[("token", &token)]).await;
     assert_eq!(page.status, StatusCode::FORBIDDEN);
     assert!(browser.cookie("stoa").is_some());
+    // A form of another site comes without the cookies; its answer takes them away no more than anything else.
+    let cookies = std::mem::take(&mut *browser.cookies.lock().unwrap());
+    let page = browser.post("/-/sign-out", &[]).await;
+    for header in ["set-cookie", "clear-site-data"] {
+        assert!(!page.headers.contains_key(header), "{header}");
+    }
+    *browser.cookies.lock().unwrap() = cookies;
+    assert!(browser.get("/-/account").await.has("ada"));
 }
 
 #[tokio::test]
