@@ -108,6 +108,13 @@ impl Settings {
                     .to_owned(),
             );
         }
+        if run.demo_users && !run.hosts.is_empty() {
+            faults.push(
+                "--demo-users (STOA_DEMO_USERS): everybody knows their password; they are for this machine \
+                 only, not for a server that has a name for others, --host (STOA_HOST)"
+                    .to_owned(),
+            );
+        }
         for host in &run.hosts {
             let is_name = |byte: u8| byte.is_ascii_alphanumeric() || b"-._".contains(&byte);
             if host.is_empty() || !host.bytes().all(is_name) {
@@ -252,6 +259,7 @@ mod tests {
             &["--listen", "0.0.0.0:80", "--demo-users"][..],
             &["--listen", "0.0.0.0:80", "--behind-tls", "--demo-users"],
             &["--behind-tls", "--demo-users"],
+            &["--host", "shop.example", "--demo-users"],
         ] {
             let faults = resolve(flags).unwrap_err();
             assert!(faults.contains("--demo-users"), "{flags:?}: {faults}");

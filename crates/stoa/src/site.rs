@@ -102,6 +102,9 @@ impl Handler for Site {
     async fn handle(&self, request: Request<Incoming>, id: &HeaderValue) -> Response<Body> {
         let (mut parts, body) = request.into_parts();
         let route = Route::of(&parts.method, parts.uri.path());
+        if self.behind_tls {
+            assume_tls(&mut parts.headers);
+        }
         let is_secure = self.behind_tls && forwarded_scheme(&parts.headers) == Some("https");
         // Balancers ask for health by address.
         if route != Route::Health && !self.names.accept(&parts) {
@@ -195,6 +198,14 @@ fn forwarded_scheme(headers: &HeaderMap) -> Option<&str> {
     value.to_str().ok()?.rsplit(',').next().map(str::trim)
 }
 
+/// Clients reach the proxy in front with TLS unless it says otherwise: one that says nothing, and names this
+/// server by its own address, must not make cookies of sessions travel without TLS.
+fn assume_tls(headers: &mut HeaderMap) {
+    headers
+        .entry("x-forwarded-proto")
+        .or_insert(HeaderValue::from_static("https"));
+}
+
 /// The request names a host that this server is not.
 fn misdirected() -> Response<Body> {
     let mut response = Response::new(Body::from(
@@ -227,6 +238,21 @@ fn to_service_root() -> Response<Body> {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn behind_tls_cookies_are_secure_even_if_the_proxy_says_nothing() {
+        let secure = |scheme: Option<&'static str>| {
+            let mut headers = HeaderMap::new();
+            headers.insert(header::HOST, HeaderValue::from_static("127.0.0.1:8080"));
+            if let Some(scheme) = scheme {
+                headers.insert("x-forwarded-proto", HeaderValue::from_static(scheme));
+            }
+            assume_tls(&mut headers);
+            stoa_runtime::identity::Cookies::of(&headers).are_secure()
+        };
+        assert!(secure(None) && secure(Some("https")));
+        assert!(!secure(Some("http")));
+    }
 
     #[test]
     fn the_last_forwarded_address_counts() {

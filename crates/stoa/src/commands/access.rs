@@ -67,7 +67,10 @@ fn explain_access(arguments: &Explain) -> Result<()> {
             json["name"] = Json::from(user);
             print(&format!("{json:#}"));
         } else {
-            print(&format!("{}\n{explanation}", plain(&user)));
+            // Conditions show values of the user, who may have chosen them.
+            let explanation = explanation.to_string();
+            let lines: Vec<String> = explanation.lines().map(plain).collect();
+            print(&format!("{}\n{}", plain(&user), lines.join("\n")));
         }
         Ok(())
     })

@@ -29,7 +29,7 @@ use crate::metrics::Metrics;
 use crate::route::{DATA, HEALTH, PAGES};
 use crate::settings::{Settings, shown};
 use crate::site::{self, Served, Site};
-use crate::{Result, admin, first_start, logging, shutdown, watch};
+use crate::{Result, admin, first_start, logging, private_files, shutdown, watch};
 
 pub(crate) fn run(arguments: &Run, started: Instant) -> Result<()> {
     let settings = Settings::resolve(arguments)?;
@@ -129,6 +129,7 @@ async fn serve(
         .as_ref()
         .and_then(|listener| listener.local_addr().ok());
     let _held = DataFolder::open(&settings.place.data)?;
+    make_files_folder(&settings)?;
     let shutdown = CancellationToken::new();
     shutdown::watch(shutdown.clone()).map_err(|error| {
         Failure::new(Exit::Failure, format!("cannot listen to signals: {error}"))
@@ -224,6 +225,16 @@ async fn serve(
         tracing::info!("stopped; every request was answered");
     }
     Ok(())
+}
+
+/// Content of files is nobody else's business, also where the data folder itself was made by somebody who lets
+/// others look into it.
+fn make_files_folder(settings: &Settings) -> Result<()> {
+    let folder = settings.place.files();
+    private_files::make_folder(&folder).map_err(|error| {
+        let message = format!("cannot make the folder {}: {error}", folder.display());
+        Failure::new(Exit::CannotCreate, message)
+    })
 }
 
 fn bind(address: SocketAddr) -> Result<TcpListener> {

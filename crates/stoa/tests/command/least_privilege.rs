@@ -168,18 +168,21 @@ async fn passwords_are_shown_once_and_not_if_they_were_given() {
 async fn nobody_else_on_the_machine_can_read_the_data() {
     use std::os::unix::fs::PermissionsExt as _;
     let folder = tasks();
-    let data = folder.path().join("deep/data");
-    let server = Launch::new(folder.path())
-        .data(&data)
-        .start()
-        .await
-        .unwrap();
-    let files = ["", "data.sqlite", "data.sqlite-wal", "data.sqlite-shm"];
-    for path in files.map(|name| data.join(name)) {
-        let mode = std::fs::metadata(&path).unwrap().permissions().mode();
-        assert_eq!(mode & 0o077, 0, "{} has {mode:o}", path.display());
+    let made = folder.path().join("deep/data");
+    // Somebody else has made this one, and lets others look into it.
+    let given = folder.path().join("given");
+    std::fs::create_dir(&given).unwrap();
+    std::fs::set_permissions(&given, std::fs::Permissions::from_mode(0o755)).unwrap();
+    let files = ["data.sqlite", "data.sqlite-wal", "data.sqlite-shm", "files"];
+    for data in [&made, &given] {
+        let server = Launch::new(folder.path()).data(data).start().await.unwrap();
+        let own = (data == &made).then(|| made.clone());
+        for path in files.map(|name| data.join(name)).into_iter().chain(own) {
+            let mode = std::fs::metadata(&path).unwrap().permissions().mode();
+            assert_eq!(mode & 0o077, 0, "{} has {mode:o}", path.display());
+        }
+        server.stop().await.unwrap();
     }
-    server.stop().await.unwrap();
 }
 
 #[test]
