@@ -177,13 +177,14 @@ pub(crate) async fn become_owner(session: &Session) -> Result<(), SchemaError> {
     Ok(())
 }
 
-/// What a role may do beyond serving requests, in words; `role` is an SQL expression for its name.
+/// What a role may do beyond serving requests, in words; `role` is an SQL expression for its name. Who may
+/// become the owner of tables (`SET ROLE`) counts as one, inheriting or not.
 pub(crate) fn excess_query(role: &str) -> String {
     format!(
         "SELECT rolsuper, rolcreaterole, rolcreatedb, rolbypassrls, rolreplication, \
          pg_has_role(rolname, 'pg_execute_server_program', 'MEMBER') OR pg_has_role(rolname, 'pg_write_server_files', 'MEMBER') \
          OR pg_has_role(rolname, 'pg_read_server_files', 'MEMBER'), \
-         EXISTS (SELECT 1 FROM pg_class WHERE relnamespace = current_schema()::regnamespace AND relkind IN ('r', 'p') AND pg_has_role(rolname, relowner, 'USAGE')), \
+         EXISTS (SELECT 1 FROM pg_class WHERE relnamespace = current_schema()::regnamespace AND relkind IN ('r', 'p') AND pg_has_role(rolname, relowner, 'MEMBER')), \
          has_schema_privilege(rolname, current_schema()::text, 'CREATE'), \
          has_database_privilege(rolname, current_database(), 'CREATE'), \
          coalesce((SELECT has_table_privilege(rolname, oid, 'UPDATE, DELETE, TRUNCATE') FROM pg_class \

@@ -294,6 +294,15 @@ async fn the_runtime_reads_and_writes_rows_and_nothing_else() {
         format!("{error:?}").contains("permission denied for database"),
         "{error:?}"
     );
+    // Who may become the owner by a statement is as mighty as who inherits that.
+    administrator
+        .batch_execute(
+            "ALTER ROLE \"shop's runtime\" NOINHERIT; GRANT \"shop \"\"owner\"\"\" TO \"shop's runtime\"",
+        )
+        .await
+        .unwrap();
+    let excess = server.initialise("postgres").await.unwrap().excess;
+    assert_eq!(excess, ["owns tables and may change or drop them"]);
 }
 
 #[tokio::test]
