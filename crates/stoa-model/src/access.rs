@@ -29,7 +29,7 @@ use self::guard::Guard;
 use self::rules::EntityRules;
 use crate::change::{Change, Operation, Violation};
 use crate::expression::Expression;
-use crate::model::{Model, RoleId};
+use crate::model::{Model, NavigationId, RoleId};
 use crate::query::Query;
 use crate::value::Value;
 
@@ -118,6 +118,9 @@ pub struct Judgement {
     /// The row `to` of `Link`; each row that `Unlink` disconnects; each row that `Retain` would delete.
     /// Rows that are not `visible` are left as they are by `Retain` and by `Unlink` of all.
     pub other: RowJudgement,
+    /// Of a row with to-one references: where their targets are visible, which are [`crate::query::ROW`].
+    /// Only for saying what stands in the way of a change: what is not visible is missing.
+    pub targets: Vec<(NavigationId, Expression)>,
     /// Of `Link` and `Unlink` of a many-to-many association: one of the two must hold, before and after.
     pub either: Option<Either>,
 }

@@ -204,6 +204,11 @@ impl Environment {
         headers
             .entry(header::CACHE_CONTROL)
             .or_insert(HeaderValue::from_static("no-cache, private"));
+        // A browser must not show to one person what it keeps of the answer to another.
+        headers.append(
+            header::VARY,
+            HeaderValue::from_static("Authorization, Cookie"),
+        );
         csrf::answer_fetch(&parts.headers, headers);
         response
     }

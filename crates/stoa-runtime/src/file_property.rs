@@ -5,8 +5,10 @@ use http::header::{
 };
 use http::{Response, StatusCode};
 use http_body::Body as HttpBody;
+use stoa_model::access::Denial;
 use stoa_model::change::{Action, Change, Operation};
-use stoa_model::model::AttributeId;
+use stoa_model::model::{AttributeId, Extent};
+use stoa_model::query::{Query, Selection};
 use stoa_model::value::{ScalarType, Value};
 use stoa_odata::body::target_of;
 use stoa_odata::error::{Code, Error};
@@ -55,6 +57,7 @@ impl Environment {
                 return Err(error.at("Content-Type").into());
             }
         };
+        self.expect_content(call, target, attribute).await?;
         let limit = self.model[target.entity][attribute]
             .length
             .map_or(LIMIT, u64::from);
@@ -65,6 +68,46 @@ impl Environment {
         let description = self.files.store(body, media_type, limit).await?;
         let text = serde_json::to_string(&description).map_err(Failure::internal)?;
         self.set(call, target, attribute, Value::Text(text)).await
+    }
+
+    /// Content is not even taken from those who do not see the row, or may never give it any: it would
+    /// stay behind when the change is refused.
+    async fn expect_content(
+        &self,
+        call: &Call<'_>,
+        target: &Target,
+        attribute: AttributeId,
+    ) -> Result<(), Failure> {
+        let row = Query {
+            entity: target.entity,
+            source: target.source.clone(),
+            single: true,
+            filter: None,
+            order: Vec::new(),
+            after: None,
+            skip: 0,
+            limit: 1,
+            paged: false,
+            count: false,
+            selection: Selection {
+                node: 0,
+                entity: target.entity,
+                attributes: Vec::new(),
+                specialised: Vec::new(),
+                expands: Vec::new(),
+                masks: Vec::new(),
+            },
+        };
+        let found = self.store.count(&self.model, &call.permit(row)).await?;
+        if found.rows == 0 {
+            return Err(not_found().into());
+        }
+        let described = &call.model()[target.entity][attribute];
+        if described.reach.write == Extent::None {
+            let denial = Denial::Member(described.name.clone());
+            return Err(Error::from_denial(&denial, 0, &Change::default()).into());
+        }
+        Ok(())
     }
 
     /// DELETE: the row forgets the content.

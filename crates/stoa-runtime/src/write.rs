@@ -482,7 +482,7 @@ impl Environment {
                 StoreError::Denied {
                     denial: Denial::Reference(reference),
                     ..
-                } => reference == back,
+                } => reference == back || reference.is_empty(),
                 _ => violations.iter().any(|violation| {
                     matches!(&violation.rule, Rule::ReferenceMissing { navigation } if navigation == back)
                 }),

@@ -147,6 +147,7 @@ impl Judge<'_> {
                     after: self.inserted(*entity, values, references),
                     ..RowJudgement::default()
                 },
+                targets: self.visible_targets(*entity, values, references),
                 ..Judgement::default()
             },
             Action::Update {
@@ -156,6 +157,7 @@ impl Judge<'_> {
                 ..
             } => Judgement {
                 row: self.updated(*entity, values, references),
+                targets: self.visible_targets(*entity, values, references),
                 ..Judgement::default()
             },
             Action::Upsert {
@@ -167,6 +169,7 @@ impl Judge<'_> {
             } => Judgement {
                 row: self.updated(*entity, update, references),
                 inserted: self.inserted(*entity, insert, references),
+                targets: self.visible_targets(*entity, insert, references),
                 ..Judgement::default()
             },
             Action::Delete { entity, .. } => Judgement {
@@ -308,6 +311,28 @@ impl Judge<'_> {
                 as_reference(self.navigation_denial(entity, id, otherwise.clone()))
             });
         }
+    }
+
+    /// Where the targets of references are visible; not of those that always are.
+    fn visible_targets(
+        &self,
+        entity: EntityId,
+        values: &[(AttributeId, Value)],
+        references: &[Reference],
+    ) -> Vec<(NavigationId, Expression)> {
+        let rules = self.guard.of(entity);
+        let shown = values.iter().flat_map(|(id, _)| rules.references_of(*id));
+        let given = references.iter().map(|reference| reference.navigation);
+        let mut targets: Vec<(NavigationId, Expression)> = Vec::new();
+        for navigation in given.chain(shown) {
+            let target = self.access.model[entity][navigation].target;
+            if let Some(visible) = self.seen(target).visible
+                && targets.iter().all(|(known, _)| *known != navigation)
+            {
+                targets.push((navigation, visible));
+            }
+        }
+        targets
     }
 
     /// Where a reference leads nowhere, or to a row that the user sees.
@@ -490,7 +515,8 @@ impl Judge<'_> {
 fn as_reference(denial: Denial) -> Denial {
     match denial {
         Denial::Member(name) => Denial::Reference(name),
-        other => other,
+        // As if it did not exist, without a name too.
+        _ => Denial::Reference(String::new()),
     }
 }
 

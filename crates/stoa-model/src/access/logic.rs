@@ -89,6 +89,8 @@ pub(super) fn not(condition: Expression) -> Expression {
 
 /// The same where null is as good as false: simpler, and plain enough for indexes.
 pub(super) fn positive(expression: Expression) -> Expression {
+    let may_fail = matches!(expression, Expression::If { .. } | Expression::Call { .. })
+        && expression.may_fail();
     match expression {
         Expression::Holds(inner) => positive(*inner),
         Expression::And(operands) => conjunction(operands.into_iter().map(positive).collect()),
@@ -102,7 +104,7 @@ pub(super) fn positive(expression: Expression) -> Expression {
             mut arguments,
             scalar_type: ScalarType::Boolean,
         } => match arguments.first_mut() {
-            Some(first @ Expression::If { .. }) => {
+            Some(first @ Expression::If { .. }) if !may_fail => {
                 let taken = std::mem::replace(first, constant(false));
                 let condition = match taken {
                     Expression::If { condition, then } => {
@@ -128,6 +130,11 @@ pub(super) fn positive(expression: Expression) -> Expression {
                 arguments,
                 scalar_type: ScalarType::Boolean,
             },
+        },
+        // The order matters.
+        Expression::If { condition, then } if may_fail => Expression::If {
+            condition: Box::new(positive(*condition)),
+            then: Box::new(positive(*then)),
         },
         Expression::If { condition, then } => {
             conjunction(vec![positive(*condition), positive(*then)])
@@ -183,6 +190,16 @@ pub(super) fn positive(expression: Expression) -> Expression {
 /// false, or, unless `is_any`, true.
 pub(super) fn only_where(expression: &mut Expression, condition: Expression, is_any: bool) {
     let taken = std::mem::replace(expression, constant(false));
+    if taken.may_fail() {
+        // Elsewhere it is not even looked at.
+        let then = if is_any { taken } else { not(holds(taken)) };
+        let found = holds(Expression::If {
+            condition: Box::new(condition),
+            then: Box::new(then),
+        });
+        *expression = if is_any { found } else { not(found) };
+        return;
+    }
     let condition = holds(condition);
     *expression = if is_any {
         conjunction(vec![condition, taken])

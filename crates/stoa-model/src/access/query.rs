@@ -60,17 +60,55 @@ impl Guard<'_> {
         if let Some(filter) = filter {
             reader.rewrite(filter);
         }
-        let visible = &self.of(entity).visible;
-        let visible = self.condition(entity, visible, row(entity), &mut reader.fresh);
+        let grant = &self.of(entity).visible;
+        let visible = self.condition(entity, grant, row(entity), &mut reader.fresh);
+        if visible.is_some()
+            && let Some(filter) = filter
+        {
+            self.only_visible(entity, filter, &mut reader.fresh);
+        }
         if visible.is_some() || reader.is_changed {
             let all = visible.into_iter().chain(filter.take()).collect();
             *filter = Some(positive(conjunction(all)));
         }
     }
 
+    /// What may fail is not even looked at for rows that are not visible.
+    fn only_visible(&self, entity: EntityId, expression: &mut Expression, fresh: &mut Fresh) {
+        if !expression.may_fail() {
+            return;
+        }
+        let grant = &self.of(entity).visible;
+        let Some(visible) = self.condition(entity, grant, row(entity), fresh) else {
+            return;
+        };
+        // The rest may be found by an index.
+        let (failing, mut kept) = match std::mem::replace(expression, constant(true)) {
+            Expression::And(operands) => operands.into_iter().partition(Expression::may_fail),
+            one => (vec![one], Vec::new()),
+        };
+        let then = match <[Expression; 1]>::try_from(failing) {
+            Ok([one]) => one,
+            Err(several) => Expression::And(several),
+        };
+        let guarded = Expression::If {
+            condition: Box::new(visible),
+            then: Box::new(then),
+        };
+        *expression = if kept.is_empty() {
+            guarded
+        } else {
+            kept.push(guarded);
+            Expression::And(kept)
+        };
+    }
+
     fn order(&self, entity: EntityId, order: &mut [OrderTerm]) {
         for term in order {
-            Reader::new(*self, entity, Some(&term.expression)).rewrite(&mut term.expression);
+            let mut reader = Reader::new(*self, entity, Some(&term.expression));
+            reader.rewrite(&mut term.expression);
+            // To continue after a row, terms are part of the condition on rows.
+            self.only_visible(entity, &mut term.expression, &mut reader.fresh);
         }
     }
 

@@ -117,8 +117,15 @@ impl<'a> Reader<'a> {
                 }
                 if !conditions.is_empty() {
                     self.is_changed = true;
-                    conditions.extend(filter.take().map(|inner| *inner));
-                    *filter = Some(Box::new(positive(conjunction(conditions))));
+                    let conditions = conjunction(conditions);
+                    let all = match filter.take() {
+                        None => conditions,
+                        Some(mut inner) => {
+                            only_where(&mut inner, conditions, true);
+                            *inner
+                        }
+                    };
+                    *filter = Some(Box::new(positive(all)));
                 }
             }
             Expression::AsType {

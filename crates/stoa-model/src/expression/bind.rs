@@ -23,7 +23,7 @@ use std::collections::VecDeque;
 
 use super::error::{Error, ErrorKind};
 use super::syntax::{BuiltIn, Kind, Literal, MAXIMUM_DEPTH, Node};
-use super::{Arithmetic, Expression, Variable};
+use super::{Arithmetic, Expression, Function, Variable};
 use crate::model::{EntityId, Model, NavigationId, UserValue};
 use crate::query::ROW;
 use crate::value::{MAXIMUM_PRECISION, ScalarType, Value};
@@ -511,6 +511,27 @@ impl Expression {
             | Self::In { .. }
             | Self::Lambda { .. } => Some(ScalarType::Boolean),
         }
+    }
+
+    /// Whether its value may be none but an error: overflow, division by zero, text that is no pattern.
+    ///
+    /// Databases evaluate conditions in whatever order suits them. What may fail must not be evaluated for
+    /// rows that the reader does not see: the error would tell of them.
+    #[must_use]
+    pub fn may_fail(&self) -> bool {
+        let mut may_fail = false;
+        self.walk(|part| {
+            may_fail |= matches!(
+                part,
+                Self::Arithmetic { .. }
+                    | Self::Negate(_)
+                    | Self::Call {
+                        function: Function::MatchesPattern,
+                        ..
+                    }
+            );
+        });
+        may_fail
     }
 
     /// Calls `visit` with this expression and everything in it, outermost first, left to right.

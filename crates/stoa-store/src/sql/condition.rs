@@ -64,7 +64,8 @@ impl Builder<'_> {
             Expression::If { condition, then } => {
                 let allowed = self.condition(condition, false)?;
                 let value = self.condition(then, exact)?;
-                Ok(if exact {
+                // What may fail is not looked at where it is not allowed.
+                Ok(if exact || then.may_fail() {
                     format!("(CASE WHEN {allowed} THEN {value} END)")
                 } else {
                     format!("({allowed} AND {value})")

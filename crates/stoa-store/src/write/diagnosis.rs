@@ -41,7 +41,21 @@ pub(super) async fn diagnose<C: Connection>(
         }
         engine.connection.mark().await.map_err(unrefused)?;
         match engine.one(change, position).await {
-            Ok(applied) => engine.applied.push(Some(applied)),
+            Ok(applied) => {
+                let rules = invisible(&mut engine, change, position)
+                    .await
+                    .map_err(unrefused)?;
+                if rules.is_empty() {
+                    engine.applied.push(Some(applied));
+                    continue;
+                }
+                engine.connection.back().await.map_err(unrefused)?;
+                violations.extend(rules.into_iter().map(|rule| Violation {
+                    operation: position,
+                    rule,
+                }));
+                engine.applied.push(None);
+            }
             Err(Failure::Error(error)) => return Err(error),
             Err(Failure::Refused(refusal)) => {
                 engine.connection.back().await.map_err(unrefused)?;
@@ -57,6 +71,25 @@ pub(super) async fn diagnose<C: Connection>(
         }
     }
     Ok(violations)
+}
+
+/// References to rows that are there, but not for the user: beside other violations they are told like those
+/// to rows that are not there.
+async fn invisible<C: Connection>(
+    engine: &mut Engine<'_, C>,
+    change: &Change,
+    position: usize,
+) -> Result<Vec<Rule>, Failure> {
+    let is_judged = engine
+        .judgement(position)
+        .is_some_and(|judgement| !judgement.targets.is_empty());
+    match change.operations.get(position) {
+        Some(operation) if is_judged => {
+            let entity = entity_of(&operation.action);
+            references(engine, entity, position, &operation.action).await
+        }
+        _ => Ok(Vec::new()),
+    }
 }
 
 /// A refusal where none can be.
@@ -138,7 +171,7 @@ async fn explain<C: Connection>(
         }]),
         Refusal::Reference { table, constraint } => {
             let mut rules = taken(engine, entity, &operation.action).await?;
-            rules.extend(references(engine, entity.id, &operation.action).await?);
+            rules.extend(references(engine, entity.id, position, &operation.action).await?);
             if !rules.is_empty() {
                 return Ok(rules);
             }
@@ -172,7 +205,7 @@ async fn faults_of_values<C: Connection>(
     }
     let entity = &engine.model[entity_of(action)];
     let mut rules = taken(engine, entity, action).await?;
-    rules.extend(references(engine, entity.id, action).await?);
+    rules.extend(references(engine, entity.id, position, action).await?);
     Ok(rules)
 }
 
@@ -432,6 +465,7 @@ fn member_of(model: &Model, entity: &Entity, action: &Action, column: &str) -> S
 async fn references<C: Connection>(
     engine: &mut Engine<'_, C>,
     entity: EntityId,
+    position: usize,
     action: &Action,
 ) -> Result<Vec<Rule>, Failure> {
     match action {
@@ -440,10 +474,10 @@ async fn references<C: Connection>(
         }
         | Action::Update {
             values, references, ..
-        } => missing(engine, entity, values, references).await,
+        } => missing(engine, entity, position, values, references).await,
         Action::Upsert {
             insert, references, ..
-        } => missing(engine, entity, insert, references).await,
+        } => missing(engine, entity, position, insert, references).await,
         Action::Link { navigation, .. } => {
             let name = engine.model[entity][*navigation]
                 .name
@@ -462,10 +496,11 @@ async fn references<C: Connection>(
     }
 }
 
-/// References among the values whose row does not exist.
+/// References among the values whose row does not exist, or not for the user.
 async fn missing<C: Connection>(
     engine: &mut Engine<'_, C>,
     entity: EntityId,
+    operation: usize,
     values: &[(stoa_model::model::AttributeId, Value)],
     references: &[Reference],
 ) -> Result<Vec<Rule>, Failure> {
@@ -504,9 +539,18 @@ async fn missing<C: Connection>(
             }
         };
         let target = &model[navigation.target];
-        let exists = match &key {
-            Some(key) => engine.exists(target, key).await?,
-            None => false,
+        let visible = engine
+            .judgement(operation)
+            .into_iter()
+            .flat_map(|judgement| &judgement.targets)
+            .find(|(own, _)| own.index() == position)
+            .map(|(_, visible)| visible);
+        let exists = match (&key, visible) {
+            (Some(key), None) => engine.exists(target, key).await?,
+            (Some(key), Some(visible)) => {
+                engine.holds(target.id, key, Some(visible)).await? == Some(true)
+            }
+            (None, _) => false,
         };
         if !exists {
             rules.push(Rule::ReferenceMissing {

@@ -468,7 +468,7 @@ impl<'a, C: Connection> Engine<'a, C> {
     }
 
     /// Whether a condition is true of a row; none if the row is gone.
-    async fn holds(
+    pub(super) async fn holds(
         &mut self,
         entity: EntityId,
         key: &[Value],

@@ -340,10 +340,17 @@ impl<'a, C: Connection> Engine<'a, C> {
                 constraint: String::new(),
             })
         };
-        let other = self.find(end.target, to).await?.ok_or_else(missing)?;
-        if !self.exists(target, &other).await? {
-            return Err(missing());
-        }
+        let other = match self.find(end.target, to).await? {
+            Some(other) if self.exists(target, &other).await? => other,
+            _ => {
+                // Whoever does not see the row hears nothing of the other one.
+                if let Some(judgement) = self.judgement(position) {
+                    self.judge(position, entity, &key, &judgement.row, Lock::Keep, None)
+                        .await?;
+                }
+                return Err(missing());
+            }
+        };
         self.judge_ends(position, (entity, &key), navigation, &other, missing)
             .await?;
         let mut writer = Writer::new(self.connection.dialect());
