@@ -309,7 +309,7 @@ fn inserts() {
     insta::assert_snapshot!(check(&["Drop"], |shop| vec![shop.insert(shop.line, &[("Amount", Value::Integer(1))], &[])]), @"free");
     insta::assert_snapshot!(check(&["Drop"], |shop| vec![shop.insert(shop.line, &[("Amount", Value::Integer(1))], &[("Order", Some(one()))])]), @r#"
         0
-          after Create: Order eq null
+          after Reference(""): Order eq null
         "#);
     insta::assert_snapshot!(check(&["Sales"], |shop| vec![
         shop.insert(shop.order, &[("Total", Value::Integer(5))], &[]),
