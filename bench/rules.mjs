@@ -90,9 +90,9 @@ async function peer({ database, rules, data, keys }) {
   await server.firstAnswer(`${address}/health/ready`);
   let headers = {};
   if (rules) {
-    run(program, ["user", "add", app, USER.name, ...place, "--type", "SalesEmployee", "--role", "Sales", "--password-stdin",
+    run(program, ["user", "add", app, USER.name, ...place, "--kind", "SalesEmployee", "--role", "Sales", "--password-stdin",
       "--set", "FirstName=B", "--set", "LastName=B", "--set", "Department=Sales", "--set", "HiredOn=2020-01-01",
-      "--set", "Email=bench@wholesale.example", "--set", `Region=${keys.region}`], { input: `${USER.password}\n` });
+      "--email", "bench@wholesale.example", "--set", `Region=${keys.region}`], { input: `${USER.password}\n` });
     headers = { Cookie: await signIn(address), Origin: address, "Sec-Fetch-Site": "same-origin" };
   }
   if (database === "postgres") postgres.sql(`rules_${rules ? "rules" : "open"}`, "VACUUM ANALYZE");

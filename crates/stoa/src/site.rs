@@ -1,6 +1,6 @@
 //! Who answers which path, and what every request is told and every answer carries.
 
-use std::net::IpAddr;
+use std::net::{IpAddr, SocketAddr};
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -186,9 +186,12 @@ impl Site {
 fn forwarded(headers: &HeaderMap) -> Option<IpAddr> {
     let last = headers.get_all("x-forwarded-for").iter().next_back()?;
     let address = last.to_str().ok()?.rsplit(',').next()?.trim();
+    // Some balancers add the port.
+    let with_port = || address.parse().ok().map(|address: SocketAddr| address.ip());
     address
         .parse()
         .ok()
+        .or_else(with_port)
         .map(|address: IpAddr| address.to_canonical())
 }
 
@@ -272,6 +275,8 @@ mod tests {
         check(&["10.0.0.1, 192.0.2.1"], Some("192.0.2.1"));
         check(&["10.0.0.1", "192.0.2.1"], Some("192.0.2.1"));
         check(&["::ffff:192.0.2.1"], Some("192.0.2.1"));
+        check(&["10.0.0.1, 192.0.2.1:4711"], Some("192.0.2.1"));
+        check(&["[2001:db8::1]:4711"], Some("2001:db8::1"));
         check(&["10.0.0.1, unknown"], None);
     }
 }
