@@ -192,7 +192,7 @@ impl<'m> Builder<'m> {
         Ok(text)
     }
 
-    /// Does something while [`ROW`] of the innermost scope stands for the row that `path` leads to.
+    /// Does something while the row of the innermost scope stands for the row that `path` leads to.
     pub(crate) fn at_place<T>(
         &mut self,
         path: &[NavigationId],

@@ -65,9 +65,9 @@ pub(super) struct Pending<'a> {
 /// The same on two rows of which one must comply.
 pub(super) struct PendingEither<'a> {
     operation: usize,
-    from: (EntityId, Vec<Value>),
-    to: (EntityId, Vec<Value>),
-    either: &'a Either,
+    from: (EntityId, Vec<Value>, Option<&'a Expression>),
+    to: (EntityId, Vec<Value>, Option<&'a Expression>),
+    denial: &'a Denial,
 }
 
 /// A row as it was judged.
@@ -131,20 +131,26 @@ impl<'a, C: Connection> Engine<'a, C> {
         }
     }
 
-    /// The same for two rows that were connected or disconnected.
+    /// The same for two rows that were connected or disconnected; `counts` says whose condition does.
     pub(super) fn judge_either_later(
         &mut self,
         operation: usize,
         from: (EntityId, &[Value]),
         to: (EntityId, &[Value]),
         either: Option<&'a Either>,
+        counts: [bool; 2],
     ) {
         if let Some(either) = either {
+            let [first, second] = counts;
             self.pending_either.push(PendingEither {
                 operation,
-                from: (from.0, from.1.to_vec()),
-                to: (to.0, to.1.to_vec()),
-                either,
+                from: (
+                    from.0,
+                    from.1.to_vec(),
+                    either.from.as_ref().filter(|_| first),
+                ),
+                to: (to.0, to.1.to_vec(), either.to.as_ref().filter(|_| second)),
+                denial: &either.denial,
             });
         }
     }
@@ -454,14 +460,14 @@ impl<'a, C: Connection> Engine<'a, C> {
             operation,
             from,
             to,
-            either,
+            denial,
         } in std::mem::take(&mut self.pending_either)
         {
-            let first = self.holds(from.0, &from.1, either.from.as_ref()).await?;
-            let second = self.holds(to.0, &to.1, either.to.as_ref()).await?;
+            let first = self.holds(from.0, &from.1, from.2).await?;
+            let second = self.holds(to.0, &to.1, to.2).await?;
             // A row that is gone has no say, and takes the connection with it.
             if let (Some(false), Some(false)) = (first, second) {
-                return Err(denied(operation, &either.denial));
+                return Err(denied(operation, denial));
             }
         }
         Ok(())

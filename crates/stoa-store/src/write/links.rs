@@ -228,13 +228,15 @@ impl<'a, C: Connection> Engine<'a, C> {
         Ok(())
     }
 
-    /// Judges the two ends of a link; a row that the user does not see is not there.
+    /// Judges the two ends of a link; a row that the user does not see is not there. Of a row that is `new`
+    /// with the same change there is nothing to judge before.
     async fn judge_ends(
         &mut self,
         position: usize,
         (entity, key): (EntityId, &[Value]),
         navigation: NavigationId,
         other: &[Value],
+        new: [bool; 2],
         missing: impl FnOnce() -> Failure,
     ) -> Result<(), Failure> {
         let Some(judgement) = self.judgement(position) else {
@@ -248,22 +250,32 @@ impl<'a, C: Connection> Engine<'a, C> {
         let either = judgement.either.as_ref();
         let from = either.and_then(|either| either.from.as_ref());
         let to = either.and_then(|either| either.to.as_ref());
-        let first = self
-            .judge(position, entity, key, &judgement.row, Lock::Keep, from)
-            .await?;
-        let second = self
-            .judge(position, end.target, other, &judgement.other, lock, to)
-            .await
-            .map_err(|failure| match failure {
-                Failure::Error(StoreError::NotFound { .. }) => missing(),
-                failure => failure,
-            })?;
+        let first = new[0]
+            || self
+                .judge(position, entity, key, &judgement.row, Lock::Keep, from)
+                .await?;
+        let second = new[1]
+            || self
+                .judge(position, end.target, other, &judgement.other, lock, to)
+                .await
+                .map_err(|failure| match failure {
+                    Failure::Error(StoreError::NotFound { .. }) => missing(),
+                    failure => failure,
+                })?;
         if let Some(either) = either
             && !(first || second)
         {
             return Err(denied(position, &either.denial));
         }
-        self.judge_ends_later(position, (entity, key), (end.target, other), judgement);
+        // Beside a new row, an end whose condition did not hold before has no say: else a connection could
+        // allow itself.
+        let counts = if new == [false; 2] {
+            [true; 2]
+        } else {
+            [first, second]
+        };
+        let (from, to) = ((entity, key), (end.target, other));
+        self.judge_ends_later(position, from, to, judgement, counts);
         Ok(())
     }
 
@@ -273,10 +285,11 @@ impl<'a, C: Connection> Engine<'a, C> {
         from: (EntityId, &[Value]),
         to: (EntityId, &[Value]),
         judgement: &'a Judgement,
+        counts: [bool; 2],
     ) {
         self.judge_later(position, from.0, from.1, &judgement.row.after);
         self.judge_later(position, to.0, to.1, &judgement.other.after);
-        self.judge_either_later(position, from, to, judgement.either.as_ref());
+        self.judge_either_later(position, from, to, judgement.either.as_ref(), counts);
     }
 
     /// Which rows are disconnected when all are: those that the user sees, each if the user may.
@@ -310,7 +323,8 @@ impl<'a, C: Connection> Engine<'a, C> {
             {
                 return Err(denied(position, &either.denial));
             }
-            self.judge_ends_later(position, (entity, key), (target, &other), judgement);
+            let (from, to) = ((entity, key), (target, other.as_slice()));
+            self.judge_ends_later(position, from, to, judgement, [true; 2]);
             others.push(other);
         }
         Ok(others)
@@ -351,7 +365,8 @@ impl<'a, C: Connection> Engine<'a, C> {
                 return Err(missing());
             }
         };
-        self.judge_ends(position, (entity, &key), navigation, &other, missing)
+        let new = [from, to].map(|end| matches!(end, Target::Inserted(_)));
+        self.judge_ends(position, (entity, &key), navigation, &other, new, missing)
             .await?;
         let mut writer = Writer::new(self.connection.dialect());
         match &end.storage {
@@ -458,8 +473,15 @@ impl<'a, C: Connection> Engine<'a, C> {
                         operation: position,
                     })
                 };
-                self.judge_ends(position, (entity, &key), navigation, &other, missing)
-                    .await?;
+                self.judge_ends(
+                    position,
+                    (entity, &key),
+                    navigation,
+                    &other,
+                    [false; 2],
+                    missing,
+                )
+                .await?;
                 self.keep_required(position, entity, navigation, &key, Some(&other))
                     .await?;
                 statements.push(self.disconnect(entity, navigation, &key, Some(&other))?);

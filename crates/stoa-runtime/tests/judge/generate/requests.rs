@@ -152,7 +152,7 @@ fn read(random: &mut Random, judge: &Judge<'_>, entity: EntityId) -> Option<Requ
     } else {
         row_path(random, judge, entity)?
     };
-    if random.percent(12) && path.steps.is_empty() {
+    if random.percent(30) && path.steps.is_empty() {
         let mut family = model.family(path.entity);
         family.retain(|id| *id != path.entity);
         path.cast = random.pick(&family).copied();
