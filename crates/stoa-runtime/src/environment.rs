@@ -250,7 +250,10 @@ impl Environment {
             Resource::ServiceDocument => {
                 allow_only(&parts.method, &[Method::GET, Method::HEAD])?;
                 let format = call.json_format()?;
-                Ok(json(format, view.metadata.service_document(&root, format)))
+                Ok(json(
+                    format,
+                    view.metadata().service_document(&root, format),
+                ))
             }
             Resource::Metadata => {
                 allow_only(&parts.method, &[Method::GET, Method::HEAD])?;
@@ -371,7 +374,7 @@ impl Environment {
             call.representation(Kind::Metadata)?,
             Representation::Json(_)
         );
-        let document = call.view.metadata.document(call.version, as_json);
+        let document = call.view.metadata().document(call.version, as_json);
         unchanging(call.headers(), document)
     }
 

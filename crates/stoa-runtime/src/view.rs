@@ -25,7 +25,7 @@ const VIEWS: NonZeroUsize = NonZeroUsize::new(256).unwrap();
 /// Rules of a set of roles, and what follows from them.
 pub(crate) struct View {
     pub(crate) access: Access,
-    pub(crate) metadata: Metadata,
+    metadata: OnceLock<Metadata>,
     open_api: OnceLock<Document>,
     plans: Mutex<LruCache<PlanKey, Arc<Plan>>>,
 }
@@ -46,8 +46,8 @@ impl View {
         // Not zero by its definition.
         let plans = NonZeroUsize::new(PLANS).unwrap_or(NonZeroUsize::MIN);
         Self {
-            metadata: Metadata::new(access.view()),
             access,
+            metadata: OnceLock::new(),
             open_api: OnceLock::new(),
             plans: Mutex::new(LruCache::new(plans)),
         }
@@ -56,6 +56,11 @@ impl View {
     /// The model as these roles see it: what requests are resolved against.
     pub(crate) fn model(&self) -> &Arc<Model> {
         self.access.view()
+    }
+
+    /// The service in OData's own words, made when somebody asks for it: few requests do.
+    pub(crate) fn metadata(&self) -> &Metadata {
+        self.metadata.get_or_init(|| Metadata::new(self.model()))
     }
 
     /// The service in OpenAPI, made when somebody asks for it.
