@@ -32,6 +32,33 @@ pub struct Query {
     pub selection: Selection,
 }
 
+impl Query {
+    /// The one row of a source, with these attributes and nothing else.
+    #[must_use]
+    pub fn row(entity: EntityId, source: Source, attributes: Vec<AttributeId>) -> Self {
+        Self {
+            entity,
+            source,
+            single: true,
+            filter: None,
+            order: Vec::new(),
+            after: None,
+            skip: 0,
+            limit: 1,
+            paged: false,
+            count: false,
+            selection: Selection {
+                node: 0,
+                entity,
+                attributes,
+                specialised: Vec::new(),
+                expands: Vec::new(),
+                masks: Vec::new(),
+            },
+        }
+    }
+}
+
 /// Where rows come from.
 #[derive(Clone, Debug, PartialEq)]
 pub enum Source {

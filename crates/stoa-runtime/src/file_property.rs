@@ -8,7 +8,7 @@ use http_body::Body as HttpBody;
 use stoa_model::access::Denial;
 use stoa_model::change::{Action, Change, Operation};
 use stoa_model::model::{AttributeId, Extent};
-use stoa_model::query::{Query, Selection};
+use stoa_model::query::Query;
 use stoa_model::value::{ScalarType, Value};
 use stoa_odata::body::target_of;
 use stoa_odata::error::{Code, Error};
@@ -78,26 +78,7 @@ impl Environment {
         target: &Target,
         attribute: AttributeId,
     ) -> Result<(), Failure> {
-        let row = Query {
-            entity: target.entity,
-            source: target.source.clone(),
-            single: true,
-            filter: None,
-            order: Vec::new(),
-            after: None,
-            skip: 0,
-            limit: 1,
-            paged: false,
-            count: false,
-            selection: Selection {
-                node: 0,
-                entity: target.entity,
-                attributes: Vec::new(),
-                specialised: Vec::new(),
-                expands: Vec::new(),
-                masks: Vec::new(),
-            },
-        };
+        let row = Query::row(target.entity, target.source.clone(), Vec::new());
         let found = self.store.count(&self.model, &call.permit(row)).await?;
         if found.rows == 0 {
             return Err(not_found().into());

@@ -9,7 +9,7 @@ use stoa_model::access::{Actor, JudgedChange, Permitted};
 use stoa_model::application::{Demonstration, Manifest};
 use stoa_model::change::{Action, Change, Operation};
 use stoa_model::model::{EntityId, Model};
-use stoa_model::query::{Query, Row, RowWriter, Selection, Source};
+use stoa_model::query::{Query, Row, RowWriter, Source};
 use stoa_model::value::{Value, ValueRef};
 use stoa_runtime::identity::{Identity, IdentityError, NewUser, Principal};
 use stoa_store::Store;
@@ -86,26 +86,8 @@ async fn is_marked(
     let Some(entity) = revisions(model) else {
         return Ok(false);
     };
-    let query = Query {
-        entity,
-        source: Source::Key(vec![Value::Text(MARK.to_owned())]),
-        single: false,
-        filter: None,
-        order: Vec::new(),
-        after: None,
-        skip: 0,
-        limit: 1,
-        paged: false,
-        count: false,
-        selection: Selection {
-            node: 0,
-            entity,
-            attributes: Vec::new(),
-            specialised: Vec::new(),
-            expands: Vec::new(),
-            masks: Vec::new(),
-        },
-    };
+    let key = vec![Value::Text(MARK.to_owned())];
+    let query = Query::row(entity, Source::Key(key), Vec::new());
     Ok(store.count(model, &Permitted::by_system(query)).await?.rows > 0)
 }
 

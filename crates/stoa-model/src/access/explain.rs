@@ -14,7 +14,7 @@ use super::variables::Fresh;
 use super::{Access, Permitted};
 use crate::expression::Expression;
 use crate::model::{AttributeId, EntityId, Member, MemberSet, NavigationId, Permission, Purpose};
-use crate::query::{Query, Selection, Source};
+use crate::query::{Query, Source};
 use crate::value::Value;
 
 /// What somebody does with rows of an entity.
@@ -196,24 +196,12 @@ impl Access {
 
     fn question(&self, entity: EntityId, key: &[Value], condition: Expression) -> Query {
         Query {
-            entity,
-            source: Source::Key(key.to_vec()),
-            single: true,
             filter: (!is_literal(&condition, true)).then_some(condition),
-            order: Vec::new(),
-            after: None,
-            skip: 0,
-            limit: 1,
-            paged: false,
-            count: false,
-            selection: Selection {
-                node: 0,
+            ..Query::row(
                 entity,
-                attributes: self.model[entity].key.clone(),
-                specialised: Vec::new(),
-                expands: Vec::new(),
-                masks: Vec::new(),
-            },
+                Source::Key(key.to_vec()),
+                self.model[entity].key.clone(),
+            )
         }
     }
 
