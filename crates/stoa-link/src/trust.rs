@@ -1,0 +1,1 @@
+//! Certificates of the links: who may be what to whom.
