@@ -1,0 +1,171 @@
+//! The idle connections to an instance.
+
+use std::future::poll_fn;
+use std::sync::atomic::Ordering;
+use std::sync::{Arc, Mutex, PoisonError};
+use std::time::{Duration, Instant};
+
+use bytes::Bytes;
+use http_body::Body;
+use tokio::sync::Notify;
+use tokio::time::{Instant as TokioInstant, timeout_at};
+
+use super::instance::Instance;
+use super::line::Line;
+use crate::BodyError;
+
+/// Idle connections, the last used on top: the others may grow old and be closed.
+pub(super) struct Pool<B: Body + 'static> {
+    lines: Mutex<Lines<B>>,
+    came: Notify,
+}
+
+struct Lines<B: Body + 'static> {
+    idle: Vec<Line<B>>,
+    closed: bool,
+}
+
+impl<B: Body + 'static> Default for Pool<B> {
+    fn default() -> Self {
+        Self {
+            lines: Mutex::new(Lines {
+                idle: Vec::new(),
+                closed: false,
+            }),
+            came: Notify::new(),
+        }
+    }
+}
+
+impl<B: Body + 'static> Pool<B> {
+    fn lock(&self) -> std::sync::MutexGuard<'_, Lines<B>> {
+        self.lines.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    pub(super) fn len(&self) -> usize {
+        self.lock().idle.len()
+    }
+
+    pub(super) fn put(&self, mut line: Line<B>) {
+        let mut lines = self.lock();
+        if lines.closed {
+            return;
+        }
+        line.idle_since = Instant::now();
+        lines.idle.push(line);
+        drop(lines);
+        self.came.notify_one();
+    }
+
+    fn pop(&self) -> Option<Line<B>> {
+        self.lock().idle.pop()
+    }
+
+    /// Closes all, also those that come back later.
+    pub(super) fn close(&self) {
+        let mut lines = self.lock();
+        lines.closed = true;
+        let idle = std::mem::take(&mut lines.idle);
+        drop(lines);
+        drop(idle);
+        self.came.notify_waiters();
+    }
+
+    /// Closes those at the bottom that were idle for so long, but leaves the spares.
+    pub(super) fn close_idle(&self, spares: usize, after: Duration) {
+        let mut lines = self.lock();
+        let most = lines.idle.len().saturating_sub(spares);
+        let old = lines
+            .idle
+            .iter()
+            .take(most)
+            .take_while(|line| line.idle_since.elapsed() >= after)
+            .count();
+        let closed: Vec<_> = lines.idle.drain(..old).collect();
+        drop(lines);
+        drop(closed);
+    }
+}
+
+/// A connection that is about to carry a request. Dropped, it is closed.
+pub struct Taken<B: Body + 'static> {
+    pub(super) line: Option<Line<B>>,
+    pub(super) instance: Arc<Instance<B>>,
+    is_upgrade: bool,
+}
+
+impl<B: Body + 'static> Taken<B> {
+    /// The instance asked.
+    #[must_use]
+    pub fn instance(&self) -> &Arc<Instance<B>> {
+        &self.instance
+    }
+
+    /// Gives the connection back: the answer was read to its end.
+    pub(super) fn give_back(&mut self) {
+        if let Some(line) = self.line.take()
+            && !line.sender.is_closed()
+            && !self.is_upgrade
+        {
+            self.instance.requests.put(line);
+        }
+    }
+}
+
+impl<B: Body + 'static> Drop for Taken<B> {
+    fn drop(&mut self) {
+        self.instance.in_flight.fetch_sub(1, Ordering::Relaxed);
+    }
+}
+
+impl<B> Instance<B>
+where
+    B: Body<Data = Bytes> + Send + Unpin + 'static,
+    B::Error: Into<BodyError>,
+{
+    /// A connection that is free now, if there is one.
+    pub async fn take(self: &Arc<Self>) -> Option<Taken<B>> {
+        self.take_from(false).await
+    }
+
+    /// The same, for a request that becomes something else.
+    pub async fn take_for_upgrade(self: &Arc<Self>) -> Option<Taken<B>> {
+        self.take_from(true).await
+    }
+
+    /// Waits for a connection to become free, or to be dialled, until a moment.
+    pub async fn wait(self: &Arc<Self>, for_upgrade: bool, until: Instant) -> Option<Taken<B>> {
+        let pool = self.pool(for_upgrade);
+        loop {
+            let came = pool.came.notified();
+            if let Some(taken) = self.take_from(for_upgrade).await {
+                return Some(taken);
+            }
+            timeout_at(TokioInstant::from_std(until), came).await.ok()?;
+        }
+    }
+
+    fn pool(&self, for_upgrade: bool) -> &Pool<B> {
+        if for_upgrade {
+            &self.upgrades
+        } else {
+            &self.requests
+        }
+    }
+
+    async fn take_from(self: &Arc<Self>, for_upgrade: bool) -> Option<Taken<B>> {
+        let pool = self.pool(for_upgrade);
+        loop {
+            let mut line = pool.pop()?;
+            // Closed by the other side while it was idle: the next one.
+            if poll_fn(|context| line.poll_ready(context)).await.is_ok() {
+                self.in_flight.fetch_add(1, Ordering::Relaxed);
+                return Some(Taken {
+                    line: Some(line),
+                    instance: Arc::clone(self),
+                    is_upgrade: for_upgrade,
+                });
+            }
+        }
+    }
+}

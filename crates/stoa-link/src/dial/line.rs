@@ -1,0 +1,165 @@
+//! One connection on which a web server asks.
+
+use std::io;
+use std::pin::pin;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicUsize, Ordering};
+
+use http::Request;
+use hyper::body::Incoming;
+use hyper::server::conn::http1;
+use hyper::service::service_fn;
+use hyper_util::rt::{TokioIo, TokioTimer};
+use tokio::net::TcpStream;
+use tokio::sync::Notify;
+use tokio::time::timeout;
+use tokio_rustls::client::TlsStream;
+use tokio_util::sync::CancellationToken;
+
+use super::answer::answer;
+use super::{Handler, Shared, WebServer};
+use crate::FrameError;
+use crate::frame::Frames;
+use crate::hello::{Hello, Purpose};
+use crate::trust::{self, TrustError};
+
+/// Bytes of the longest head of a request.
+const HEAD_BYTES: usize = 128 * 1024;
+
+/// A connection that cannot be made.
+#[derive(Debug, thiserror::Error)]
+pub(super) enum DialError {
+    #[error("it cannot be reached")]
+    Unreachable(#[source] io::Error),
+    #[error("it does not answer in time")]
+    TooSlow,
+    #[error(transparent)]
+    Name(TrustError),
+    #[error("TLS: it is not trusted, or does not trust this server")]
+    Tls(#[source] io::Error),
+    #[error("it does not take a greeting")]
+    Greeting(#[source] FrameError),
+}
+
+/// Dials a web server and says what for.
+pub(super) async fn dial<H>(
+    shared: &Shared<H>,
+    web_server: &WebServer,
+    purpose: Purpose,
+) -> Result<Frames<TlsStream<TcpStream>>, DialError> {
+    let instance = shared.announcement.borrow().1.instance;
+    let dialled = async {
+        let stream = TcpStream::connect(&web_server.address)
+            .await
+            .map_err(DialError::Unreachable)?;
+        stream.set_nodelay(true).map_err(DialError::Unreachable)?;
+        let name = trust::server_name(&web_server.name).map_err(DialError::Name)?;
+        let stream = shared
+            .trust
+            .connector()
+            .connect(name, stream)
+            .await
+            .map_err(DialError::Tls)?;
+        let mut frames = Frames::new(stream);
+        frames
+            .write(&Hello { instance, purpose })
+            .await
+            .map_err(DialError::Greeting)?;
+        Ok(frames)
+    };
+    timeout(shared.config.dialling, dialled)
+        .await
+        .unwrap_or(Err(DialError::TooSlow))
+}
+
+/// The connections of one kind to one web server.
+#[derive(Debug, Default)]
+pub(super) struct Count {
+    all: AtomicUsize,
+    busy: AtomicUsize,
+    /// Fewer are idle than before.
+    pub(super) fewer: Notify,
+}
+
+impl Count {
+    pub(super) fn all(&self) -> usize {
+        self.all.load(Ordering::Acquire)
+    }
+
+    pub(super) fn idle(&self) -> usize {
+        self.all().saturating_sub(self.busy.load(Ordering::Acquire))
+    }
+
+    pub(super) fn take(&self) {
+        self.busy.fetch_add(1, Ordering::AcqRel);
+        self.fewer.notify_one();
+    }
+
+    pub(super) fn give_back(&self) {
+        self.busy.fetch_sub(1, Ordering::AcqRel);
+    }
+
+    /// Counts a connection, from before it is dialled until it ends.
+    pub(super) fn add(self: &Arc<Self>) -> Counted {
+        self.all.fetch_add(1, Ordering::AcqRel);
+        Counted(Arc::clone(self))
+    }
+}
+
+pub(super) struct Counted(Arc<Count>);
+
+impl Drop for Counted {
+    fn drop(&mut self) {
+        self.0.all.fetch_sub(1, Ordering::AcqRel);
+        self.0.fewer.notify_one();
+    }
+}
+
+/// Serves a connection until the web server closes it, or the attachment is over and it is idle.
+pub(super) async fn serve<H: Handler>(
+    shared: &Shared<H>,
+    stream: TlsStream<TcpStream>,
+    counted: Counted,
+    purpose: Purpose,
+    over: CancellationToken,
+) {
+    let count = &counted.0;
+    let service = service_fn(|request: Request<Incoming>| async {
+        Ok::<_, std::convert::Infallible>(
+            answer(&*shared.handler, &shared.work, count, request).await,
+        )
+    });
+    let mut builder = http1::Builder::new();
+    // The web server has judged the request; an idle connection is one that is kept ready.
+    builder
+        .timer(TokioTimer::new())
+        .header_read_timeout(None)
+        .max_header_size(HEAD_BYTES)
+        .max_buf_size(4 * HEAD_BYTES);
+    let connection = builder.serve_connection(TokioIo::new(stream), service);
+    // Both kinds of connection have the same methods, but no trait for them.
+    macro_rules! until_over {
+        ($connection:expr) => {{
+            let mut connection = pin!($connection);
+            let mut is_over = false;
+            loop {
+                tokio::select! {
+                    result = connection.as_mut() => break result,
+                    () = over.cancelled(), if !is_over => {
+                        is_over = true;
+                        connection.as_mut().graceful_shutdown();
+                    }
+                    () = shared.cut.cancelled() => return,
+                }
+            }
+        }};
+    }
+    let result = if purpose == Purpose::Upgrade {
+        until_over!(connection.with_upgrades())
+    } else {
+        until_over!(connection)
+    };
+    if let Err(error) = result {
+        tracing::debug!(%error, "a connection of a link ended with an error");
+    }
+}

@@ -1,0 +1,440 @@
+//! Asking an instance, and another one if there is no answer.
+//!
+//! What may be asked twice: a request of which nothing was sent; a safe one; one with an identity, whose body was
+//! kept, of an environment that does such a request once. What is not one of these and may have been worked on gets
+//! an honest 502.
+
+use std::pin::pin;
+use std::sync::Arc;
+use std::sync::atomic::Ordering;
+use std::time::{Duration, Instant};
+
+use bytes::{Bytes, BytesMut};
+use http::request::Parts;
+use http::{HeaderMap, HeaderValue, Method, Request, Response, StatusCode, header};
+use http_body::Body as _;
+use http_body_util::BodyExt as _;
+use hyper::body::Incoming;
+use stoa_link::accept::{AnswerBody, Fault, Taken};
+use stoa_link::dial::REFUSED;
+use tokio::sync::{OwnedSemaphorePermit, Semaphore};
+
+use super::repeat::Identities;
+use super::target::{InFlight, Target, Targets, Via};
+use super::{Config, Environment, head, repeat, upgrade};
+use crate::access_log::Served;
+use crate::body::{Body, BodyError, TimedBody};
+use crate::compression::Compression;
+use crate::forwarded::Client;
+use crate::server::Handler;
+
+/// Time that a client may send nothing of a body that is awaited.
+const BODY_TIMEOUT: Duration = Duration::from_secs(60);
+
+/// What all forwarded requests share.
+pub(super) struct Forwarding {
+    config: Config,
+    identities: Identities,
+    /// Bytes that bodies may take which are kept to be sent again.
+    kept: Arc<Semaphore>,
+    /// Places for requests that wait for a connection.
+    queue: Arc<Semaphore>,
+}
+
+/// The body of a request on its way.
+enum Content {
+    Empty,
+    /// It can be sent as often as it must.
+    Kept(Bytes, #[expect(dead_code, reason = "it counts the bytes until they go")] Option<OwnedSemaphorePermit>),
+    /// It can be sent once.
+    Once(Body),
+    /// It was sent, and was not kept.
+    Spent,
+}
+
+impl Content {
+    fn next(&mut self) -> Option<Body> {
+        match self {
+            Self::Empty => Some(Body::Empty),
+            Self::Kept(bytes, _) => Some(bytes.clone().into()),
+            Self::Once(_) => match std::mem::replace(self, Self::Spent) {
+                Self::Once(body) => Some(body),
+                _ => None,
+            },
+            Self::Spent => None,
+        }
+    }
+
+    fn is_kept(&self) -> bool {
+        matches!(self, Self::Empty | Self::Kept(..))
+    }
+}
+
+/// How an attempt ended that gave no answer.
+enum Missed {
+    /// The instance has not begun with it.
+    NotBegun,
+    /// It may have.
+    MayHaveBegun,
+}
+
+impl Forwarding {
+    pub(super) fn new(config: &Config) -> Self {
+        Self {
+            identities: Identities::new(),
+            kept: Arc::new(Semaphore::new(
+                config.replay_bytes_in_all.min(Semaphore::MAX_PERMITS),
+            )),
+            queue: Arc::new(Semaphore::new(config.queued)),
+            config: config.clone(),
+        }
+    }
+
+    /// Answers a request that is not for static content.
+    pub(super) async fn answer<L: Handler>(
+        &self,
+        environment: &Environment<L>,
+        targets: Arc<Targets<L>>,
+        mut request: Request<Incoming>,
+        id: &HeaderValue,
+    ) -> Response<Body> {
+        let tag = environment.sticky.take(request.headers_mut());
+        let tag = tag.as_deref();
+        let slow_start = self.config.slow_start;
+        let Some(first) = targets.choose(tag, &[], false, slow_start) else {
+            return refuse(environment, request.headers());
+        };
+        let is_secure = request
+            .extensions()
+            .get::<Client>()
+            .is_some_and(Client::is_secure);
+        if let Via::Local(handler) = &first.via {
+            let _in_flight = InFlight::new(&first);
+            let mut response = handler.handle(request, id).await;
+            if targets.instances().next().is_some() {
+                environment
+                    .sticky
+                    .give(response.headers_mut(), tag, &first.tag, is_secure);
+            }
+            return response;
+        }
+        let compression = Compression::of(request.method(), request.headers());
+        if upgrade::is_asked(&request) {
+            let call = upgrade::Call {
+                environment,
+                targets: &targets,
+                config: &self.config,
+                tag,
+                is_secure,
+            };
+            return call.answer(request, id).await;
+        }
+        let (mut parts, body) = request.into_parts();
+        head::hand_on(&mut parts, &environment.name_value, id);
+        let was_given =
+            targets.is_repeatable && self.identities.give(&parts.method, &mut parts.headers);
+        let mut content = match self.content(&parts, body).await {
+            Ok(content) => content,
+            Err(error) => {
+                tracing::debug!(error, "the body of a request ended before its end");
+                return environment
+                    .error_pages
+                    .respond(StatusCode::BAD_REQUEST, &parts.headers);
+            }
+        };
+        let may_repeat =
+            content.is_kept() && (parts.method.is_safe() || targets.is_repeatable);
+        let answered = self
+            .ask(environment, targets, first, tag, &parts, &mut content, may_repeat)
+            .await;
+        let (target, mut response) = match answered {
+            Ok(answered) => answered,
+            Err(response) => return response,
+        };
+        let headers = response.headers_mut();
+        head::hand_back(headers);
+        if was_given {
+            repeat::hide(headers);
+        }
+        environment.sticky.give(headers, tag, &target.tag, is_secure);
+        let served = Served {
+            instance: Some(Arc::clone(&target.tag)),
+            ..Served::default()
+        };
+        response.extensions_mut().insert(served);
+        compression.apply(response)
+    }
+
+    #[expect(clippy::too_many_arguments, reason = "one request and all that is known of it")]
+    async fn ask<L: Handler>(
+        &self,
+        environment: &Environment<L>,
+        mut targets: Arc<Targets<L>>,
+        first: Arc<Target<L>>,
+        tag: Option<&[u8]>,
+        parts: &Parts,
+        content: &mut Content,
+        may_repeat: bool,
+    ) -> Result<(Arc<Target<L>>, Response<Body>), Response<Body>> {
+        let mut asked = Vec::new();
+        let mut next = Some(first);
+        let mut may_have_begun = false;
+        let mut is_again = false;
+        loop {
+            let Some(target) = next.take() else { break };
+            let taken = match &target.via {
+                Via::Link(instance) => instance.take().await,
+                // A request that was sent elsewhere has no `Incoming` any more.
+                Via::Local(_) => None,
+            };
+            if let Some(taken) = taken {
+                let Some(body) = content.next() else { break };
+                if may_have_begun || is_again {
+                    environment.counts.repeated.fetch_add(1, Ordering::Relaxed);
+                }
+                let request = request(parts, body);
+                let leave = || {
+                    may_repeat && environment.targets.load().has_other_than(&[Arc::clone(&target)])
+                };
+                match self.attempt(taken, request, content, leave, may_repeat).await {
+                    Ok(response) => {
+                        target.note_success();
+                        return Ok((target, response));
+                    }
+                    Err(Missed::NotBegun) => {}
+                    Err(Missed::MayHaveBegun) => {
+                        target.note_fault(&self.config);
+                        may_have_begun = true;
+                        if !may_repeat {
+                            break;
+                        }
+                    }
+                }
+                is_again = true;
+            }
+            asked.push(target);
+            if asked.len() >= self.config.attempts.max(targets_len(&targets)) {
+                break;
+            }
+            // Who is there may have changed by now.
+            targets = environment.targets.load_full();
+            next = targets.choose(tag, &asked, may_have_begun, self.config.slow_start);
+            if next.is_none() {
+                next = self.wait(&targets, &asked).await;
+                asked.clear();
+                if next.is_none() {
+                    break;
+                }
+            }
+        }
+        if may_have_begun {
+            environment.counts.failed.fetch_add(1, Ordering::Relaxed);
+            return Err(environment
+                .error_pages
+                .respond(StatusCode::BAD_GATEWAY, &parts.headers));
+        }
+        Err(refuse(environment, &parts.headers))
+    }
+
+    /// Every instance is busy: waits a little until one of them is not.
+    async fn wait<L>(
+        &self,
+        targets: &Targets<L>,
+        asked: &[Arc<Target<L>>],
+    ) -> Option<Arc<Target<L>>> {
+        let _place = self.queue.try_acquire().ok()?;
+        let until = Instant::now() + self.config.queue;
+        let waits = asked
+            .iter()
+            .filter(|target| !targets.is_empty() && target.is_link())
+            .map(|target| {
+                Box::pin(async move {
+                    let Via::Link(instance) = &target.via else {
+                        return None;
+                    };
+                    instance.wait_until_idle(until).await.then_some(target)
+                })
+            });
+        let waits: Vec<_> = waits.collect();
+        if waits.is_empty() {
+            return None;
+        }
+        let (first, _, _) = futures_util::future::select_all(waits).await;
+        first.cloned()
+    }
+
+    async fn attempt(
+        &self,
+        taken: Taken<Body>,
+        request: Request<Body>,
+        content: &mut Content,
+        leave: impl Fn() -> bool,
+        may_repeat: bool,
+    ) -> Result<Response<Body>, Missed> {
+        let response = match taken.send(request, leave).await {
+            Ok(response) => response,
+            Err(failure) => {
+                if let Some(request) = failure.request {
+                    // Nothing of it was sent: a body that can be sent once can still be.
+                    if !content.is_kept() {
+                        *content = Content::Once(request.into_body());
+                    }
+                    return Err(Missed::NotBegun);
+                }
+                if let Fault::Broken(error) = failure.fault {
+                    tracing::debug!(%error, "an instance did not answer");
+                }
+                return Err(Missed::MayHaveBegun);
+            }
+        };
+        if response.headers().contains_key(REFUSED) && content.is_kept() {
+            return Err(Missed::NotBegun);
+        }
+        let (head, body) = response.into_parts();
+        let body = self.take_small(body, may_repeat).await.map_err(|error| {
+            tracing::debug!(error, "an answer ended before its end");
+            Missed::MayHaveBegun
+        })?;
+        Ok(Response::from_parts(head, body))
+    }
+
+    /// A small answer is taken whole before any of it goes to the client: if the instance dies in the middle of it,
+    /// another one can still be asked, and a slow client keeps nobody busy.
+    async fn take_small(
+        &self,
+        mut body: AnswerBody<Body>,
+        may_repeat: bool,
+    ) -> Result<Body, BodyError> {
+        if body.is_end_stream() {
+            return Ok(Body::Empty);
+        }
+        let length = body.size_hint().exact();
+        if !may_repeat || length.is_none_or(|length| length > self.config.answer_bytes) {
+            return Ok(Body::stream(body));
+        }
+        let mut whole = Bytes::new();
+        let mut more: Option<BytesMut> = None;
+        while let Some(frame) = body.frame().await {
+            let Ok(data) = frame?.into_data() else {
+                continue;
+            };
+            match &mut more {
+                Some(more) => more.extend_from_slice(&data),
+                None if whole.is_empty() => whole = data,
+                None => {
+                    let mut both = BytesMut::with_capacity(
+                        usize::try_from(length.unwrap_or_default()).unwrap_or_default(),
+                    );
+                    both.extend_from_slice(&whole);
+                    both.extend_from_slice(&data);
+                    more = Some(both);
+                }
+            }
+        }
+        Ok(more.map_or(whole, BytesMut::freeze).into())
+    }
+
+    /// Takes in the body of a request as far as it can be kept.
+    async fn content(&self, parts: &Parts, body: Incoming) -> Result<Content, BodyError> {
+        if body.is_end_stream() {
+            return Ok(Content::Empty);
+        }
+        let limit = self.config.replay_bytes as u64;
+        let hint = body.size_hint();
+        let is_chunked = hint.exact().is_none();
+        let body = TimedBody::new(body, BODY_TIMEOUT);
+        let wanted = hint.exact().unwrap_or(limit);
+        if wanted > limit || parts.headers.contains_key(header::EXPECT) {
+            return Ok(Content::Once(Body::stream(body)));
+        }
+        let permits = u32::try_from(wanted).unwrap_or(u32::MAX);
+        let Ok(permit) = Arc::clone(&self.kept).try_acquire_many_owned(permits) else {
+            return Ok(Content::Once(Body::stream(body)));
+        };
+        let mut body = Box::pin(body);
+        let mut first = Bytes::new();
+        let mut whole = BytesMut::new();
+        while let Some(frame) = body.frame().await {
+            let Ok(data) = frame?.into_data() else {
+                continue;
+            };
+            if !is_chunked && body.is_end_stream() && whole.is_empty() && first.is_empty() {
+                return Ok(Content::Kept(data, Some(permit)));
+            }
+            if whole.is_empty() && first.is_empty() {
+                first = data;
+                continue;
+            }
+            if whole.is_empty() {
+                whole.extend_from_slice(&std::mem::take(&mut first));
+            }
+            whole.extend_from_slice(&data);
+            if whole.len() as u64 > limit {
+                let begun = Body::Full(whole.freeze());
+                return Ok(Content::Once(Body::stream(Begun {
+                    begun: Some(begun),
+                    rest: body,
+                })));
+            }
+        }
+        let bytes = if whole.is_empty() { first } else { whole.freeze() };
+        Ok(Content::Kept(bytes, Some(permit)))
+    }
+}
+
+/// A body whose beginning was taken in already.
+struct Begun<B> {
+    begun: Option<Body>,
+    rest: std::pin::Pin<Box<B>>,
+}
+
+impl<B> http_body::Body for Begun<B>
+where
+    B: http_body::Body<Data = Bytes>,
+    B::Error: Into<BodyError>,
+{
+    type Data = Bytes;
+    type Error = BodyError;
+
+    fn poll_frame(
+        self: std::pin::Pin<&mut Self>,
+        context: &mut std::task::Context<'_>,
+    ) -> std::task::Poll<Option<Result<http_body::Frame<Bytes>, BodyError>>> {
+        let this = self.get_mut();
+        if let Some(mut begun) = this.begun.take() {
+            return pin!(&mut begun).poll_frame(context);
+        }
+        this.rest.as_mut().poll_frame(context).map_err(Into::into)
+    }
+}
+
+fn targets_len<L>(targets: &Targets<L>) -> usize {
+    targets.instances().count()
+}
+
+fn request(parts: &Parts, body: Body) -> Request<Body> {
+    let mut request = Request::new(body);
+    *request.method_mut() = parts.method.clone();
+    *request.uri_mut() = parts.uri.clone();
+    *request.headers_mut() = parts.headers.clone();
+    if matches!(request.body(), Body::Empty)
+        && !matches!(parts.method, Method::GET | Method::HEAD | Method::OPTIONS)
+    {
+        let none = HeaderValue::from_static("0");
+        request.headers_mut().insert(header::CONTENT_LENGTH, none);
+    }
+    request
+}
+
+/// Nobody can be asked, or has room.
+pub(super) fn refuse<L>(environment: &Environment<L>, asked: &HeaderMap) -> Response<Body> {
+    environment.counts.refused.fetch_add(1, Ordering::Relaxed);
+    let mut response = environment
+        .error_pages
+        .respond(StatusCode::SERVICE_UNAVAILABLE, asked);
+    response
+        .headers_mut()
+        .entry(header::RETRY_AFTER)
+        .or_insert(HeaderValue::from_static("1"));
+    response
+}

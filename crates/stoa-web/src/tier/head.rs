@@ -1,0 +1,103 @@
+//! Heads of requests and answers as they pass: what concerns one connection only is taken out (RFC 9110, 7.6.1).
+
+use http::header::{
+    CONNECTION, HOST, PROXY_AUTHENTICATE, PROXY_AUTHORIZATION, TE, TRAILER, TRANSFER_ENCODING,
+    UPGRADE,
+};
+use http::request::Parts;
+use http::{HeaderMap, HeaderName, HeaderValue, Uri, Version};
+
+use super::target::ENVIRONMENT;
+use crate::forwarded::Client;
+use crate::request_id::X_REQUEST_ID;
+
+const KEEP_ALIVE: HeaderName = HeaderName::from_static("keep-alive");
+const PROXY_CONNECTION: HeaderName = HeaderName::from_static("proxy-connection");
+
+/// Headers that concern one connection only.
+const OF_CONNECTION: [HeaderName; 9] = [
+    CONNECTION,
+    KEEP_ALIVE,
+    PROXY_CONNECTION,
+    PROXY_AUTHENTICATE,
+    PROXY_AUTHORIZATION,
+    TE,
+    TRAILER,
+    TRANSFER_ENCODING,
+    UPGRADE,
+];
+
+/// Removes what concerns one connection only, and what `Connection` names besides.
+pub(super) fn remove_connection(headers: &mut HeaderMap) {
+    if headers.contains_key(CONNECTION) {
+        let named: Vec<HeaderName> = headers
+            .get_all(CONNECTION)
+            .iter()
+            .filter_map(|value| value.to_str().ok())
+            .flat_map(|value| value.split(','))
+            .filter_map(|name| name.trim().parse().ok())
+            .collect();
+        for name in named {
+            headers.remove(name);
+        }
+    }
+    for name in OF_CONNECTION {
+        headers.remove(name);
+    }
+}
+
+/// Makes the head of a request one for an instance.
+pub(super) fn hand_on(parts: &mut Parts, environment: &HeaderValue, id: &HeaderValue) {
+    remove_connection(&mut parts.headers);
+    if let Some(client) = parts.extensions.get::<Client>() {
+        client.apply(&mut parts.headers);
+        if !parts.headers.contains_key(HOST) {
+            parts.headers.insert(HOST, client.host.clone());
+        }
+    }
+    parts.headers.insert(ENVIRONMENT, environment.clone());
+    parts.headers.insert(X_REQUEST_ID, id.clone());
+    parts.version = Version::HTTP_11;
+    if parts.uri.scheme().is_some() || parts.uri.authority().is_some() {
+        let path = parts.uri.path_and_query().cloned();
+        parts.uri = path.map_or_else(|| Uri::from_static("/"), Uri::from);
+    }
+    parts.extensions.clear();
+}
+
+/// Makes the head of an answer one for a client.
+pub(super) fn hand_back(headers: &mut HeaderMap) {
+    remove_connection(headers);
+    let own: Vec<HeaderName> = headers
+        .keys()
+        .filter(|name| name.as_str().starts_with("x-stoa-"))
+        .cloned()
+        .collect();
+    for name in own {
+        headers.remove(name);
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_concerns_one_connection_does_not_pass() {
+        let mut headers = HeaderMap::new();
+        for (name, value) in [
+            ("connection", "keep-alive, X-Secret"),
+            ("keep-alive", "timeout=5"),
+            ("x-secret", "1"),
+            ("te", "trailers"),
+            ("transfer-encoding", "chunked"),
+            ("upgrade", "h2c"),
+            ("accept", "text/html"),
+        ] {
+            headers.insert(name, HeaderValue::from_static(value));
+        }
+        remove_connection(&mut headers);
+        let names: Vec<&str> = headers.keys().map(HeaderName::as_str).collect();
+        assert_eq!(names, ["accept"]);
+    }
+}
