@@ -392,8 +392,10 @@ async fn a_silent_instance_is_left_if_there_is_another() {
     });
     eventually("it is silent", || instance.presence() == Presence::Silent).await;
     there_is_another.store(true, Ordering::SeqCst);
+    instance.wake();
     let fault = tokio::time::timeout(LONG, task).await.unwrap().unwrap();
     assert!(matches!(fault, Err(Fault::Silent)), "{fault:?}");
+    app.dialer.abort();
     eventually("it is forgotten", || web.instances.present().is_empty()).await;
 }
 

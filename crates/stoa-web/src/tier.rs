@@ -228,12 +228,8 @@ impl<L: Handler> Tier<L> {
                 let next = targets.next(&environment.name, &present);
                 environment.targets.store(Arc::new(next));
                 let targets = environment.targets.load_full();
-                content::follow(
-                    environment,
-                    &targets,
-                    &self.config,
-                    &shutdown,
-                );
+                targets.wake_silent();
+                content::follow(environment, &targets, &self.config, &shutdown);
                 for target in targets.to_probe() {
                     let name = environment.name_value.clone();
                     tokio::spawn(async move { target.probe(name).await });

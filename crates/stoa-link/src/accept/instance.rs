@@ -168,12 +168,17 @@ impl<B: Body> Instance<B> {
                 self.requests.close();
                 self.upgrades.close();
             }
-            let signals = self.signals.lock().unwrap_or_else(PoisonError::into_inner);
-            for signal in signals.iter().filter_map(Weak::upgrade) {
-                signal.wake();
-            }
+            self.wake();
         }
         changed
+    }
+
+    /// Lets whoever waits for an answer look again whether to wait on.
+    pub fn wake(&self) {
+        let signals = self.signals.lock().unwrap_or_else(PoisonError::into_inner);
+        for signal in signals.iter().filter_map(Weak::upgrade) {
+            signal.wake();
+        }
     }
 
     /// Closes connections that nobody has needed for a while.

@@ -145,6 +145,22 @@ where
         }
     }
 
+    /// Waits until there is an idle connection, or until a moment. Returns whether there is one; another request
+    /// may take it first.
+    pub async fn wait_until_idle(&self, until: Instant) -> bool {
+        loop {
+            let came = self.requests.came.notified();
+            if self.requests.len() > 0 {
+                // Another one may wait, and there may be more.
+                self.requests.came.notify_one();
+                return true;
+            }
+            if timeout_at(TokioInstant::from_std(until), came).await.is_err() {
+                return false;
+            }
+        }
+    }
+
     fn pool(&self, for_upgrade: bool) -> &Pool<B> {
         if for_upgrade {
             &self.upgrades

@@ -105,6 +105,10 @@ impl<L> Target<L> {
         }
     }
 
+    pub(super) fn is_link(&self) -> bool {
+        matches!(self.via, Via::Link(_))
+    }
+
     fn is(&self, instance: &Arc<Instance<Body>>) -> bool {
         matches!(&self.via, Via::Link(known) if Arc::ptr_eq(known, instance))
     }
@@ -342,6 +346,15 @@ impl<L> Targets<L> {
             Via::Link(instance) => Some(instance),
             Via::Local(_) => None,
         })
+    }
+
+    /// Lets requests that wait for silent instances look again whether there is another.
+    pub(super) fn wake_silent(&self) {
+        for target in &self.others {
+            if let Via::Link(instance) = &target.via {
+                instance.wake();
+            }
+        }
     }
 
     pub(super) fn has_local(&self) -> bool {

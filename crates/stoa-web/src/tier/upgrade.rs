@@ -72,7 +72,7 @@ impl<L: Handler> Call<'_, L> {
             }
         };
         let becomes = response.status() == StatusCode::SWITCHING_PROTOCOLS;
-        let instance_side = becomes.then(|| hyper::upgrade::on_response(&mut response));
+        let instance_side = becomes.then(|| hyper::upgrade::on(&mut response));
         let wanted = response.headers().get(header::UPGRADE).cloned();
         let mut response = response.map(Body::stream);
         let headers = response.headers_mut();
