@@ -26,8 +26,11 @@ use answer::Work;
 use attachment::Attachment;
 pub use attachment::{Link, LinkState};
 
-/// Says on an answer that the instance has not begun with the request: another one may be asked.
+/// Says on an answer that the instance does not answer at present. Unless it is [`UNAVAILABLE`], nothing of the request
+/// was begun.
 pub const REFUSED: HeaderName = HeaderName::from_static("x-stoa-refused");
+/// What the instance depends on is not there. The request may have been begun: it can be sent again with its identity.
+pub const UNAVAILABLE: &str = "unavailable";
 
 /// A web server to attach to.
 #[derive(Clone, Debug, PartialEq, Eq)]

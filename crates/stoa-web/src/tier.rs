@@ -51,9 +51,12 @@ pub struct Config {
     pub answer_bytes: u64,
     /// Longest wait for a connection when every instance is busy.
     pub queue: Duration,
-    /// Most requests that wait so.
+    /// Longest time that a request is tried again for while nobody can answer it: a database restarts, the only
+    /// instance is replaced.
+    pub patience: Duration,
+    /// Most requests that wait.
     pub queued: usize,
-    /// Most instances that one request is sent to.
+    /// How often one request is sent at most.
     pub attempts: usize,
     /// Faults in a row after which an instance is not asked for a while.
     pub faults: u32,
@@ -76,8 +79,9 @@ impl Config {
             replay_bytes_in_all: 256 << 20,
             answer_bytes: 64 << 10,
             queue: Duration::from_secs(1),
-            queued: 1024,
-            attempts: 4,
+            patience: Duration::from_secs(15),
+            queued: 2048,
+            attempts: 64,
             faults: 5,
             ejection: Duration::from_secs(1),
             slow_start: Duration::from_secs(10),

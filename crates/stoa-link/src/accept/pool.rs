@@ -145,19 +145,15 @@ where
         }
     }
 
-    /// Waits until there is an idle connection, or until a moment. Returns whether there is one; another request
-    /// may take it first.
-    pub async fn wait_until_idle(&self, until: Instant) -> bool {
-        loop {
-            let came = self.requests.came.notified();
-            if self.requests.len() > 0 {
-                // Another one may wait, and there may be more.
-                self.requests.came.notify_one();
-                return true;
-            }
-            if timeout_at(TokioInstant::from_std(until), came).await.is_err() {
-                return false;
-            }
+    /// Waits until a connection becomes idle, or until a moment. Another request may take it first.
+    pub async fn wait_for_more(&self, until: Instant) {
+        let came = self.requests.came.notified();
+        if self.requests.len() == 0 {
+            let until = TokioInstant::from_std(until);
+            // Whether it came or not, the caller looks.
+            let _ = timeout_at(until, came).await;
+        } else {
+            tokio::time::sleep_until(TokioInstant::from_std(until)).await;
         }
     }
 

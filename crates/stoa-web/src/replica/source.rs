@@ -104,7 +104,7 @@ async fn open(path: PathBuf, length: u64) -> io::Result<Body> {
         if length <= WHOLE {
             return Ok(Bytes::from(fs::read(path)?).into());
         }
-        Body::of_file(fs::File::open(path)?, length)
+        Ok(Body::of_file(fs::File::open(path)?, length))
     })
     .await
     .map_err(io::Error::other)?

@@ -5,10 +5,10 @@
 
 mod compress;
 mod condition;
-mod encoding;
+pub(crate) mod encoding;
 mod file;
 mod load;
-mod names;
+pub(crate) mod names;
 mod range;
 mod respond;
 
@@ -133,6 +133,13 @@ impl Snapshot {
         })
     }
 
+    /// Paths of all files, in no order.
+    pub fn file_paths(&self) -> impl Iterator<Item = &str> {
+        self.entries.iter().filter_map(|(path, entry)| {
+            (matches!(entry, Entry::File(_)) && !path.ends_with('/')).then_some(&**path)
+        })
+    }
+
     /// Number of files that are streamed from disk.
     #[must_use]
     pub fn on_disk(&self) -> usize {
@@ -182,6 +189,12 @@ impl StaticContent {
     #[must_use]
     pub fn snapshot(&self) -> Arc<Snapshot> {
         self.current.load_full()
+    }
+
+    /// Whether there is something at the path of a request.
+    #[must_use]
+    pub fn has(&self, path: &str) -> bool {
+        respond::find(&self.current.load(), path).is_some()
     }
 
     /// Reads the folder again and serves what is there now. Requests in flight finish with the old content. Returns

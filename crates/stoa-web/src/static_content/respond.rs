@@ -146,7 +146,7 @@ fn send(file: &Arc<StaticFile>, representation: &Representation, reply: Reply) -
 
 /// What is at the path of a request. Nothing but a path that was there at load is ever found, so dot segments,
 /// backslashes and encodings of encodings are simply unknown names.
-fn find<'a>(snapshot: &'a Snapshot, path: &str) -> Option<&'a Entry> {
+pub(super) fn find<'a>(snapshot: &'a Snapshot, path: &str) -> Option<&'a Entry> {
     if !path.contains('%') {
         return snapshot.entries.get(path);
     }

@@ -15,8 +15,8 @@ use http::{HeaderMap, HeaderValue, Method, Request, Response, StatusCode, header
 use http_body::Body as _;
 use http_body_util::BodyExt as _;
 use hyper::body::Incoming;
-use stoa_link::accept::{AnswerBody, Fault, Taken};
-use stoa_link::dial::REFUSED;
+use stoa_link::accept::{AnswerBody, Fault};
+use stoa_link::dial::{REFUSED, UNAVAILABLE};
 use tokio::sync::{OwnedSemaphorePermit, Semaphore};
 
 use super::repeat::Identities;
@@ -28,6 +28,10 @@ use crate::compression::Compression;
 use crate::forwarded::Client;
 use crate::server::Handler;
 
+/// First pause after all were asked in vain.
+const FIRST_PAUSE: Duration = Duration::from_millis(20);
+/// Longest such pause.
+const LONGEST_PAUSE: Duration = Duration::from_millis(320);
 /// Time that a client may send nothing of a body that is awaited.
 const BODY_TIMEOUT: Duration = Duration::from_secs(60);
 
@@ -70,12 +74,24 @@ impl Content {
     }
 }
 
-/// How an attempt ended that gave no answer.
+/// How an attempt ended that gave no answer to pass on.
 enum Missed {
-    /// The instance has not begun with it.
+    /// There was no connection, or the instance has not begun with it.
     NotBegun,
-    /// It may have.
+    /// It may have begun.
     MayHaveBegun,
+    /// It says that it cannot at present; this is its answer.
+    Unavailable(Response<Body>),
+}
+
+/// One request, and all that is known of it.
+struct Call<'a, L> {
+    environment: &'a Environment<L>,
+    tag: Option<&'a [u8]>,
+    parts: &'a Parts,
+    content: Content,
+    /// It can be sent again although it may have been worked on.
+    may_repeat: bool,
 }
 
 impl Forwarding {
@@ -101,15 +117,15 @@ impl Forwarding {
         let tag = environment.sticky.take(request.headers_mut());
         let tag = tag.as_deref();
         let slow_start = self.config.slow_start;
-        let Some(first) = targets.choose(tag, &[], false, slow_start) else {
-            return refuse(environment, request.headers());
-        };
+        let first = targets.choose(tag, &[], slow_start);
         let is_secure = request
             .extensions()
             .get::<Client>()
             .is_some_and(Client::is_secure);
-        if let Via::Local(handler) = &first.via {
-            let _in_flight = InFlight::new(&first);
+        if let Some(first) = &first
+            && let Via::Local(handler) = &first.via
+        {
+            let _in_flight = InFlight::new(first);
             let mut response = handler.handle(request, id).await;
             if targets.instances().next().is_some() {
                 environment
@@ -133,7 +149,7 @@ impl Forwarding {
         head::hand_on(&mut parts, &environment.name_value, id);
         let was_given =
             targets.is_repeatable && self.identities.give(&parts.method, &mut parts.headers);
-        let mut content = match self.content(&parts, body).await {
+        let content = match self.content(&parts, body).await {
             Ok(content) => content,
             Err(error) => {
                 tracing::debug!(error, "the body of a request ended before its end");
@@ -142,12 +158,14 @@ impl Forwarding {
                     .respond(StatusCode::BAD_REQUEST, &parts.headers);
             }
         };
-        let may_repeat =
-            content.is_kept() && (parts.method.is_safe() || targets.is_repeatable);
-        let answered = self
-            .ask(environment, targets, first, tag, &parts, &mut content, may_repeat)
-            .await;
-        let (target, mut response) = match answered {
+        let call = Call {
+            environment,
+            tag,
+            parts: &parts,
+            may_repeat: content.is_kept() && (parts.method.is_safe() || targets.is_repeatable),
+            content,
+        };
+        let (target, mut response) = match self.ask(call, targets, first).await {
             Ok(answered) => answered,
             Err(response) => return response,
         };
@@ -165,38 +183,27 @@ impl Forwarding {
         compression.apply(response)
     }
 
-    #[expect(clippy::too_many_arguments, reason = "one request and all that is known of it")]
+    /// Asks one after the other until there is an answer. When all were asked in vain it waits: for a connection a
+    /// moment, for a database that restarts or an instance that comes back longer.
     async fn ask<L: Handler>(
         &self,
-        environment: &Environment<L>,
+        mut call: Call<'_, L>,
         mut targets: Arc<Targets<L>>,
-        first: Arc<Target<L>>,
-        tag: Option<&[u8]>,
-        parts: &Parts,
-        content: &mut Content,
-        may_repeat: bool,
+        first: Option<Arc<Target<L>>>,
     ) -> Result<(Arc<Target<L>>, Response<Body>), Response<Body>> {
+        let start = Instant::now();
+        let (environment, parts) = (call.environment, call.parts);
+        let mut next = first;
         let mut asked = Vec::new();
-        let mut next = Some(first);
+        let mut sent = 0;
         let mut may_have_begun = false;
-        let mut is_again = false;
+        let mut refusal = None;
+        let mut limit = self.config.queue;
+        let mut pause = FIRST_PAUSE;
+        let mut place = None;
         loop {
-            let Some(target) = next.take() else { break };
-            let taken = match &target.via {
-                Via::Link(instance) => instance.take().await,
-                // A request that was sent elsewhere has no `Incoming` any more.
-                Via::Local(_) => None,
-            };
-            if let Some(taken) = taken {
-                let Some(body) = content.next() else { break };
-                if may_have_begun || is_again {
-                    environment.counts.repeated.fetch_add(1, Ordering::Relaxed);
-                }
-                let request = request(parts, body);
-                let leave = || {
-                    may_repeat && environment.targets.load().has_other_than(&[Arc::clone(&target)])
-                };
-                match self.attempt(taken, request, content, leave, may_repeat).await {
+            if let Some(target) = next.take() {
+                match self.attempt(&mut call, &target, sent > 0).await {
                     Ok(response) => {
                         target.note_success();
                         return Ok((target, response));
@@ -205,27 +212,47 @@ impl Forwarding {
                     Err(Missed::MayHaveBegun) => {
                         target.note_fault(&self.config);
                         may_have_begun = true;
-                        if !may_repeat {
-                            break;
-                        }
+                        limit = self.config.patience;
+                        sent += 1;
+                    }
+                    Err(Missed::Unavailable(response)) => {
+                        refusal = Some(response);
+                        limit = self.config.patience;
+                        sent += 1;
                     }
                 }
-                is_again = true;
-            }
-            asked.push(target);
-            if asked.len() >= self.config.attempts.max(targets_len(&targets)) {
-                break;
+                let is_spent = matches!(call.content, Content::Spent);
+                let is_over = (may_have_begun || refusal.is_some()) && !call.may_repeat;
+                if is_spent || is_over || sent >= self.config.attempts {
+                    break;
+                }
+                asked.push(target);
+            } else {
+                if !targets.are_expected() || start.elapsed() >= limit {
+                    break;
+                }
+                if targets.is_empty() {
+                    limit = self.config.patience;
+                }
+                if place.is_none() {
+                    match self.queue.try_acquire() {
+                        Ok(permit) => place = Some(permit),
+                        Err(_) => break,
+                    }
+                }
+                wait_for_any(&asked, pause).await;
+                pause = (pause * 2).min(LONGEST_PAUSE);
+                asked.clear();
             }
             // Who is there may have changed by now.
             targets = environment.targets.load_full();
-            next = targets.choose(tag, &asked, may_have_begun, self.config.slow_start);
-            if next.is_none() {
-                next = self.wait(&targets, &asked).await;
-                asked.clear();
-                if next.is_none() {
-                    break;
-                }
-            }
+            next = targets.choose(call.tag, &asked, self.config.slow_start);
+        }
+        if let Some(refusal) = refusal {
+            environment.counts.refused.fetch_add(1, Ordering::Relaxed);
+            let mut refusal = refusal;
+            head::hand_back(refusal.headers_mut());
+            return Err(refusal);
         }
         if may_have_begun {
             environment.counts.failed.fetch_add(1, Ordering::Relaxed);
@@ -236,48 +263,34 @@ impl Forwarding {
         Err(refuse(environment, &parts.headers))
     }
 
-    /// Every instance is busy: waits a little until one of them is not.
-    async fn wait<L>(
+    async fn attempt<L: Handler>(
         &self,
-        targets: &Targets<L>,
-        asked: &[Arc<Target<L>>],
-    ) -> Option<Arc<Target<L>>> {
-        let _place = self.queue.try_acquire().ok()?;
-        let until = Instant::now() + self.config.queue;
-        let waits = asked
-            .iter()
-            .filter(|target| !targets.is_empty() && target.is_link())
-            .map(|target| {
-                Box::pin(async move {
-                    let Via::Link(instance) = &target.via else {
-                        return None;
-                    };
-                    instance.wait_until_idle(until).await.then_some(target)
-                })
-            });
-        let waits: Vec<_> = waits.collect();
-        if waits.is_empty() {
-            return None;
-        }
-        let (first, _, _) = futures_util::future::select_all(waits).await;
-        first.cloned()
-    }
-
-    async fn attempt(
-        &self,
-        taken: Taken<Body>,
-        request: Request<Body>,
-        content: &mut Content,
-        leave: impl Fn() -> bool,
-        may_repeat: bool,
+        call: &mut Call<'_, L>,
+        target: &Arc<Target<L>>,
+        is_again: bool,
     ) -> Result<Response<Body>, Missed> {
-        let response = match taken.send(request, leave).await {
+        // A request that was taken apart cannot be handed over in memory any more.
+        let Via::Link(instance) = &target.via else {
+            return Err(Missed::NotBegun);
+        };
+        let taken = instance.take().await.ok_or(Missed::NotBegun)?;
+        let body = call.content.next().ok_or(Missed::MayHaveBegun)?;
+        if is_again {
+            let counts = &call.environment.counts;
+            counts.repeated.fetch_add(1, Ordering::Relaxed);
+        }
+        let may_repeat = call.may_repeat;
+        let leave = || {
+            let targets = call.environment.targets.load();
+            may_repeat && targets.has_other_than(target)
+        };
+        let response = match taken.send(request(call.parts, body), leave).await {
             Ok(response) => response,
             Err(failure) => {
                 if let Some(request) = failure.request {
                     // Nothing of it was sent: a body that can be sent once can still be.
-                    if !content.is_kept() {
-                        *content = Content::Once(request.into_body());
+                    if !call.content.is_kept() {
+                        call.content = Content::Once(request.into_body());
                     }
                     return Err(Missed::NotBegun);
                 }
@@ -287,15 +300,21 @@ impl Forwarding {
                 return Err(Missed::MayHaveBegun);
             }
         };
-        if response.headers().contains_key(REFUSED) && content.is_kept() {
-            return Err(Missed::NotBegun);
-        }
+        let refused = response
+            .headers()
+            .get(REFUSED)
+            .map(|kind| kind == UNAVAILABLE);
         let (head, body) = response.into_parts();
         let body = self.take_small(body, may_repeat).await.map_err(|error| {
             tracing::debug!(error, "an answer ended before its end");
             Missed::MayHaveBegun
         })?;
-        Ok(Response::from_parts(head, body))
+        let response = Response::from_parts(head, body);
+        match refused {
+            Some(true) => Err(Missed::Unavailable(response)),
+            Some(false) if call.content.is_kept() => Err(Missed::NotBegun),
+            _ => Ok(response),
+        }
     }
 
     /// A small answer is taken whole before any of it goes to the client: if the instance dies in the middle of it,
@@ -408,8 +427,21 @@ where
     }
 }
 
-fn targets_len<L>(targets: &Targets<L>) -> usize {
-    targets.instances().count()
+/// Waits for a connection to one of those who were asked to become idle, but not for long: others may come.
+async fn wait_for_any<L>(asked: &[Arc<Target<L>>], pause: Duration) {
+    let until = Instant::now() + pause;
+    let waits: Vec<_> = asked
+        .iter()
+        .filter_map(|target| match &target.via {
+            Via::Link(instance) => Some(Box::pin(instance.wait_for_more(until))),
+            Via::Local(_) => None,
+        })
+        .collect();
+    if waits.is_empty() {
+        tokio::time::sleep(pause).await;
+    } else {
+        futures_util::future::select_all(waits).await;
+    }
 }
 
 fn request(parts: &Parts, body: Body) -> Request<Body> {

@@ -16,6 +16,8 @@ use crate::body::Body;
 const LONGEST_EJECTION: Duration = Duration::from_secs(60);
 /// Longest wait for the answer to a probe.
 const PROBE: Duration = Duration::from_secs(2);
+/// How long somebody who has gone is expected to come back.
+const EXPECTED: Duration = Duration::from_secs(15);
 /// Share of its weight with which a new instance begins.
 const FIRST_SHARE: f64 = 0.1;
 
@@ -103,10 +105,6 @@ impl<L> Target<L> {
             Via::Local(_) => self.in_flight.load(Ordering::Relaxed),
             Via::Link(instance) => instance.in_flight(),
         }
-    }
-
-    pub(super) fn is_link(&self) -> bool {
-        matches!(self.via, Via::Link(_))
     }
 
     fn is(&self, instance: &Arc<Instance<Body>>) -> bool {
@@ -218,6 +216,8 @@ pub(super) struct Targets<L> {
     pub(super) paths: Vec<String>,
     /// A request that is repeated with its identity takes effect once, whoever is asked.
     pub(super) is_repeatable: bool,
+    /// When somebody served the environment last.
+    last: Option<Instant>,
 }
 
 impl<L> Targets<L> {
@@ -232,6 +232,7 @@ impl<L> Targets<L> {
             others: Vec::new(),
             paths: Vec::new(),
             is_repeatable: false,
+            last: None,
             local,
         }
     }
@@ -271,7 +272,15 @@ impl<L> Targets<L> {
             next.add_paths(served);
             repeatable.push(served.repeatable);
         }
-        next.is_repeatable = !repeatable.is_empty() && repeatable.iter().all(|is| *is);
+        if next.all.is_empty() {
+            // What was known of those who have gone holds for those who come.
+            next.is_repeatable = self.is_repeatable;
+            next.paths.clone_from(&self.paths);
+            next.last = self.last;
+        } else {
+            next.is_repeatable = !repeatable.is_empty() && repeatable.iter().all(|is| *is);
+            next.last = Some(Instant::now());
+        }
         next
     }
 
@@ -287,47 +296,42 @@ impl<L> Targets<L> {
         self.ready.is_empty() && self.others.is_empty()
     }
 
-    /// Whether there is somebody else than those who were asked already.
-    pub(super) fn has_other_than(&self, asked: &[Arc<Target<L>>]) -> bool {
-        let is_new = |target: &&Arc<Target<L>>| !asked.iter().any(|one| Arc::ptr_eq(one, target));
-        self.ready.iter().any(|target| is_new(&target))
+    /// Whether somebody serves the environment, has done so lately, or is about to.
+    pub(super) fn are_expected(&self) -> bool {
+        !self.all.is_empty()
+            || self
+                .last
+                .is_some_and(|last| last.elapsed() < EXPECTED)
     }
 
-    /// Who is asked: the one with the tag if it is ready; else the less loaded of two chosen by chance. Those who
-    /// were asked already are asked again only if `again`.
+    /// Whether there is somebody else to ask.
+    pub(super) fn has_other_than(&self, asked: &Arc<Target<L>>) -> bool {
+        self.ready.iter().any(|target| !Arc::ptr_eq(target, asked))
+    }
+
+    /// Who is asked: the one with the tag if it is ready; else the less loaded of two chosen by chance. Nobody who
+    /// was asked already.
     pub(super) fn choose(
         &self,
         tag: Option<&[u8]>,
         asked: &[Arc<Target<L>>],
-        again: bool,
         slow_start: Duration,
     ) -> Option<Arc<Target<L>>> {
         if asked.is_empty() {
-            if let Some(tag) = tag
-                && let Some(target) = self
-                    .ready
-                    .iter()
-                    .find(|target| target.tag.as_bytes() == tag)
-            {
-                return Some(Arc::clone(target));
-            }
-            if let Some(target) = less_loaded(&self.ready, slow_start) {
-                return Some(Arc::clone(target));
-            }
-        }
-        let is_new = |target: &&Arc<Target<L>>| !asked.iter().any(|one| Arc::ptr_eq(one, target));
-        for group in [&self.ready, &self.others] {
-            let new: Vec<_> = group.iter().filter(is_new).cloned().collect();
-            if let Some(target) = less_loaded(&new, slow_start) {
-                return Some(Arc::clone(target));
-            }
-        }
-        if again {
-            return less_loaded(&self.ready, slow_start)
+            let tagged = tag.and_then(|tag| {
+                let mut ready = self.ready.iter();
+                ready.find(|target| target.tag.as_bytes() == tag)
+            });
+            return tagged
+                .or_else(|| less_loaded(&self.ready, slow_start))
                 .or_else(|| less_loaded(&self.others, slow_start))
                 .cloned();
         }
-        None
+        let is_new = |target: &&Arc<Target<L>>| !asked.iter().any(|one| Arc::ptr_eq(one, target));
+        [&self.ready, &self.others].into_iter().find_map(|group| {
+            let new: Vec<_> = group.iter().filter(is_new).cloned().collect();
+            less_loaded(&new, slow_start).cloned()
+        })
     }
 
     /// Those whose ejection is over.
@@ -434,7 +438,7 @@ mod tests {
         let (a, b) = (target("a", 1, 100), target("b", 1, 0));
         let both = targets(&[a, b]);
         let choose = |targets: &Targets<()>, tag: &[u8]| {
-            let chosen = targets.choose(Some(tag), &[], false, SLOW_START).unwrap();
+            let chosen = targets.choose(Some(tag), &[], SLOW_START).unwrap();
             chosen.tag.to_string()
         };
         assert_eq!(choose(&both, b"a"), "a");
@@ -446,7 +450,7 @@ mod tests {
         let (a, b) = (target("a", 1, 0), target("b", 3, 0));
         let both = targets(&[Arc::clone(&a), Arc::clone(&b)]);
         for _ in 0..400 {
-            let chosen = both.choose(None, &[], false, SLOW_START).unwrap();
+            let chosen = both.choose(None, &[], SLOW_START).unwrap();
             chosen.in_flight.fetch_add(1, Ordering::Relaxed);
         }
         let share = a.in_flight();
@@ -464,7 +468,7 @@ mod tests {
         ));
         let both = targets(&[old, Arc::clone(&new)]);
         for _ in 0..110 {
-            let chosen = both.choose(None, &[], false, SLOW_START).unwrap();
+            let chosen = both.choose(None, &[], SLOW_START).unwrap();
             chosen.in_flight.fetch_add(1, Ordering::Relaxed);
         }
         let share = new.in_flight();
@@ -475,12 +479,10 @@ mod tests {
     fn those_who_were_asked_are_not_asked_again_while_there_are_others() {
         let (a, b) = (target("a", 1, 0), target("b", 1, 50));
         let both = targets(&[Arc::clone(&a), Arc::clone(&b)]);
-        let second = both.choose(Some(b"a"), &[Arc::clone(&a)], true, SLOW_START);
+        let second = both.choose(Some(b"a"), &[Arc::clone(&a)], SLOW_START);
         assert_eq!(&*second.unwrap().tag, "b");
-        let asked = [a, b];
-        assert!(!both.has_other_than(&asked));
-        assert!(both.choose(None, &asked, false, SLOW_START).is_none());
-        assert!(both.choose(None, &asked, true, SLOW_START).is_some());
+        assert!(both.has_other_than(&a));
+        assert!(both.choose(None, &[a, b], SLOW_START).is_none());
     }
 
     #[test]

@@ -43,7 +43,7 @@ impl<L: Handler> Call<'_, L> {
         let mut asked = Vec::new();
         let (target, taken) = loop {
             let slow_start = self.config.slow_start;
-            let Some(target) = self.targets.choose(self.tag, &asked, false, slow_start) else {
+            let Some(target) = self.targets.choose(self.tag, &asked, slow_start) else {
                 return forward::refuse(self.environment, request.headers());
             };
             let taken = match &target.via {
