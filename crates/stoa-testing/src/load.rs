@@ -178,7 +178,11 @@ impl Load {
             !self.addresses.is_empty() && !self.accounts.is_empty(),
             "a load needs addresses and accounts"
         );
-        let tls = self.trust.as_deref().map(client_configuration).transpose()?;
+        let tls = self
+            .trust
+            .as_deref()
+            .map(client_configuration)
+            .transpose()?;
         let recorder = Arc::new(Recorder::default());
         let (stage, staged) = watch::channel(Stage::default());
         let users: Vec<User> = (0..self.users)
@@ -205,11 +209,7 @@ impl Load {
     }
 }
 
-async fn work(
-    users: Vec<User>,
-    staged: watch::Receiver<Stage>,
-    at_most: Duration,
-) -> Result<()> {
+async fn work(users: Vec<User>, staged: watch::Receiver<Stage>, at_most: Duration) -> Result<()> {
     let signing_in = Arc::new(Semaphore::new(SIGNING_IN_AT_ONCE));
     let mut at_work = tokio::task::JoinSet::new();
     for user in users {

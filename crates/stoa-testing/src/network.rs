@@ -274,3 +274,6 @@ fn fed(mut command: Command, input: &str) -> Result<()> {
     );
     Ok(())
 }
+
+#[cfg(test)]
+mod tests;

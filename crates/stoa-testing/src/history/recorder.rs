@@ -109,11 +109,8 @@ impl Recorder {
         count: impl Fn(&Counts) -> usize,
     ) -> Result<()> {
         let mut counts = self.counts.subscribe();
-        let reached = tokio::time::timeout(
-            deadline,
-            counts.wait_for(|counts| count(counts) >= wanted),
-        )
-        .await;
+        let reached =
+            tokio::time::timeout(deadline, counts.wait_for(|counts| count(counts) >= wanted)).await;
         if reached.is_err() {
             let last: Vec<Operation> = self
                 .history()
@@ -149,9 +146,8 @@ impl History {
     /// # Errors
     /// As the file system's.
     pub fn write(&self, file: &Path) -> Result<()> {
-        let mut lines = BufWriter::new(
-            File::create(file).with_context(|| file.display().to_string())?,
-        );
+        let mut lines =
+            BufWriter::new(File::create(file).with_context(|| file.display().to_string())?);
         for mark in &self.marks {
             serde_json::to_writer(&mut lines, mark)?;
             lines.write_all(b"\n")?;

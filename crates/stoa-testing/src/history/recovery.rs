@@ -179,7 +179,10 @@ mod tests {
             operations,
             marks: vec![mark("one", 1000), mark("two", 2500)],
         };
-        let [one, two] = history.recoveries(Duration::from_secs(10)).try_into().unwrap();
+        let [one, two] = history
+            .recoveries(Duration::from_secs(10))
+            .try_into()
+            .unwrap();
         assert_eq!((one.requests, one.failed), (82, 1));
         assert_eq!(one.last_failure, Duration::from_millis(400));
         assert_eq!(one.silence, Duration::from_millis(700));
@@ -198,7 +201,10 @@ mod tests {
             operations: vec![read(900, 902, true), read(1000, 4000, false)],
             marks: vec![mark("one", 1000)],
         };
-        let [one] = history.recoveries(Duration::from_secs(10)).try_into().unwrap();
+        let [one] = history
+            .recoveries(Duration::from_secs(10))
+            .try_into()
+            .unwrap();
         assert_eq!(one.silence, Duration::from_secs(3));
     }
 

@@ -159,9 +159,7 @@ impl Line {
         let stream = socket.connect(address).await?;
         stream.set_nodelay(true)?;
         match &self.tls {
-            Some((connector, name)) => {
-                speak(connector.connect(name.clone(), stream).await?).await
-            }
+            Some((connector, name)) => speak(connector.connect(name.clone(), stream).await?).await,
             None => speak(stream).await,
         }
     }

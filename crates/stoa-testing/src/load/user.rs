@@ -8,8 +8,8 @@ use std::time::{Duration, Instant};
 use anyhow::{Context as _, Result, bail, ensure};
 use bytes::Bytes;
 use http::header::{
-    CONTENT_TYPE, COOKIE, ETAG, HOST, HeaderMap, HeaderValue, IF_MATCH, LOCATION,
-    ORIGIN, SET_COOKIE,
+    CONTENT_TYPE, COOKIE, ETAG, HOST, HeaderMap, HeaderValue, IF_MATCH, LOCATION, ORIGIN,
+    SET_COOKIE,
 };
 use http::{Method, Request};
 use http_body_util::Full;
@@ -352,7 +352,8 @@ impl User {
         seen: Option<u64>,
     ) {
         let done = answer.filter(|_| outcome.is_done());
-        let etag = done.and_then(|answer| Some(answer.headers.get(ETAG)?.to_str().ok()?.to_owned()));
+        let etag =
+            done.and_then(|answer| Some(answer.headers.get(ETAG)?.to_str().ok()?.to_owned()));
         match (asked.kind, done) {
             (Kind::Create, Some(answer)) => {
                 let id = serde_json::from_slice::<Json>(&answer.body)
@@ -437,10 +438,12 @@ impl User {
         if asked.method != Method::GET {
             request = request.header(ORIGIN, format!("{scheme}://{authority}"));
             if self.load.repeat == Repeat::All {
-                request = request.header("Repeatability-Request-ID", uuid::Uuid::new_v4().to_string()).header(
-                    "Repeatability-First-Sent",
-                    httpdate::fmt_http_date(std::time::SystemTime::now()),
-                );
+                request = request
+                    .header("Repeatability-Request-ID", uuid::Uuid::new_v4().to_string())
+                    .header(
+                        "Repeatability-First-Sent",
+                        httpdate::fmt_http_date(std::time::SystemTime::now()),
+                    );
             }
         }
         if let Some(etag) = &asked.if_match {

@@ -138,11 +138,8 @@ impl Host {
     }
 
     fn enter(&self) -> Result<()> {
-        move_into_link_name_space(
-            self.0.namespace.as_fd(),
-            Some(LinkNameSpaceType::Network),
-        )
-        .with_context(|| format!("entering the namespace of {}", self.name()))
+        move_into_link_name_space(self.0.namespace.as_fd(), Some(LinkNameSpaceType::Network))
+            .with_context(|| format!("entering the namespace of {}", self.name()))
     }
 
     /// Starts a process on the host; what it writes is kept.

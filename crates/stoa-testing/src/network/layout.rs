@@ -128,10 +128,7 @@ table inet firewall {
 }
 
 /// `/etc/hosts`.
-pub(super) fn host_names(
-    hosts: &[(HostPlan, Ipv4Addr)],
-    aliases: &[(String, String)],
-) -> String {
+pub(super) fn host_names(hosts: &[(HostPlan, Ipv4Addr)], aliases: &[(String, String)]) -> String {
     let mut lines = "127.0.0.1 localhost\n::1 localhost\n".to_owned();
     for (host, address) in hosts {
         let _ = writeln!(lines, "{address} {}", host.name);

@@ -328,7 +328,10 @@ timezone = 'Asia/Kathmandu'\n\
 
     /// `pg_basebackup`, to follow that cluster.
     fn copy_from(&self, primary: &Place) -> Result<()> {
-        ensure!(primary.host.is_some(), "only a cluster on a host has replicas");
+        ensure!(
+            primary.host.is_some(),
+            "only a cluster on a host has replicas"
+        );
         let connection = format!(
             "host={} port={} user=postgres application_name=replica",
             primary.address, primary.port
