@@ -278,3 +278,6 @@ fn client_configuration(trust: &str) -> Result<Arc<rustls::ClientConfig>> {
     configuration.alpn_protocols = vec![b"http/1.1".to_vec()];
     Ok(Arc::new(configuration))
 }
+
+#[cfg(test)]
+mod tests;

@@ -177,11 +177,16 @@ where
     Ok(sender)
 }
 
-/// An error with its cause, without what differs from one time to the next.
+/// An error with its cause. Explanations are cut off: reasons are counted.
 fn plain(error: &hyper::Error) -> String {
     use std::error::Error as _;
-    match error.source() {
+    let whole = match error.source() {
         Some(source) => format!("{error}: {source}"),
         None => error.to_string(),
-    }
+    };
+    whole
+        .split(": https://")
+        .next()
+        .unwrap_or_default()
+        .to_owned()
 }

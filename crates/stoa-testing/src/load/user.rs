@@ -189,7 +189,7 @@ impl User {
     }
 
     /// The next request of the mix.
-    async fn next(&mut self) -> Result<()> {
+    pub(super) async fn next(&mut self) -> Result<()> {
         let asked = match (self.wanted()?, &self.row) {
             (Kind::Create, _) | (Kind::Update | Kind::ReadBack, None) => self.creation(),
             (Kind::Update, Some(row)) => match &row.etag {

@@ -53,3 +53,35 @@ fn web_server_in_a_dmz() -> Result<()> {
 fn two_web_servers_and_three_app_servers() -> Result<()> {
     network::test(async || serves(Architecture::Balanced).await)
 }
+
+#[test]
+#[ignore = "needs stoa serve"]
+fn two_environments_share_servers_and_nothing_else() -> Result<()> {
+    network::test(async || {
+        let site = SiteBuilder::new(Architecture::Dmz)
+            .second_environment()
+            .start()
+            .await?;
+        let client = site.host("client")?;
+        let mut loads = [site.load()?, site.second_load()?];
+        for load in &mut loads {
+            load.users = 30;
+        }
+        loads[1].workload.tag_prefix.push_str("the second ");
+        let [first, second] = loads;
+        let (first, second) = (first.start(client)?, second.start(client)?);
+        for load in [&first, &second] {
+            load.begin(DEADLINE).await?;
+        }
+        for load in [&first, &second] {
+            load.recorder().until_acknowledged(50, DEADLINE).await?;
+        }
+        let histories = [first.finish().await?, second.finish().await?];
+        let rows = [site.rows().await?, site.second_rows().await?];
+        for (history, rows) in histories.iter().zip(&rows) {
+            // A row of the other's would be one that nobody asked for.
+            check(history, rows).require_no_failure()?;
+        }
+        Ok(())
+    })
+}

@@ -30,6 +30,9 @@ const START: Duration = Duration::from_secs(60);
 /// The environment that all sites have.
 pub(crate) const ENVIRONMENT: &str = "production";
 
+/// Databases of the two environments.
+const DATABASES: [&str; 2] = ["shop", "second"];
+
 /// How a site is to be.
 #[derive(Debug)]
 pub(crate) struct SiteBuilder {
@@ -138,7 +141,10 @@ impl SiteBuilder {
         }
         site.until_ready(site.architecture.instances(), START)
             .await?;
-        site.add_people()?;
+        site.add_people(DATABASES[0])?;
+        if self.has_second_environment {
+            site.add_people(DATABASES[1])?;
+        }
         Ok(site)
     }
 
@@ -203,7 +209,7 @@ impl SiteBuilder {
             return Ok((None, None));
         }
         let primary = Cluster::start_on(network.host("db1")?, Durability::Full).await?;
-        for name in ["shop", "second"] {
+        for name in DATABASES {
             primary
                 .with("postgres", async move |client| {
                     Ok(client
@@ -321,7 +327,7 @@ impl SiteUnderTest {
         Ok(())
     }
 
-    fn add_people(&self) -> Result<()> {
+    fn add_people(&self, database: &str) -> Result<()> {
         let app = self
             .servers
             .values()
@@ -329,7 +335,10 @@ impl SiteUnderTest {
             .context("a site has an app server")?;
         let application = app.folder.join("applications/wholesale");
         let place = if self.architecture.has_postgres() {
-            vec!["--database".to_owned(), self.architecture.database("shop")]
+            vec![
+                "--database".to_owned(),
+                self.architecture.database(database),
+            ]
         } else {
             vec!["--data".to_owned(), self.data()?.display().to_string()]
         };
@@ -361,11 +370,27 @@ impl SiteUnderTest {
         shop::load(&self.authority, &self.addresses())
     }
 
+    /// Users of the second environment, not yet started.
+    pub(crate) fn second_load(&self) -> Result<Load> {
+        let mut load = self.load()?;
+        load.authority = file::second_host();
+        Ok(load)
+    }
+
     /// Rows that users made, in the database that takes writes.
     pub(crate) async fn rows(&self) -> Result<Vec<Row>> {
+        self.rows_in(DATABASES[0]).await
+    }
+
+    /// Rows that users of the second environment made.
+    pub(crate) async fn second_rows(&self) -> Result<Vec<Row>> {
+        self.rows_in(DATABASES[1]).await
+    }
+
+    async fn rows_in(&self, database: &'static str) -> Result<Vec<Row>> {
         match (&self.replica, &self.primary) {
-            (Some(replica), _) if is_primary(replica).await => shop::rows(replica, "shop").await,
-            (_, Some(primary)) => shop::rows(primary, "shop").await,
+            (Some(replica), _) if is_primary(replica).await => shop::rows(replica, database).await,
+            (_, Some(primary)) => shop::rows(primary, database).await,
             (_, None) => shop::rows_of_file(&self.data()?.join("data.sqlite")),
         }
     }

@@ -10,6 +10,11 @@ use super::ENVIRONMENT;
 use super::architecture::{Architecture, Server};
 use crate::shop;
 
+/// Host name of the second environment.
+pub(super) fn second_host() -> String {
+    format!("second.{}", shop::NAME)
+}
+
 /// `stoa.toml` of an architecture.
 pub(super) fn text(
     architecture: Architecture,
@@ -24,7 +29,7 @@ pub(super) fn text(
     }
     write_environment(&mut text, architecture, ENVIRONMENT, shop::NAME, "shop")?;
     if has_second_environment {
-        let host = format!("second.{}", shop::NAME);
+        let host = second_host();
         write_environment(&mut text, architecture, "second", &host, "second")?;
     }
     Ok(text)
