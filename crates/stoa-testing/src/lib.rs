@@ -12,7 +12,7 @@
 //! the test process is killed; every wait is for a condition, with a deadline and a message that says
 //! what was awaited; tests run in parallel and in any order.
 //!
-//! Start reading at [`postgres::database`], [`process::Launch`] and [`network::test`].
+//! Start reading at [`postgres::database`], [`process::Launch`] and [`network::test()`].
 
 pub mod certificates;
 pub mod client;

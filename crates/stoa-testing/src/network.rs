@@ -1,6 +1,6 @@
 //! Hosts on a real network: namespaces joined by a firewall, with real rules, faults included.
 //!
-//! A test runs inside [`test`], which moves it into mount, process and network namespaces of its own (as root,
+//! A test runs inside [`test()`], which moves it into mount, process and network namespaces of its own (as root,
 //! or in a user namespace). So everything that it starts, mounts and configures is gone with it, however it
 //! ends, and tests that run side by side may use the same names and addresses. There it draws a [`Plan`]:
 //! subnets, hosts on them, and which subnet may open connections to which. The result:
@@ -116,7 +116,7 @@ impl Plan {
     /// Builds the network.
     ///
     /// # Errors
-    /// Not called within [`test`]; another network of the test still stands; names are too long, unknown or
+    /// Not called within [`test()`]; another network of the test still stands; names are too long, unknown or
     /// used twice; `ip` or `nft` is missing or fails.
     pub fn build(self) -> Result<Network> {
         world::require()?;

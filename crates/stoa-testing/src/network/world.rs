@@ -77,7 +77,7 @@ pub fn artefacts() -> Result<PathBuf> {
     Ok(folder)
 }
 
-/// Fails outside of [`test`].
+/// Fails outside of [`test()`].
 pub(super) fn require() -> Result<()> {
     ensure!(
         std::env::var_os(BEGUN).is_some(),
