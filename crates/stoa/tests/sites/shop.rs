@@ -45,7 +45,7 @@ pub(crate) fn load(authority: &Authority, addresses: &[std::net::SocketAddr]) ->
         connecting: Duration::from_secs(1),
         answering: Duration::from_secs(15),
         repeat: Repeat::Never,
-        instance_cookie: None,
+        instance_cookie: Some("stoa-instance".to_owned()),
         workload: workload()?,
     })
 }
