@@ -2,8 +2,9 @@
 //!
 //! Owns: temporary PostgreSQL clusters and databases ([`postgres`]), the `stoa` binary as a running
 //! process ([`process`]), an HTTP client that shows what came back ([`client`]), a proxy that breaks
-//! connections ([`proxy`]), a disk that is too small ([`disk`]), and applications opened to everybody, for
-//! tests that are not about access ([`open`]).
+//! connections ([`proxy`]), a disk that is too small ([`disk`]), applications opened to everybody, for
+//! tests that are not about access ([`open`]), hosts on a real network ([`network`]), certificates for them ([`certificates`]), users at work on them
+//! ([`load`]), and what may be demanded of what they saw ([`history`]).
 //!
 //! Does not own: test cases, expected answers, or anything that knows more of a model than its text.
 //!
@@ -11,10 +12,14 @@
 //! the test process is killed; every wait is for a condition, with a deadline and a message that says
 //! what was awaited; tests run in parallel and in any order.
 //!
-//! Start reading at [`postgres::database`] and [`process::Launch`].
+//! Start reading at [`postgres::database`], [`process::Launch`] and [`network::test()`].
 
+pub mod certificates;
 pub mod client;
 pub mod disk;
+pub mod history;
+pub mod load;
+pub mod network;
 pub mod open;
 pub mod postgres;
 pub mod process;

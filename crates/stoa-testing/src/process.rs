@@ -55,6 +55,24 @@ pub fn binary() -> Result<PathBuf> {
         .context("no `stoa` binary beside the tests: `cargo build -p stoa`, or set STOA_BIN")
 }
 
+/// The binary under test, without the tester's own settings, for a process that is started elsewhere.
+///
+/// # Errors
+/// There is none.
+pub fn command() -> Result<Command> {
+    let mut command = Command::new(binary()?);
+    forget_settings(&mut command);
+    Ok(command)
+}
+
+fn forget_settings(command: &mut Command) {
+    for (name, _) in std::env::vars_os() {
+        if name.as_encoded_bytes().starts_with(b"STOA_") {
+            command.env_remove(name);
+        }
+    }
+}
+
 /// Runs a command of the binary to its end.
 ///
 /// # Errors
@@ -217,11 +235,7 @@ impl Launch {
         if !self.arguments.iter().any(|argument| argument == "--admin") {
             command.args(["--admin", "off"]);
         }
-        for (name, _) in std::env::vars_os() {
-            if name.as_encoded_bytes().starts_with(b"STOA_") {
-                command.env_remove(name);
-            }
-        }
+        forget_settings(&mut command);
         let mut child = command
             .args(&self.arguments)
             .envs(self.environment)
@@ -243,7 +257,7 @@ impl Launch {
 }
 
 /// Gathers lines until the stream ends.
-fn collect(stream: Option<impl Read + Send + 'static>, log: &Arc<Mutex<Vec<String>>>) {
+pub(crate) fn collect(stream: Option<impl Read + Send + 'static>, log: &Arc<Mutex<Vec<String>>>) {
     let log = Arc::clone(log);
     if let Some(stream) = stream {
         std::thread::spawn(move || {

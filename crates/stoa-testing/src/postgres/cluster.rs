@@ -2,6 +2,7 @@
 
 use std::fs;
 use std::io::Write as _;
+use std::net::Ipv4Addr;
 use std::os::unix::fs::{PermissionsExt as _, chown};
 use std::os::unix::process::CommandExt as _;
 use std::path::{Path, PathBuf};
@@ -12,6 +13,7 @@ use anyhow::{Context as _, Result, bail, ensure};
 use rustix::process::{Pid, Signal, kill_process};
 
 use super::TestDatabase;
+use crate::network::Host;
 
 /// Whether a commit waits for the disk.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -37,18 +39,100 @@ impl Cluster {
     /// # Errors
     /// PostgreSQL is not installed, or does not start: with the end of its log.
     pub async fn start(durability: Durability) -> Result<Self> {
+        let place = Place::loopback()?;
         tokio::task::spawn_blocking(move || {
-            let path = tempfile::Builder::new()
-                .prefix("stoa-cluster-")
-                .tempdir()?
-                .keep();
-            let folder = Folder::create(&path, durability)?;
-            let warden = folder.warden()?;
-            let cluster = Self { folder, warden };
-            cluster.folder.start()?;
-            Ok(cluster)
+            Self::prepare(place, |folder| folder.initialise(durability))
         })
         .await?
+    }
+
+    /// Makes and starts a cluster on a host, at its address and PostgreSQL's own port. Everybody who
+    /// reaches it may do everything, replicate as well.
+    ///
+    /// # Errors
+    /// PostgreSQL is not installed, or does not start: with the end of its log.
+    pub async fn start_on(host: &Host, durability: Durability) -> Result<Self> {
+        let place = Place::on(host);
+        tokio::task::spawn_blocking(move || {
+            Self::prepare(place, |folder| folder.initialise(durability))
+        })
+        .await?
+    }
+
+    /// Makes and starts a streaming replica of this cluster on another host.
+    ///
+    /// # Errors
+    /// This cluster is not on a host or cannot be reached from there, or the replica does not start.
+    pub async fn replicate_to(&self, host: &Host) -> Result<Self> {
+        let place = Place::on(host);
+        let primary = self.folder.place.clone();
+        tokio::task::spawn_blocking(move || {
+            Self::prepare(place, |folder| folder.copy_from(&primary))
+        })
+        .await?
+    }
+
+    fn prepare(place: Place, fill: impl FnOnce(&Folder) -> Result<()>) -> Result<Self> {
+        let path = tempfile::Builder::new()
+            .prefix("stoa-cluster-")
+            .tempdir()?
+            .keep();
+        let folder = Folder::create(&path, place)?;
+        let warden = folder.warden()?;
+        let cluster = Self { folder, warden };
+        fill(&cluster.folder)?;
+        cluster.folder.start()?;
+        Ok(cluster)
+    }
+
+    /// Does something with a connection to a database in it, from where it runs.
+    ///
+    /// # Errors
+    /// It cannot be reached, or `work` fails.
+    pub async fn with<T, F>(
+        &self,
+        database: &str,
+        work: impl FnOnce(tokio_postgres::Client) -> F + Send + 'static,
+    ) -> Result<T>
+    where
+        T: Send + 'static,
+        F: Future<Output = Result<T>> + Send,
+    {
+        let url = self.url_of(database);
+        let connected = move || async move { work(super::connect(&url).await?).await };
+        match &self.folder.place.host {
+            Some(host) => host.ask(connected).await,
+            None => connected().await,
+        }
+    }
+
+    /// From now on a commit is acknowledged when a replica has it on its disk (or no longer).
+    ///
+    /// # Errors
+    /// It is not running.
+    pub async fn wait_for_replica(&self, waits: bool) -> Result<()> {
+        let names = if waits { "*" } else { "" };
+        let sql = format!("ALTER SYSTEM SET synchronous_standby_names = '{names}'");
+        self.with("postgres", async move |client| {
+            client.batch_execute(&sql).await?;
+            client.batch_execute("SELECT pg_reload_conf()").await?;
+            Ok(())
+        })
+        .await
+    }
+
+    /// Makes a replica the primary, and waits until it takes writes.
+    ///
+    /// # Errors
+    /// It is no replica, or not running.
+    pub fn promote(&self) -> Result<()> {
+        self.folder.control(&["promote", "-w"])
+    }
+
+    /// Address of a database in it, as superuser.
+    #[must_use]
+    pub fn url_of(&self, database: &str) -> String {
+        self.folder.url(database)
     }
 
     /// Makes an empty database in it.
@@ -62,13 +146,13 @@ impl Cluster {
     /// Address of the database `postgres` in it, as superuser.
     #[must_use]
     pub fn url(&self) -> String {
-        self.folder.url()
+        self.folder.url("postgres")
     }
 
-    /// Port on 127.0.0.1; the same after a restart.
+    /// Its port; the same after a restart.
     #[must_use]
     pub fn port(&self) -> u16 {
-        self.folder.port
+        self.folder.place.port
     }
 
     /// Stops in good order, ending all sessions (`pg_ctl stop -m fast`).
@@ -77,6 +161,14 @@ impl Cluster {
     /// It is not running.
     pub fn stop(&self) -> Result<()> {
         self.folder.control(&["stop", "-w", "-m", "fast"])
+    }
+
+    /// Stops at once, as after a crash (`pg_ctl stop -m immediate`).
+    ///
+    /// # Errors
+    /// It is not running.
+    pub fn stop_at_once(&self) -> Result<()> {
+        self.folder.control(&["stop", "-w", "-m", "immediate"])
     }
 
     /// Starts what was stopped or killed.
@@ -133,39 +225,74 @@ impl Drop for Cluster {
     }
 }
 
+/// Where a cluster listens.
+#[derive(Clone, Debug)]
+pub(super) struct Place {
+    address: Ipv4Addr,
+    port: u16,
+    /// None: where the test is.
+    host: Option<Host>,
+}
+
+impl Place {
+    /// A free port on loopback.
+    pub(super) fn loopback() -> Result<Self> {
+        Ok(Self {
+            address: Ipv4Addr::LOCALHOST,
+            port: crate::free_address()?.port(),
+            host: None,
+        })
+    }
+
+    fn on(host: &Host) -> Self {
+        Self {
+            address: host.address(),
+            port: 5432,
+            host: Some(host.clone()),
+        }
+    }
+}
+
 /// Where a cluster lies: `data`, `log`, the socket, and whose processes run it.
 #[derive(Clone, Debug)]
 pub(super) struct Folder {
     path: PathBuf,
     programs: PathBuf,
-    user: Option<User>,
-    port: u16,
+    user: User,
+    place: Place,
 }
 
 /// The user to run PostgreSQL as: it refuses to run as root.
 #[derive(Clone, Copy, Debug)]
-struct User {
-    user: u32,
-    group: u32,
+enum User {
+    /// The test's.
+    Own,
+    /// Another one.
+    Other { user: u32, group: u32 },
+    /// The test's under another name, for it is root only by name and can become nobody else.
+    Mapped,
 }
 
 impl Folder {
-    /// `initdb` and the configuration.
-    pub(super) fn create(path: &Path, durability: Durability) -> Result<Self> {
+    /// An empty folder.
+    pub(super) fn create(path: &Path, place: Place) -> Result<Self> {
         let programs = programs()?;
         let user = unprivileged_user()?;
         fs::create_dir_all(path)?;
         fs::set_permissions(path, fs::Permissions::from_mode(0o755))?;
-        if let Some(user) = user {
-            chown(path, Some(user.user), Some(user.group))?;
+        if let User::Other { user, group } = user {
+            chown(path, Some(user), Some(group))?;
         }
-        let port = crate::free_address()?.port();
-        let folder = Self {
+        Ok(Self {
             path: path.to_owned(),
             programs,
             user,
-            port,
-        };
+            place,
+        })
+    }
+
+    /// `initdb` and the configuration.
+    pub(super) fn initialise(&self, durability: Durability) -> Result<()> {
         let mut arguments = vec![
             "--pgdata=data",
             "--username=postgres",
@@ -176,15 +303,13 @@ impl Folder {
         if durability == Durability::None {
             arguments.push("--no-sync");
         }
-        folder.run("initdb", &arguments)?;
-        let mut configuration = fs::OpenOptions::new()
-            .append(true)
-            .open(path.join("data/postgresql.conf"))?;
+        self.run("initdb", &arguments)?;
+        let mut configuration = self.configuration()?;
         writeln!(
             configuration,
-            "listen_addresses = '127.0.0.1'\nport = {port}\nunix_socket_directories = ''\n\
-             max_connections = 200\ntimezone = 'Asia/Kathmandu'\nlog_timezone = 'UTC'\n\
-             shared_buffers = 64MB\nlog_min_messages = warning",
+            "unix_socket_directories = ''\nmax_connections = 200
+timezone = 'Asia/Kathmandu'\n\
+             log_timezone = 'UTC'\nshared_buffers = 64MB\nlog_min_messages = warning",
         )?;
         if durability == Durability::None {
             writeln!(
@@ -192,11 +317,58 @@ impl Folder {
                 "fsync = off\nsynchronous_commit = off\nfull_page_writes = off\nautovacuum = off"
             )?;
         }
-        Ok(folder)
+        if self.place.host.is_some() {
+            let mut clients = fs::OpenOptions::new()
+                .append(true)
+                .open(self.path.join("data/pg_hba.conf"))?;
+            writeln!(clients, "host all,replication all 0.0.0.0/0 trust")?;
+        }
+        self.listen(&mut configuration)
     }
 
-    pub(super) fn url(&self) -> String {
-        format!("postgres://postgres@127.0.0.1:{}/postgres", self.port)
+    /// `pg_basebackup`, to follow that cluster.
+    fn copy_from(&self, primary: &Place) -> Result<()> {
+        ensure!(
+            primary.host.is_some(),
+            "only a cluster on a host has replicas"
+        );
+        let connection = format!(
+            "host={} port={} user=postgres application_name=replica",
+            primary.address, primary.port
+        );
+        self.run(
+            "pg_basebackup",
+            &[
+                "--pgdata=data",
+                "--write-recovery-conf",
+                "--wal-method=stream",
+                "--checkpoint=fast",
+                "--dbname",
+                &connection,
+            ],
+        )?;
+        self.listen(&mut self.configuration()?)
+    }
+
+    fn configuration(&self) -> Result<fs::File> {
+        Ok(fs::OpenOptions::new()
+            .append(true)
+            .open(self.path.join("data/postgresql.conf"))?)
+    }
+
+    /// The last word on a setting counts.
+    fn listen(&self, configuration: &mut fs::File) -> Result<()> {
+        let Place { address, port, .. } = &self.place;
+        writeln!(
+            configuration,
+            "listen_addresses = '{address}'\nport = {port}"
+        )?;
+        Ok(())
+    }
+
+    pub(super) fn url(&self, database: &str) -> String {
+        let Place { address, port, .. } = &self.place;
+        format!("postgres://postgres@{address}:{port}/{database}")
     }
 
     /// Starts it and waits until it takes connections.
@@ -237,12 +409,15 @@ impl Folder {
         let output = self.path.join("output");
         let mut command = self.command(&self.programs.join(program), arguments);
         // A file and no pipe: the server inherits it, and a pipe would never end.
-        let status = command
+        command
             .stdin(Stdio::null())
             .stdout(fs::File::create(&output)?)
-            .stderr(fs::File::options().append(true).open(&output)?)
-            .status()
-            .with_context(|| format!("running {program}"))?;
+            .stderr(fs::File::options().append(true).open(&output)?);
+        let status = match &self.place.host {
+            Some(host) => host.run(|| command.status())?,
+            None => command.status(),
+        }
+        .with_context(|| format!("running {program}"))?;
         if !status.success() {
             bail!(
                 "{program} failed ({status}): {}",
@@ -254,14 +429,18 @@ impl Folder {
 
     fn command(&self, program: &Path, arguments: &[&str]) -> Command {
         let mut command = Command::new("setsid");
-        command.arg("--wait").arg(program).args(arguments);
+        command.arg("--wait");
+        if matches!(self.user, User::Mapped) {
+            command.args(["unshare", "--user", "--map-user=1000", "--"]);
+        }
+        command.arg(program).args(arguments);
         command
             .current_dir(&self.path)
             .env_remove("PGDATA")
             .env("LC_ALL", "C.UTF-8");
-        if let Some(user) = self.user {
+        if let User::Other { user, group } = self.user {
             // Supplementary groups are dropped by the standard library with the user's id.
-            command.uid(user.user).gid(user.group);
+            command.uid(user).gid(group);
         }
         command
     }
@@ -346,10 +525,15 @@ fn programs() -> Result<PathBuf> {
         )
 }
 
-/// None when this process is not root's; else the user `postgres`, or `nobody` without one.
-fn unprivileged_user() -> Result<Option<User>> {
+/// The user `postgres`, or `nobody` without one, if this process is root's.
+fn unprivileged_user() -> Result<User> {
     if !rustix::process::geteuid().is_root() {
-        return Ok(None);
+        return Ok(User::Own);
+    }
+    // First user within, first user outside, how many: 4294967295 of them in the namespace of the machine.
+    let users = fs::read_to_string("/proc/self/uid_map")?;
+    if users.lines().count() == 1 && users.split_whitespace().nth(2) == Some("1") {
+        return Ok(User::Mapped);
     }
     let accounts = fs::read_to_string("/etc/passwd")?;
     for name in ["postgres", "nobody"] {
@@ -359,7 +543,7 @@ fn unprivileged_user() -> Result<Option<User>> {
                 && let (Some(Ok(user)), Some(Ok(group))) =
                     (fields.nth(1).map(str::parse), fields.next().map(str::parse))
             {
-                return Ok(Some(User { user, group }));
+                return Ok(User::Other { user, group });
             }
         }
     }

@@ -11,7 +11,7 @@ use std::time::SystemTime;
 
 use anyhow::{Context as _, Result};
 
-use super::cluster::{Durability, Folder};
+use super::cluster::{Durability, Folder, Place};
 
 /// Holds the share of the lock on `users`.
 #[derive(Debug)]
@@ -39,11 +39,12 @@ pub(super) fn acquire() -> Result<(String, InUse)> {
         .prefix("stoa-shared-cluster-")
         .tempdir()?
         .keep();
-    let cluster = Folder::create(&path, Durability::None)?;
+    let cluster = Folder::create(&path, Place::loopback()?)?;
+    cluster.initialise(Durability::None)?;
     cluster.start()?;
-    fs::write(&state, cluster.url())?;
+    fs::write(&state, cluster.url("postgres"))?;
     cluster.reaper(&folder.join("start"), &folder.join("users"), &state)?;
-    Ok((cluster.url(), in_use))
+    Ok((cluster.url("postgres"), in_use))
 }
 
 /// Folder of the three files. Writable for the user PostgreSQL runs as, who also runs the reaper.
