@@ -9,3 +9,4 @@ mod external;
 mod faults;
 mod judged;
 mod loading;
+mod once;
