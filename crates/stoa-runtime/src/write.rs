@@ -354,7 +354,9 @@ impl Environment {
         if let Some(identity) = identity {
             judged.add_system_operation(identity.bump_operation());
         }
-        let request = call.identity.map(|request| RequestIdentity { root, ..request });
+        let request = call
+            .identity
+            .map(|request| RequestIdentity { root, ..request });
         let written = self
             .store
             .write_once(&self.model, judged, reread, request)

@@ -7,8 +7,8 @@ use http::{Request, Response};
 use http_body_util::{BodyExt, Full};
 use serde_json::{Value, json};
 use stoa_model::application::load_from_sources;
-use stoa_runtime::identity::{Caller, Means, UserId};
 use stoa_runtime::Environment;
+use stoa_runtime::identity::{Caller, Means, UserId};
 use stoa_store::{Config, Store};
 use stoa_testing::open;
 use tempfile::TempDir;
@@ -110,7 +110,9 @@ fn request(method: &str, path: &str, headers: &[(&str, &str)], body: &str) -> Re
     for (name, value) in headers {
         request = request.header(*name, *value);
     }
-    request.body(Full::new(Bytes::from(body.to_owned()))).unwrap()
+    request
+        .body(Full::new(Bytes::from(body.to_owned())))
+        .unwrap()
 }
 
 const ID: &str = "repeatability-request-id";
@@ -141,12 +143,28 @@ async fn every_unsafe_request_is_answered_the_same_and_takes_effect_once() {
     let fixture = Fixture::new().await;
     let tag = check(&fixture, "1", "POST", "Tags", &[], r#"{"Name": "a"}"#).await;
     assert_eq!(tag.status, 201);
-    assert!(tag.header("location").starts_with("http://shop.example/odata/Tags("));
+    assert!(
+        tag.header("location")
+            .starts_with("http://shop.example/odata/Tags(")
+    );
     assert!(tag.body.contains("\"Name\":\"a\""));
-    let address = tag.header("location").split("/odata/").nth(1).unwrap().to_owned();
+    let address = tag
+        .header("location")
+        .split("/odata/")
+        .nth(1)
+        .unwrap()
+        .to_owned();
 
     let minimal = [("prefer", "return=minimal")];
-    let ticket = check(&fixture, "2", "POST", "Tickets", &minimal, r#"{"Text": "t"}"#).await;
+    let ticket = check(
+        &fixture,
+        "2",
+        "POST",
+        "Tickets",
+        &minimal,
+        r#"{"Text": "t"}"#,
+    )
+    .await;
     assert_eq!(ticket.status, 204);
     assert!(ticket.header("odata-entityid").ends_with("Tickets(1)"));
     assert_eq!(ticket.header("preference-applied"), "return=minimal");
@@ -155,23 +173,73 @@ async fn every_unsafe_request_is_answered_the_same_and_takes_effect_once() {
 
     let etag = tag.header("etag").to_owned();
     let with_etag = [("if-match", etag.as_str())];
-    let changed = check(&fixture, "4", "PATCH", &address, &with_etag, r#"{"Name": "b"}"#).await;
+    let changed = check(
+        &fixture,
+        "4",
+        "PATCH",
+        &address,
+        &with_etag,
+        r#"{"Name": "b"}"#,
+    )
+    .await;
     assert_ne!(changed.header("etag"), etag);
     let any = [("if-match", "*"), ("prefer", "return=representation")];
     let changed = check(&fixture, "5", "PUT", &address, &any, r#"{"Name": "c"}"#).await;
     assert!(changed.body.contains("\"Name\":\"c\""));
 
-    check(&fixture, "6", "POST", "Products", &[], r#"{"Sku": "p", "Name": "P"}"#).await;
+    check(
+        &fixture,
+        "6",
+        "POST",
+        "Products",
+        &[],
+        r#"{"Sku": "p", "Name": "P"}"#,
+    )
+    .await;
     let reference = json!({"@odata.id": address}).to_string();
-    check(&fixture, "7", "POST", "Products('p')/Tags/$ref", &[], &reference).await;
-    let image = check(&fixture, "8", "PUT", "Products('p')/Image", &[("if-match", "*")], "picture").await;
+    check(
+        &fixture,
+        "7",
+        "POST",
+        "Products('p')/Tags/$ref",
+        &[],
+        &reference,
+    )
+    .await;
+    let image = check(
+        &fixture,
+        "8",
+        "PUT",
+        "Products('p')/Image",
+        &[("if-match", "*")],
+        "picture",
+    )
+    .await;
     assert!(!image.header("etag").is_empty());
-    let fetched = fixture.send(request("GET", "Products('p')/Image", &[], "")).await;
+    let fetched = fixture
+        .send(request("GET", "Products('p')/Image", &[], ""))
+        .await;
     assert_eq!(fetched.body, "picture");
-    check(&fixture, "9", "DELETE", "Products('p')/Image", &[("if-match", "*")], "").await;
+    check(
+        &fixture,
+        "9",
+        "DELETE",
+        "Products('p')/Image",
+        &[("if-match", "*")],
+        "",
+    )
+    .await;
     let reference = format!("Products('p')/Tags/$ref?$id={address}");
     check(&fixture, "10", "DELETE", &reference, &[], "").await;
-    check(&fixture, "11", "DELETE", "Products('p')", &[("if-match", "*")], "").await;
+    check(
+        &fixture,
+        "11",
+        "DELETE",
+        "Products('p')",
+        &[("if-match", "*")],
+        "",
+    )
+    .await;
 
     assert_eq!(fixture.count("Tags").await, "1");
     assert_eq!(fixture.count("Tickets").await, "2");
@@ -183,7 +251,12 @@ async fn a_later_change_shows_in_the_body_and_not_in_the_etag() {
     let fixture = Fixture::new().await;
     let create = || request("POST", "Tags", &[(ID, "1")], r#"{"Name": "a"}"#);
     let first = fixture.send(create()).await;
-    let address = first.header("location").split("/odata/").nth(1).unwrap().to_owned();
+    let address = first
+        .header("location")
+        .split("/odata/")
+        .nth(1)
+        .unwrap()
+        .to_owned();
     let change = request("PATCH", &address, &[("if-match", "*")], r#"{"Name": "b"}"#);
     assert_eq!(fixture.send(change).await.status, 204);
     let again = fixture.send(create()).await;
@@ -217,7 +290,10 @@ async fn an_identity_is_for_one_request_of_one_caller() {
     let first = fixture.send(by(1, r#"{"Name": "a"}"#)).await;
     assert_eq!(first.status, 201, "{first:?}");
     let other = fixture.send(by(1, r#"{"Name": "b"}"#)).await;
-    assert_eq!((other.status, other.code().as_str()), (400, "RequestIdReused"));
+    assert_eq!(
+        (other.status, other.code().as_str()),
+        (400, "RequestIdReused")
+    );
     assert_eq!(other.header("repeatability-result"), "rejected");
     let stranger = fixture.send(by(2, r#"{"Name": "a"}"#)).await;
     assert_eq!(stranger.status, 201);
@@ -234,7 +310,10 @@ async fn what_is_refused_is_judged_again() {
     let create = || request("POST", "Products", &[(ID, "1")], body);
     for _ in 0..2 {
         let refused = fixture.send(create()).await;
-        assert_eq!((refused.status, refused.code().as_str()), (409, "NotUnique"));
+        assert_eq!(
+            (refused.status, refused.code().as_str()),
+            (409, "NotUnique")
+        );
         assert_eq!(refused.header("repeatability-result"), "accepted");
     }
     fixture
@@ -249,19 +328,44 @@ async fn headers_that_promise_nothing_are_rejected() {
     let fixture = Fixture::new().await;
     let sent = "repeatability-first-sent";
     for (headers, status, code) in [
-        (&[(ID, "1"), (sent, "Sun, 06 Nov 1994 08:49:37 GMT")][..], 412, "RepeatTooLate"),
-        (&[(ID, "1"), (sent, "Sun, 06 Nov 2994 08:49:37 GMT")], 400, "InvalidHeader"),
-        (&[(ID, "1"), (sent, "Thu, 06 Nov 2994 08:49:37 GMT")], 412, "RepeatTooLate"),
+        (
+            &[(ID, "1"), (sent, "Sun, 06 Nov 1994 08:49:37 GMT")][..],
+            412,
+            "RepeatTooLate",
+        ),
+        (
+            &[(ID, "1"), (sent, "Sun, 06 Nov 2994 08:49:37 GMT")],
+            400,
+            "InvalidHeader",
+        ),
+        (
+            &[(ID, "1"), (sent, "Thu, 06 Nov 2994 08:49:37 GMT")],
+            412,
+            "RepeatTooLate",
+        ),
         (&[(ID, "1"), (sent, "today")], 400, "InvalidHeader"),
         (&[(ID, "1"), (ID, "2")], 400, "InvalidHeader"),
         (&[(ID, "")], 400, "InvalidHeader"),
     ] {
-        let answer = fixture.send(request("POST", "Tags", headers, r#"{"Name": "a"}"#)).await;
-        assert_eq!((answer.status, answer.code().as_str()), (status, code), "{headers:?}");
-        assert_eq!(answer.header("repeatability-result"), "rejected", "{headers:?}");
+        let answer = fixture
+            .send(request("POST", "Tags", headers, r#"{"Name": "a"}"#))
+            .await;
+        assert_eq!(
+            (answer.status, answer.code().as_str()),
+            (status, code),
+            "{headers:?}"
+        );
+        assert_eq!(
+            answer.header("repeatability-result"),
+            "rejected",
+            "{headers:?}"
+        );
     }
     // A request that changes nothing has nothing to repeat.
     let read = fixture.send(request("GET", "Tags", &[(ID, "")], "")).await;
-    assert_eq!((read.status, read.header("repeatability-result")), (200, ""));
+    assert_eq!(
+        (read.status, read.header("repeatability-result")),
+        (200, "")
+    );
     assert_eq!(fixture.count("Tags").await, "0");
 }

@@ -44,7 +44,7 @@ use crate::store::{Backend, Store};
 use standing::Standing;
 use statements::Statements;
 
-pub use lease::{LeaseState, Leadership};
+pub use lease::{Leadership, LeaseState};
 pub use member::Membership;
 
 /// Key of the row of `SystemRevision` whose version is the revision.
@@ -255,14 +255,12 @@ impl Coordination {
             return;
         }
         let removed = match self.store.backend() {
-            Backend::Postgres(postgres) => {
-                tokio::time::timeout(
-                    FENCING,
-                    fence::fence(postgres, statements, self.store.process()),
-                )
-                .await
-                .map(|fenced| fenced.map(drop))
-            }
+            Backend::Postgres(postgres) => tokio::time::timeout(
+                FENCING,
+                fence::fence(postgres, statements, self.store.process()),
+            )
+            .await
+            .map(|fenced| fenced.map(drop)),
             Backend::Sqlite(sqlite) => {
                 Ok(sqlite::forget(sqlite, statements, revision, silent).await)
             }

@@ -25,7 +25,7 @@ mod store;
 mod write;
 
 pub use config::Config;
-pub use coordination::{Coordination, LeaseState, Leadership, Membership, SECURITY_REVISION};
+pub use coordination::{Coordination, Leadership, LeaseState, Membership, SECURITY_REVISION};
 pub use database_url::{DatabaseUrl, Encryption, PostgresUrl};
 pub use error::{ArithmeticFault, Cause, Fault, StoreError};
 pub use postgres::{Postgres, PostgresConnection, StatementText, connect};

@@ -59,9 +59,9 @@ impl Store {
             DatabaseUrl::Sqlite(file) => {
                 Backend::Sqlite(Sqlite::open(file, &config, Arc::clone(&statistics)).await?)
             }
-            DatabaseUrl::Postgres(url) => {
-                Backend::Postgres(Postgres::open(url, &config, process, Arc::clone(&statistics)).await?)
-            }
+            DatabaseUrl::Postgres(url) => Backend::Postgres(
+                Postgres::open(url, &config, process, Arc::clone(&statistics)).await?,
+            ),
         };
         Ok(Self {
             shared: Arc::new(Shared {

@@ -354,9 +354,13 @@ impl Identity {
             .filter(|account| account.active)
             .map(|account| SignedIn {
                 principal,
-                device: account.hash.as_deref().filter(|_| remembers).and_then(|hash| {
-                    device::remember(client.device.as_deref(), principal.id(), hash)
-                }),
+                device: account
+                    .hash
+                    .as_deref()
+                    .filter(|_| remembers)
+                    .and_then(|hash| {
+                        device::remember(client.device.as_deref(), principal.id(), hash)
+                    }),
                 name: account.name,
                 session: SessionId(row.id()),
                 token,

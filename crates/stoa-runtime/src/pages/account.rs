@@ -144,11 +144,7 @@ impl Pages {
     }
 
     /// A session that is over: unless it is this very request that has given it another token.
-    async fn changed_password(
-        &self,
-        visit: &Visit,
-        area: Area,
-    ) -> Result<Response<Body>, Problem> {
+    async fn changed_password(&self, visit: &Visit, area: Area) -> Result<Response<Body>, Problem> {
         let before = self
             .identity
             .signed_in_before(&visit.client(), false)

@@ -40,10 +40,7 @@ pub(super) async fn fence(
         processes.extend(process.filter(|process| *process != own));
     }
     let ended: bool = connection
-        .query_typed(
-            &statements.end_sessions,
-            &[(&processes, Type::UUID_ARRAY)],
-        )
+        .query_typed(&statements.end_sessions, &[(&processes, Type::UUID_ARRAY)])
         .await?
         .first()
         .map_or(Ok(true), |row| row.try_get(0))?;

@@ -8,7 +8,7 @@ use tokio::task::JoinHandle;
 use uuid::Uuid;
 
 use super::Timing;
-use super::lease::{LeaseState, Leadership};
+use super::lease::{Leadership, LeaseState};
 use super::standing::Standing;
 use super::statements::Statements;
 use crate::error::StoreError;

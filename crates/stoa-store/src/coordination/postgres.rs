@@ -202,11 +202,7 @@ async fn revision(client: &Client, statements: &Statements) -> Result<i64, Store
 /// Renews the lease with what is confirmed, then reads the revision, in this order: who looks for living
 /// instances after the commit of a newer revision either sees this lease, or is before it, and then the
 /// newer revision is read here.
-async fn renew(
-    postgres: &Postgres,
-    client: &Client,
-    member: &Member,
-) -> Result<(), StoreError> {
+async fn renew(postgres: &Postgres, client: &Client, member: &Member) -> Result<(), StoreError> {
     let standing = &member.standing;
     let id = standing.id();
     let lease = member.timing.lease.as_secs_f64();

@@ -79,10 +79,17 @@ mod tests {
             ..process(2, 20, 20)
         };
         assert_eq!(divide(40, &[process(1, 20, 20), silent]), []);
-        assert_eq!(divide(40, &[process(1, 20, 20)]), [(Uuid::from_u128(1), 40)]);
+        assert_eq!(
+            divide(40, &[process(1, 20, 20)]),
+            [(Uuid::from_u128(1), 40)]
+        );
         // Nobody has less than the least.
         let many: Vec<Process> = (0..20).map(|id| process(id, 0, 0)).collect();
-        assert!(divide(40, &many).iter().all(|(_, share)| *share == LEAST_SHARE));
+        assert!(
+            divide(40, &many)
+                .iter()
+                .all(|(_, share)| *share == LEAST_SHARE)
+        );
     }
 
     fn adopt(processes: &mut [Process], shares: &[(Uuid, usize)]) {
@@ -104,10 +111,10 @@ mod tests {
                 processes.iter().map(|process| process.used.max(process.share)).sum()
             };
             for (number, (step, which)) in (0_u128..).zip(steps) {
+                let is_full = processes.len() >= BUDGET / LEAST_SHARE;
                 let chosen = which.checked_rem(processes.len()).unwrap_or(0);
-                let chosen = processes.get_mut(chosen);
-                match (step, chosen) {
-                    (0, _) if processes.len() < BUDGET / LEAST_SHARE => {
+                match (step, processes.get_mut(chosen)) {
+                    (0, _) if !is_full => {
                         processes.push(process(number, LEAST_SHARE, LEAST_SHARE));
                         excess = excess.max(sum(&processes).saturating_sub(BUDGET));
                     }

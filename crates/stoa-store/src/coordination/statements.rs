@@ -155,9 +155,7 @@ impl Statements {
             confirmed: format!("SELECT {confirmed} FROM {table} WHERE {id} = {first}"),
             leave: format!("DELETE FROM {table} WHERE {id} = {first}"),
             tidy: format!("DELETE FROM {table} WHERE {id} = ?1 AND {confirmed} < ?2"),
-            number_over: format!(
-                "SELECT count(*) FROM {table} WHERE {until} <= clock_timestamp()"
-            ),
+            number_over: format!("SELECT count(*) FROM {table} WHERE {until} <= clock_timestamp()"),
             lock_over: format!(
                 "SELECT {id}, {process} FROM {table} WHERE {until} <= clock_timestamp() FOR UPDATE SKIP LOCKED"
             ),

@@ -135,9 +135,7 @@ impl<'a> Once<'a> {
     }
 
     fn write_key(&self, writer: &mut Writer) {
-        for (position, (column, value)) in
-            key_columns(self.entity).zip(self.key()).enumerate()
-        {
+        for (position, (column, value)) in key_columns(self.entity).zip(self.key()).enumerate() {
             writer
                 .text(if position > 0 { " AND " } else { " WHERE " })
                 .name(column)
@@ -212,11 +210,14 @@ impl<'a> Once<'a> {
                 entity,
                 target: Target::Key(key),
                 ..
-            } => self.model[*entity].specialisations.is_empty().then(|| Applied {
-                key: key.clone(),
-                entity: *entity,
-                version: None,
-            }),
+            } => self.model[*entity]
+                .specialisations
+                .is_empty()
+                .then(|| Applied {
+                    key: key.clone(),
+                    entity: *entity,
+                    version: None,
+                }),
             _ => None,
         }
     }
@@ -431,7 +432,10 @@ mod tests {
                 Value::Binary(bytes.clone()),
             ]]
         };
-        assert!(matches!(once.repeated(&row([0; 32])), StoreError::Repeated(_)));
+        assert!(matches!(
+            once.repeated(&row([0; 32])),
+            StoreError::Repeated(_)
+        ));
         assert!(matches!(
             once.repeated(&row([1; 32])),
             StoreError::IdentityReused

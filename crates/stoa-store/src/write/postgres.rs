@@ -98,8 +98,7 @@ impl<'c> Session<'c> {
         } else {
             None
         };
-        let alone =
-            begin && prepared.len() == 1 && read.is_none() && commit && opening.is_none();
+        let alone = begin && prepared.len() == 1 && read.is_none() && commit && opening.is_none();
         self.state = if commit { State::Idle } else { State::Open };
         let control = async |sql: Option<&str>| match sql {
             Some(sql) => connection.batch_execute(sql).await,

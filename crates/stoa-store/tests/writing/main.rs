@@ -4,6 +4,7 @@
 
 mod audited;
 mod changes;
+mod cost;
 mod database;
 mod external;
 mod faults;

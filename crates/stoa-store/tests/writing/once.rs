@@ -59,14 +59,23 @@ async fn every_kind_of_change_is_made_once() {
         // The database makes the key.
         let ticket = database.insert("Ticket", &[("Text", text("a"))], &[]);
         check(&database, 3, 0, vec![ticket]).await;
-        assert_eq!(database.rows("Ticket", &["Number", "Text"], None).await, "[(v1 1 a)]");
+        assert_eq!(
+            database.rows("Ticket", &["Number", "Text"], None).await,
+            "[(v1 1 a)]"
+        );
         // With the version that is known before, and without.
         let rename = |expected, name| {
             database.update("Customer", key(1), expected, &[("Name", text(name))], &[])
         };
         check(&database, 4, 0, vec![rename(Expected::OneOf(vec![1]), "x")]).await;
         check(&database, 5, 0, vec![rename(Expected::Any, "y")]).await;
-        check(&database, 6, 0, vec![rename(Expected::OneOf(vec![3, 9]), "z")]).await;
+        check(
+            &database,
+            6,
+            0,
+            vec![rename(Expected::OneOf(vec![3, 9]), "z")],
+        )
+        .await;
         check(
             &database,
             7,
@@ -74,8 +83,20 @@ async fn every_kind_of_change_is_made_once() {
             vec![database.upsert("Customer", 4, &[("id", id(4)), ("Name", text("new"))], &[])],
         )
         .await;
-        check(&database, 8, 0, vec![database.link("Customer", 1, "Friends", 2)]).await;
-        check(&database, 9, 0, vec![database.unlink("Customer", 1, "Friends", Some(2))]).await;
+        check(
+            &database,
+            8,
+            0,
+            vec![database.link("Customer", 1, "Friends", 2)],
+        )
+        .await;
+        check(
+            &database,
+            9,
+            0,
+            vec![database.unlink("Customer", 1, "Friends", Some(2))],
+        )
+        .await;
         check(&database, 10, 0, vec![database.delete("Customer", key(3))]).await;
         // An audited row, of a type that has others below it.
         let account = database.insert("Savings", &[("id", id(9)), ("Name", text("s"))], &[]);
@@ -134,9 +155,20 @@ async fn what_changed_nothing_may_be_tried_again() {
             )
         };
         let refused = once(&database, vec![order()], identity(1)).await;
-        assert!(matches!(refused, Err(StoreError::Violations(_))), "{refused:?}");
-        let missing = once(&database, vec![database.delete("Customer", key(1))], identity(1)).await;
-        assert!(matches!(missing, Err(StoreError::NotFound { .. })), "{missing:?}");
+        assert!(
+            matches!(refused, Err(StoreError::Violations(_))),
+            "{refused:?}"
+        );
+        let missing = once(
+            &database,
+            vec![database.delete("Customer", key(1))],
+            identity(1),
+        )
+        .await;
+        assert!(
+            matches!(missing, Err(StoreError::NotFound { .. })),
+            "{missing:?}"
+        );
         database.customer(1, "a").await;
         check(&database, 1, 0, vec![order()]).await;
     })
@@ -155,13 +187,19 @@ async fn another_request_or_another_owner_gets_nothing() {
             ..identity(1)
         };
         let reused = once(&database, insert(2), other).await;
-        assert!(matches!(reused, Err(StoreError::IdentityReused)), "{reused:?}");
+        assert!(
+            matches!(reused, Err(StoreError::IdentityReused)),
+            "{reused:?}"
+        );
         let stranger = RequestIdentity {
             owner: Uuid::from_u128(2),
             ..identity(1)
         };
         once(&database, insert(2), stranger).await.unwrap();
-        assert_eq!(database.rows("Customer", &["Name"], None).await, "[(v1 a) (v1 a)]");
+        assert_eq!(
+            database.rows("Customer", &["Name"], None).await,
+            "[(v1 a) (v1 a)]"
+        );
     })
     .await;
 }
@@ -203,7 +241,10 @@ async fn of_many_copies_at_once_one_takes_effect() {
             assert_eq!(done, 1);
             assert!(effects.iter().all(|effect| *effect == effects[0]));
         }
-        assert_eq!(database.rows("Customer", &["Visits"], None).await, "[(v6 1)]");
+        assert_eq!(
+            database.rows("Customer", &["Visits"], None).await,
+            "[(v6 1)]"
+        );
         assert_eq!(
             database.rows("Ticket", &["Text"], None).await,
             "[(v1 t) (v1 t) (v1 t) (v1 t) (v1 t)]"
@@ -216,10 +257,17 @@ async fn of_many_copies_at_once_one_takes_effect() {
 async fn old_requests_are_forgotten_in_batches() {
     on_both(|database| async move {
         for number in 1..=5_u32 {
-            let insert = database.insert("Customer", &[("id", id(number)), ("Name", text("a"))], &[]);
-            once(&database, vec![insert], identity(number.into())).await.unwrap();
+            let insert =
+                database.insert("Customer", &[("id", id(number)), ("Name", text("a"))], &[]);
+            once(&database, vec![insert], identity(number.into()))
+                .await
+                .unwrap();
         }
-        let forget = |before, most| database.store.forget_requests(&database.model, before, most);
+        let forget = |before, most| {
+            database
+                .store
+                .forget_requests(&database.model, before, most)
+        };
         assert_eq!(forget(1_700_000_000_000_000, 10).await.unwrap(), 0);
         let future = 4_000_000_000_000_000;
         assert_eq!(forget(future, 3).await.unwrap(), 3);

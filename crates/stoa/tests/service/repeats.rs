@@ -30,10 +30,16 @@ async fn number_of_things(client: &Client) -> String {
 
 /// Status, headers that belong to the answer, body.
 fn of_interest(answer: &Answer) -> (u16, Vec<Option<String>>, String) {
-    let headers = ["location", "etag", "odata-entityid", "content-type", "repeatability-result"]
-        .iter()
-        .map(|name| answer.header(name).map(str::to_owned))
-        .collect();
+    let headers = [
+        "location",
+        "etag",
+        "odata-entityid",
+        "content-type",
+        "repeatability-result",
+    ]
+    .iter()
+    .map(|name| answer.header(name).map(str::to_owned))
+    .collect();
     (answer.status, headers, answer.text())
 }
 
@@ -104,7 +110,9 @@ async fn a_server_killed_between_commit_and_answer_loses_and_doubles_nothing() {
         let mut warm = JoinSet::new();
         for copy in 0..64 {
             let (client, body) = (client.clone(), body.clone());
-            warm.spawn(async move { create(&client, &format!("warm {round} {copy}"), &body).await });
+            warm.spawn(
+                async move { create(&client, &format!("warm {round} {copy}"), &body).await },
+            );
         }
         while let Some(answer) = warm.join_next().await {
             assert_eq!(answer.unwrap().unwrap().status, 201);

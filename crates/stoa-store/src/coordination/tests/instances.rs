@@ -226,7 +226,10 @@ async fn the_connections_of_all_stay_within_the_budget() {
     let second = database.process_with(&url, TIMING, Some(BUDGET)).await;
     let two = second.join().await;
     let hogging_too = hog(&second);
-    until("each has half", || limit(&first) == 5 && limit(&second) == 5).await;
+    until("each has half", || {
+        limit(&first) == 5 && limit(&second) == 5
+    })
+    .await;
     let grown = most.swap(0, Ordering::SeqCst);
     assert!(grown <= BUDGET as i64 + 3, "{grown}");
     tokio::time::sleep(Duration::from_millis(300)).await;
