@@ -104,6 +104,7 @@ codes! {
     ReadOnly 400 Client false "The property cannot be set by a client.";
     InvalidReference 400 Client false "A reference is not a URL of an entity of the right type.";
     ReferenceNotFound 400 Client false "A reference leads to a row that does not exist.";
+    RequestIdReused 400 Client false "Another request had the same Repeatability-Request-ID; nothing was done.";
     CheckFailed 400 Client false "A check of the database refuses the value.";
     ResponseTooLarge 400 Client false "The answer would be larger than the limit: ask for fewer rows or properties.";
     NotSignedIn 401 Client false "The request does not say who makes it, or what it says is not valid (any more): sign in, or send a valid token.";
@@ -115,6 +116,7 @@ codes! {
     NotUnique 409 Client false "Another row has the same key or the same unique values.";
     Referenced 409 Client false "Other rows refer to the row that is to be deleted.";
     PreconditionFailed 412 Client false "The row has another version than If-Match says, or exists although If-None-Match is *.";
+    RepeatTooLate 412 Client false "Repeatability-First-Sent is too long ago to know whether the request has taken effect, or in the future; nothing was done.";
     BodyTooLarge 413 Client false "The body is larger than the limit.";
     UrlTooLong 414 Client false "The URL is longer than the limit.";
     UnsupportedMediaType 415 Client false "The body is not JSON.";

@@ -6,7 +6,7 @@
 use std::net::IpAddr;
 use std::path::PathBuf;
 use std::sync::Arc;
-use std::time::{SystemTime, UNIX_EPOCH};
+use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
 use bytes::{Buf, BufMut, Bytes, BytesMut};
 use http::header::{ALLOW, CONTENT_TYPE, ETAG, HOST, IF_NONE_MATCH};
@@ -25,13 +25,14 @@ use stoa_odata::metadata::Document;
 use stoa_odata::negotiate::{self, Format, Representation, Resource as Kind, Version};
 use stoa_odata::resolve::{Part, Target};
 use stoa_odata::url::{Resource, Url};
-use stoa_store::{Store, StoreError};
+use stoa_store::{RequestIdentity, Store, StoreError};
 
 use crate::body::Body;
 use crate::csrf;
 use crate::failure::{self, Failure};
 use crate::files::FileStore;
 use crate::identity::{Caller, Identity, Means, Refusal};
+use crate::repeat::{self, Repeat};
 use crate::view::{View, Views};
 
 /// Path of the data service.
@@ -68,6 +69,7 @@ pub struct Environment {
 }
 
 /// A request under way.
+#[derive(Clone, Copy)]
 pub(crate) struct Call<'a> {
     pub(crate) parts: &'a Parts,
     pub(crate) url: &'a Url,
@@ -79,6 +81,8 @@ pub(crate) struct Call<'a> {
     pub(crate) view: &'a View,
     /// When the request came, microseconds since the Unix epoch: one instant for all that it does.
     pub(crate) now: i64,
+    /// What it is known by if it arrives again; none if it may take effect again then.
+    pub(crate) identity: Option<RequestIdentity>,
 }
 
 impl Call<'_> {
@@ -176,6 +180,13 @@ impl Environment {
         self.identity.as_ref()
     }
 
+    /// How long what came of a request is kept.
+    fn kept(&self) -> Duration {
+        self.identity
+            .as_ref()
+            .map_or(repeat::KEPT, |identity| identity.settings().outcomes_kept)
+    }
+
     pub(crate) fn limits(&self) -> &Limits {
         &self.manifest.limits
     }
@@ -196,6 +207,7 @@ impl Environment {
             Err(error) => Err(error.into()),
         };
         let mut response = answered.unwrap_or_else(|failure| failure::answer(failure, version));
+        repeat::accept(&parts, &mut response);
         let headers = response.headers_mut();
         headers.insert(
             negotiate::ODATA_VERSION,
@@ -223,6 +235,11 @@ impl Environment {
         B: HttpBody,
         B::Error: Into<Box<dyn std::error::Error + Send + Sync>>,
     {
+        if let Some(identity) = &self.identity
+            && !identity.may_serve()
+        {
+            return Err(failure::lease_over());
+        }
         let caller = self.caller(parts).await?;
         csrf::check(parts, csrf::session_secret(&parts.headers, &caller))?;
         if caller.is_read_only() && !parts.method.is_safe() {
@@ -237,6 +254,8 @@ impl Environment {
         let path = path.strip_prefix(SERVICE_PATH).unwrap_or_default();
         let url = Url::parse(path, parts.uri.query(), self.limits()).map_err(Error::from)?;
         let root = service_root(parts)?;
+        let now = now();
+        let repeat = Repeat::of(parts, &caller, now, self.kept())?;
         let call = Call {
             parts,
             url: &url,
@@ -244,7 +263,8 @@ impl Environment {
             version,
             caller: &caller,
             view: &view,
-            now: now(),
+            now,
+            identity: repeat.as_ref().map(|repeat| repeat.identity(&[])),
         };
         match &url.resource {
             Resource::ServiceDocument => {
@@ -262,7 +282,7 @@ impl Environment {
             Resource::Batch => Err(Error::not_implemented("$batch").into()),
             _ => {
                 let target = Target::new(call.model(), &url).map_err(Error::from)?;
-                self.at_target(&call, &target, body).await
+                self.at_target(&call, repeat.as_ref(), &target, body).await
             }
         }
     }
@@ -300,6 +320,7 @@ impl Environment {
     async fn at_target<B>(
         &self,
         call: &Call<'_>,
+        repeat: Option<&Repeat>,
         target: &Target,
         body: B,
     ) -> Result<Response<Body>, Failure>
@@ -318,7 +339,7 @@ impl Environment {
         allow_only(method, allowed)?;
         if let Some(file) = self.file_property(target) {
             return match *method {
-                Method::PUT => self.upload(call, target, file, body).await,
+                Method::PUT => self.upload(call, repeat, target, file, body).await,
                 Method::DELETE => self.clear(call, target, file).await,
                 _ => self.download(call, target, file).await,
             };
@@ -328,9 +349,13 @@ impl Environment {
             Method::DELETE => self.delete(call, target).await,
             _ => {
                 let body = collect(body, self.limits().body_bytes).await?;
+                let call = Call {
+                    identity: repeat.map(|repeat| repeat.identity(&body)),
+                    ..*call
+                };
                 match *method {
-                    Method::POST => self.create(call, target, &body).await,
-                    _ => self.update(call, target, &body).await,
+                    Method::POST => self.create(&call, target, &body).await,
+                    _ => self.update(&call, target, &body).await,
                 }
             }
         }

@@ -141,6 +141,8 @@ impl Failure {
                 Error::new(Code::OutOfRange, message)
             }
             StoreError::InvalidText => Error::new(Code::InvalidFormat, message),
+            StoreError::IdentityReused => return crate::repeat::reused(),
+            StoreError::Repeated(_) => return Self::internal("a repeated request is no error"),
             StoreError::Configuration { .. } => return Self::internal(message),
             StoreError::Internal(cause) => {
                 let mut chain = cause.to_string();
@@ -173,6 +175,12 @@ impl From<FileError> for Failure {
         };
         Error::new(code, error.to_string()).into()
     }
+}
+
+/// Others may take this instance for dead: what it would say may be wrong.
+pub(crate) fn lease_over() -> Failure {
+    let message = "this server has lost touch with the database; another one may answer";
+    Error::unavailable(message, RETRY).into()
 }
 
 /// The row asked for does not exist.

@@ -21,6 +21,7 @@ use crate::environment::{Call, Environment, set_etag};
 use crate::failure::{Failure, not_found};
 use crate::files::Description;
 use crate::read::no_content;
+use crate::repeat::Repeat;
 
 /// Most bytes of a file when the attribute sets no length.
 const LIMIT: u64 = 1024 * 1024 * 1024;
@@ -38,6 +39,7 @@ impl Environment {
     pub(crate) async fn upload<B>(
         &self,
         call: &Call<'_>,
+        repeat: Option<&Repeat>,
         target: &Target,
         attribute: AttributeId,
         body: B,
@@ -67,7 +69,11 @@ impl Environment {
         );
         let description = self.files.store(body, media_type, limit).await?;
         let text = serde_json::to_string(&description).map_err(Failure::internal)?;
-        self.set(call, target, attribute, Value::Text(text)).await
+        let call = Call {
+            identity: repeat.map(|repeat| repeat.identity(text.as_bytes())),
+            ..*call
+        };
+        self.set(&call, target, attribute, Value::Text(text)).await
     }
 
     /// Content is not even taken from those who do not see the row, or may never give it any: it would
@@ -131,16 +137,13 @@ impl Environment {
                 },
             }],
         };
-        let (applied, _) = self
-            .write::<RawWriter>(call, change, None, |error, change| {
+        let written = self
+            .write::<RawWriter>(call, change, 0, None, |error, change| {
                 call.failed(error, change)
             })
             .await?;
         let mut response = no_content();
-        set_etag(
-            response.headers_mut(),
-            applied.first().and_then(|applied| applied.version),
-        );
+        set_etag(response.headers_mut(), written.applied().version);
         Ok(response)
     }
 

@@ -32,6 +32,7 @@ pub mod name;
 pub mod password;
 mod record;
 pub mod secret;
+mod seed;
 pub mod session;
 mod settings;
 pub mod sign_in;
@@ -47,7 +48,8 @@ use std::time::{Duration, SystemTime, UNIX_EPOCH};
 use moka::future::Cache;
 use stoa_model::model::{EntityId, Model};
 use stoa_model::value::Value;
-use stoa_store::Store;
+use stoa_store::{LeaseState, Store};
+use tokio::sync::watch;
 use tokio::task::JoinHandle;
 use uuid::Uuid;
 
@@ -69,6 +71,7 @@ pub use error::{IdentityError, SignInError};
 pub use name::NameFault;
 pub use password::PasswordFault;
 pub use secret::Secret;
+pub use seed::Seed;
 pub use session::{SessionId, SessionInfo};
 pub use settings::Settings;
 pub use sign_in::SignedIn;
@@ -232,6 +235,30 @@ impl Identity {
     #[must_use]
     pub fn settings(&self) -> &Settings {
         &self.shared.settings
+    }
+
+    /// What the lease of this instance is worth; none: it is no instance. While it is [`LeaseState::Over`] nothing
+    /// may be served.
+    #[must_use]
+    pub fn lease(&self) -> Option<LeaseState> {
+        self.shared.current.lease()
+    }
+
+    /// Tells when what the lease is worth changes.
+    #[must_use]
+    pub fn watch_lease(&self) -> Option<watch::Receiver<LeaseState>> {
+        self.shared.current.watch()
+    }
+
+    /// Whether this instance does what only one of those that live should do: pruning, schedules.
+    #[must_use]
+    pub fn leads(&self) -> bool {
+        self.shared.current.leads()
+    }
+
+    /// Whether requests may be answered.
+    pub(crate) fn may_serve(&self) -> bool {
+        self.lease() != Some(LeaseState::Over)
     }
 
     /// Password hashes computed since the start: what sign-ins cost.

@@ -21,6 +21,7 @@ pub mod identity;
 mod nearest;
 pub mod pages;
 mod read;
+pub mod repeat;
 pub mod sample_data;
 pub mod single_sign_on;
 mod view;

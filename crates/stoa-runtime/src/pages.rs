@@ -40,6 +40,7 @@ pub use theme::{FOLDER, Theme};
 
 use crate::body::Body;
 use crate::identity::Identity;
+use crate::repeat;
 use crate::single_sign_on::SingleSignOn;
 use problem::Problem;
 use visit::{Area, Visit};
@@ -109,6 +110,9 @@ impl Pages {
         let (parts, body) = request.into_parts();
         let path = parts.uri.path().to_owned();
         let path = path.strip_prefix(ROOT).unwrap_or_default();
+        if !self.identity.may_serve() {
+            return self.problem(&Problem::lease_over(), Area::User);
+        }
         let area = if path == "admin" || path.starts_with("admin/") {
             Area::Administration
         } else {
@@ -118,12 +122,17 @@ impl Pages {
             Ok(visit) => visit,
             Err(problem) => return self.problem(&problem, area),
         };
+        let may_repeat = visit.seed.is_some();
         let outcome = match self.route(&visit, path).await {
             Err(Problem::SignInFirst) => Self::to_sign_in(&visit, area),
             Err(Problem::PasswordFirst) => Self::to_password(&visit, area),
             outcome => outcome,
         };
-        outcome.unwrap_or_else(|problem| self.problem(&problem, area))
+        let mut response = outcome.unwrap_or_else(|problem| self.problem(&problem, area));
+        if may_repeat {
+            repeat::accept(&visit.parts, &mut response);
+        }
+        response
     }
 
     async fn route(&self, visit: &Visit, path: &str) -> Result<Response<Body>, Problem> {

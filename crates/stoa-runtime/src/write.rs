@@ -18,7 +18,7 @@ use stoa_odata::negotiate::{
 };
 use stoa_odata::resolve::{Part, Read, Target};
 use stoa_odata::url::{OptionName, Url};
-use stoa_store::StoreError;
+use stoa_store::{RequestIdentity, StoreError};
 
 use crate::body::Body;
 use crate::environment::{Call, Environment, json, set_etag};
@@ -31,6 +31,23 @@ struct Done {
     applied: Applied,
     /// The row as it is now, if the client wants it.
     payload: Option<(Format, Vec<u8>)>,
+}
+
+/// What became of a change.
+pub(crate) enum Written<W> {
+    /// It has taken effect, and the row was read along with it if that was wanted and could be.
+    Now(Applied, Option<W>),
+    /// It had taken effect when the same request came before.
+    Before(Applied),
+}
+
+impl<W> Written<W> {
+    /// What was done to the row that the request is about.
+    pub(crate) fn applied(&self) -> &Applied {
+        match self {
+            Self::Now(applied, _) | Self::Before(applied) => applied,
+        }
+    }
 }
 
 impl Environment {
@@ -272,35 +289,35 @@ impl Environment {
             None
         };
         let url = url.as_ref().map(|url| url.as_ref().unwrap_or(call.url));
-        let mut reread = None;
-        let mut format = Format::default();
-        if let Some(url) = url {
-            // The options are judged before anything is written.
-            format = call.json_format()?;
-            let (query, writer) = self.rereader(
-                call,
-                url,
-                target,
-                entity,
-                known_key.clone().unwrap_or_default(),
-                format,
-            )?;
-            reread = Some((query, writer));
-        }
-        let reads_along = known_key.is_some();
-        let along = if reads_along { reread.take() } else { None };
-        let along = along.map(|(query, writer)| (call.permit(query), writer));
+        let format = match url {
+            Some(_) => call.json_format()?,
+            None => Format::default(),
+        };
+        let reader = |key| match url {
+            Some(url) => self
+                .rereader(call, url, target, entity, key, format)
+                .map(Some),
+            None => Ok(None),
+        };
+        // The options are judged before anything is written.
+        let along = reader(known_key.clone().unwrap_or_default())?
+            .filter(|_| known_key.is_some())
+            .map(|(query, writer)| (call.permit(query), writer));
         let failed = |error, change: &Change| self.failed(error, change, call, target, entity);
-        let (mut applied, writer) = self.write(call, change, along, failed).await?;
-        let applied = applied.swap_remove(root);
-        let writer = match (writer, reread) {
-            (None, Some((mut query, writer))) => {
-                // The database made the key: the row is read when it is there.
-                query.source = Source::Key(applied.key.clone());
-                let query = call.permit(query);
-                Some(self.store.read(&self.model, &query, writer).await?.writer)
+        let (applied, writer) = match self.write(call, change, root, along, failed).await? {
+            Written::Now(applied, Some(writer)) => (applied, Some(writer)),
+            // The database made the key, or the change was made before: the row is read as it is.
+            Written::Now(applied, None) | Written::Before(applied) => {
+                let writer = match reader(applied.key.clone())? {
+                    Some((mut query, writer)) => {
+                        query.source = Source::Key(applied.key.clone());
+                        let query = call.permit(query);
+                        Some(self.store.read(&self.model, &query, writer).await?.writer)
+                    }
+                    None => None,
+                };
+                (applied, writer)
             }
-            (writer, _) => writer,
         };
         // Who may create a row need not see it.
         let payload = writer
@@ -309,14 +326,16 @@ impl Environment {
         Ok(Done { applied, payload })
     }
 
-    /// Judges a change by the access rules, lets the store make it, and tells everybody whom it concerns.
+    /// Judges a change by the access rules, lets the store make it, and tells everybody whom it concerns. `root`
+    /// is the position of the operation that the request is about.
     pub(crate) async fn write<W: RowWriter + 'static>(
         &self,
         call: &Call<'_>,
         mut change: Change,
+        root: usize,
         reread: Option<(Permitted<Query>, W)>,
         failed: impl Fn(StoreError, &Change) -> Failure,
-    ) -> Result<(Vec<Applied>, Option<W>), Failure> {
+    ) -> Result<Written<W>, Failure> {
         let identity = self
             .identity()
             .filter(|identity| identity.concerns(&change));
@@ -335,16 +354,33 @@ impl Environment {
         if let Some(identity) = identity {
             judged.add_system_operation(identity.bump_operation());
         }
-        let written = self.store.write(&self.model, judged, reread).await;
-        let (mut applied, writer) = written.map_err(refused)?;
+        let request = call
+            .identity
+            .map(|request| RequestIdentity { root, ..request });
+        let written = self
+            .store
+            .write_once(&self.model, judged, reread, request)
+            .await;
+        let (mut applied, writer) = match written {
+            Err(StoreError::Repeated(applied)) => {
+                if let Some(identity) = identity {
+                    // Whoever made the change may have gone before everybody had heard of it.
+                    identity
+                        .publish_again()
+                        .await
+                        .map_err(Failure::from_identity)?;
+                }
+                return Ok(Written::Before(applied));
+            }
+            written => written.map_err(refused)?,
+        };
         if let Some(identity) = identity {
             identity
                 .published(&applied)
                 .await
                 .map_err(Failure::from_identity)?;
-            applied.pop();
         }
-        Ok((applied, writer))
+        Ok(Written::Now(applied.swap_remove(root), writer))
     }
 
     fn rereader(

@@ -7,6 +7,9 @@ use std::time::Duration;
 pub struct Config {
     /// PostgreSQL: most connections. Default: eight for each core, since a commit waits for the disk.
     pub connections: usize,
+    /// PostgreSQL: most connections of all instances together, instead of `connections`. They are divided among
+    /// the instances that live; each has at least three. Default: none.
+    pub budget: Option<usize>,
     /// PostgreSQL: most connections that read at once; more would only make each other slower. Default:
     /// four for each core.
     pub reading_connections: usize,
@@ -26,7 +29,7 @@ pub struct Config {
     pub queue: usize,
     /// SQLite: most writes that share one commit. Default: 128.
     pub group: usize,
-    /// Name shown in PostgreSQL's `pg_stat_activity`. Default: `stoa`.
+    /// Name shown in PostgreSQL's `pg_stat_activity`, behind `stoa/` and the id of the process. Default: `stoa`.
     pub application_name: String,
 }
 
@@ -35,6 +38,7 @@ impl Default for Config {
         let cores = std::thread::available_parallelism().map_or(2, std::num::NonZero::get);
         Self {
             connections: cores * 8,
+            budget: None,
             reading_connections: cores * 4,
             reader_threads: cores,
             connect_timeout: Duration::from_secs(5),

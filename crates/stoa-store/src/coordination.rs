@@ -16,12 +16,17 @@
 //! - PostgreSQL: the row has a lease by the database's clock, renewed every [`Timing::renewal`]. A member
 //!   whose lease is over is not waited for: a killed process delays others for the rest of its lease once.
 //!   The difference between `lease` and `held` is what the database's clock may jump.
+//!   Whoever leads, or has waited for it in vain, ends its database sessions (`fence`); before that it has
+//!   stopped serving by its own clock ([`LeaseState::Over`]).
 //! - SQLite: all members are on one machine and look at the file every [`Timing::poll`]; the row has no end,
 //!   so an idle server writes nothing. A publisher drops the rows that stayed silent; a member that finds
 //!   its row missing writes it anew.
 
+mod fence;
+mod lease;
 mod member;
 mod postgres;
+mod shares;
 mod sqlite;
 mod standing;
 mod statements;
@@ -39,6 +44,7 @@ use crate::store::{Backend, Store};
 use standing::Standing;
 use statements::Statements;
 
+pub use lease::{Leadership, LeaseState};
 pub use member::Membership;
 
 /// Key of the row of `SystemRevision` whose version is the revision.
@@ -52,6 +58,9 @@ pub(crate) struct Timing {
     /// Longest time that a member takes itself for current. Shorter than the lease, for clocks that run
     /// apart and, on PostgreSQL, a database clock that jumps.
     pub(crate) held: Duration,
+    /// PostgreSQL: how long after that a member goes on serving, from the database only. Shorter than what is left of
+    /// the lease: whoever is shut out then has stopped by itself before. SQLite: for ever, nobody is shut out.
+    pub(crate) grace: Option<Duration>,
     /// PostgreSQL: time between two renewals. Several fit into `held`, so that one lost packet or a
     /// new connection costs nothing.
     pub(crate) renewal: Duration,
@@ -68,6 +77,7 @@ impl Timing {
     const POSTGRES: Self = Self {
         lease: Duration::from_secs(10),
         held: Duration::from_secs(8),
+        grace: Some(Duration::from_secs(1)),
         renewal: Duration::from_secs(2),
         attempt: Duration::from_secs(3),
         poll: Duration::ZERO,
@@ -78,12 +88,15 @@ impl Timing {
     const SQLITE: Self = Self {
         lease: Duration::from_secs(3),
         held: Duration::from_secs(2),
+        grace: None,
         renewal: Duration::ZERO,
         attempt: Duration::ZERO,
         poll: Duration::from_millis(50),
     };
 }
 
+/// Longest time of shutting out whoever is silent.
+const FENCING: Duration = Duration::from_secs(5);
 /// First pause of a publisher between two looks at who has not confirmed yet.
 const FIRST_PAUSE: Duration = Duration::from_millis(2);
 /// Longest such pause.
@@ -91,13 +104,25 @@ const LONGEST_PAUSE: Duration = Duration::from_millis(50);
 
 /// Members of this process, by the store that they belong to.
 #[derive(Default)]
-pub(crate) struct Members(Mutex<Vec<Weak<Standing>>>);
+pub(crate) struct Members(Mutex<Vec<(Weak<Standing>, Option<Duration>)>>);
 
 impl Members {
-    fn add(&self, standing: &Arc<Standing>) {
+    fn add(&self, standing: &Arc<Standing>, grace: Option<Duration>) {
         let mut members = self.0.lock().unwrap_or_else(PoisonError::into_inner);
-        members.retain(|member| member.strong_count() > 0);
-        members.push(Arc::downgrade(standing));
+        members.retain(|(member, _)| member.strong_count() > 0);
+        members.push((Arc::downgrade(standing), grace));
+    }
+
+    /// Whether this process may write: it is no member, or a lease holds as far as it knows.
+    pub(crate) fn may_write(&self) -> bool {
+        let members = self.0.lock().unwrap_or_else(PoisonError::into_inner);
+        let mut ends = members
+            .iter()
+            .filter_map(|(member, grace)| Some((member.upgrade()?, grace)))
+            .filter(|(standing, _)| standing.has_begun() && !standing.has_ended())
+            .map(|(standing, grace)| standing.lease(*grace).0)
+            .peekable();
+        ends.peek().is_none() || ends.any(|lease| lease != LeaseState::Over)
     }
 
     /// Makes them all go by a revision at once; gives their ids.
@@ -105,7 +130,7 @@ impl Members {
         let members = self.0.lock().unwrap_or_else(PoisonError::into_inner);
         members
             .iter()
-            .filter_map(Weak::upgrade)
+            .filter_map(|(member, _)| member.upgrade())
             .map(|standing| {
                 standing.advance(revision);
                 standing.wake();
@@ -155,12 +180,14 @@ impl Coordination {
         let statements = Arc::clone(self.statements()?);
         let standing = Arc::new(Standing::new(Uuid::new_v4()));
         // Known before it is current: a publisher in this process advances it from its first moment.
-        self.store.members().add(&standing);
+        self.store.members().add(&standing, self.timing.grace);
         let member = member::Member {
             standing,
             statements,
             timing: self.timing,
             name: cut(name),
+            process: self.store.process(),
+            budget: self.store.config().budget,
         };
         match self.store.backend() {
             Backend::Postgres(postgres) => postgres::join(postgres, member).await,
@@ -216,7 +243,8 @@ impl Coordination {
         Ok(())
     }
 
-    /// Removes those who stayed silent for a whole lease, so that nobody waits for them again.
+    /// Shuts those out who stayed silent for a whole lease: nobody waits for them again, and what they had begun
+    /// under an older revision is not committed.
     async fn forget(&self, statements: &Arc<Statements>, revision: i64, silent: Vec<Uuid>) {
         tracing::warn!(
             revision,
@@ -227,13 +255,12 @@ impl Coordination {
             return;
         }
         let removed = match self.store.backend() {
-            Backend::Postgres(postgres) => {
-                tokio::time::timeout(
-                    self.timing.attempt,
-                    postgres::tidy(postgres, statements, Duration::ZERO),
-                )
-                .await
-            }
+            Backend::Postgres(postgres) => tokio::time::timeout(
+                FENCING,
+                fence::fence(postgres, statements, self.store.process()),
+            )
+            .await
+            .map(|fenced| fenced.map(drop)),
             Backend::Sqlite(sqlite) => {
                 Ok(sqlite::forget(sqlite, statements, revision, silent).await)
             }

@@ -3,7 +3,7 @@
 use std::error::Error as StandardError;
 
 use stoa_model::access::Denial;
-use stoa_model::change::Violation;
+use stoa_model::change::{Applied, Violation};
 use tokio_postgres::error::SqlState;
 
 /// A cause that is for the log only.
@@ -94,6 +94,12 @@ pub enum StoreError {
         /// Version that the row has.
         current: Option<i64>,
     },
+    /// The same request has taken effect before, and nothing was done now.
+    #[error("the request has taken effect before")]
+    Repeated(Applied),
+    /// Another request had the same identity before. Nothing was done.
+    #[error("another request had the same identity")]
+    IdentityReused,
     /// The settings of the store are wrong: found at the start.
     #[error("{reason}")]
     Configuration {
@@ -135,6 +141,8 @@ impl StoreError {
             Self::Denied { .. } => "Forbidden",
             Self::NotFound { .. } => "NotFound",
             Self::VersionMismatch { .. } => "VersionMismatch",
+            Self::Repeated(_) => "Repeated",
+            Self::IdentityReused => "IdentityReused",
             Self::Configuration { .. } => "Configuration",
             Self::Internal(_) => "InternalError",
         }
@@ -155,7 +163,9 @@ impl StoreError {
             | Self::Violations(_)
             | Self::Denied { .. }
             | Self::NotFound { .. }
-            | Self::VersionMismatch { .. } => Fault::Client,
+            | Self::VersionMismatch { .. }
+            | Self::Repeated(_)
+            | Self::IdentityReused => Fault::Client,
         }
     }
 

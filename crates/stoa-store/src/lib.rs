@@ -25,7 +25,7 @@ mod store;
 mod write;
 
 pub use config::Config;
-pub use coordination::{Coordination, Membership, SECURITY_REVISION};
+pub use coordination::{Coordination, Leadership, LeaseState, Membership, SECURITY_REVISION};
 pub use database_url::{DatabaseUrl, Encryption, PostgresUrl};
 pub use error::{ArithmeticFault, Cause, Fault, StoreError};
 pub use postgres::{Postgres, PostgresConnection, StatementText, connect};
@@ -33,7 +33,7 @@ pub use read::{CountResult, ReadResult};
 pub use sqlite::Sqlite;
 pub use statistics::{LATENCY_BOUNDS, Operation, PoolState, Statistics};
 pub use store::{Dialect, Store};
-pub use write::{Column, Load, LoadProgress, LoadTarget};
+pub use write::{Column, Load, LoadProgress, LoadTarget, RequestIdentity};
 
 // The drivers, for the schema's own statements.
 pub use rusqlite;

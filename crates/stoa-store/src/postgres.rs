@@ -21,6 +21,7 @@ use tokio::task::JoinHandle;
 use tokio_postgres::types::Type;
 use tokio_postgres::{Client, Statement};
 use tokio_postgres_rustls::MakeRustlsConnect;
+use uuid::Uuid;
 
 use crate::config::Config;
 use crate::database_url::PostgresUrl;
@@ -31,7 +32,7 @@ use crate::statistics::{PoolState, Statistics, count};
 #[derive(Clone)]
 pub struct Postgres {
     pool: Pool<Sessions>,
-    reading: Arc<Semaphore>,
+    reading: Arc<Reading>,
     connect_timeout: Duration,
     statistics: Arc<Statistics>,
 }
@@ -136,12 +137,13 @@ impl Postgres {
     pub(crate) async fn open(
         url: &PostgresUrl,
         config: &Config,
+        process: Uuid,
         statistics: Arc<Statistics>,
     ) -> Result<Self, StoreError> {
         let mut driver = url.config.clone();
-        if driver.get_application_name().is_none() {
-            driver.application_name(&config.application_name);
-        }
+        let given = driver.get_application_name();
+        let name = session_name(process, given.unwrap_or(&config.application_name));
+        driver.application_name(&name);
         if driver.get_connect_timeout().is_none() {
             driver.connect_timeout(config.connect_timeout);
         }
@@ -153,8 +155,17 @@ impl Postgres {
                 .unwrap_or(NonZeroUsize::MIN),
             statistics: Arc::clone(&statistics),
         };
+        // Of a budget, an instance has the least until it is told its share.
+        let limit = match config.budget {
+            Some(_) => LEAST_SHARE - LISTENING,
+            None => config.connections.max(1),
+        };
+        let reading = Reading::new(
+            config.reading_connections.max(1),
+            config.budget.map(|_| limit),
+        );
         let pool = Pool::builder(sessions)
-            .max_size(config.connections.max(1))
+            .max_size(limit)
             .wait_timeout(Some(config.connect_timeout))
             .create_timeout(Some(config.connect_timeout))
             .runtime(Runtime::Tokio1)
@@ -162,7 +173,7 @@ impl Postgres {
             .map_err(|error| StoreError::internal(error.to_string()))?;
         let postgres = Self {
             pool,
-            reading: Arc::new(Semaphore::new(config.reading_connections.max(1))),
+            reading: Arc::new(reading),
             connect_timeout: config.connect_timeout,
             statistics,
         };
@@ -179,7 +190,7 @@ impl Postgres {
     /// Takes one of the places for reading, to be held as long as a connection is used for it.
     pub(crate) async fn reading(&self) -> Result<SemaphorePermit<'_>, StoreError> {
         // The semaphore is never closed: only time can run out.
-        match tokio::time::timeout(self.connect_timeout, self.reading.acquire()).await {
+        match tokio::time::timeout(self.connect_timeout, self.reading.places.acquire()).await {
             Ok(Ok(place)) => Ok(place),
             Ok(Err(_)) | Err(_) => Err(StoreError::unavailable("all connections are in use")),
         }
@@ -212,6 +223,22 @@ impl Postgres {
         }
     }
 
+    /// Connections that this process has, or takes for itself, with the one that it listens on.
+    pub(crate) fn used(&self) -> usize {
+        let status = self.pool.status();
+        status.size.max(status.max_size) + LISTENING
+    }
+
+    /// From now on this process has at most so many connections, with the one that it listens on. What is in use
+    /// beyond that is closed when it is given back.
+    pub(crate) fn set_share(&self, share: usize) {
+        let limit = share.max(LEAST_SHARE) - LISTENING;
+        if self.pool.status().max_size != limit {
+            self.pool.resize(limit);
+            self.reading.resize(limit);
+        }
+    }
+
     /// How connections are made: for one outside the pool.
     pub(crate) fn driver(&self) -> (&tokio_postgres::Config, MakeRustlsConnect) {
         let sessions = self.pool.manager();
@@ -237,6 +264,63 @@ impl Postgres {
 
     pub(crate) fn statistics(&self) -> &Statistics {
         &self.statistics
+    }
+}
+
+/// Least connections that an instance needs: one to write, one to read, one to listen on.
+pub(crate) const LEAST_SHARE: usize = 3;
+/// Connections to listen on.
+const LISTENING: usize = 1;
+/// Longest name of a session, in bytes.
+const SESSION_NAME: usize = 63;
+
+/// What the sessions of a process are called.
+fn session_name(process: Uuid, name: &str) -> String {
+    let mut whole = format!("stoa/{process} {name}");
+    let mut end = whole.len().min(SESSION_NAME);
+    while !whole.is_char_boundary(end) {
+        end -= 1;
+    }
+    whole.truncate(end);
+    whole
+}
+
+/// Places for reading: fewer than there are connections, so that writes get some too.
+struct Reading {
+    most: usize,
+    places: Arc<Semaphore>,
+    now: Mutex<usize>,
+}
+
+impl Reading {
+    fn new(most: usize, connections: Option<usize>) -> Self {
+        let now = connections.map_or(most, |connections| Self::of(most, connections));
+        Self {
+            most,
+            places: Arc::new(Semaphore::new(now)),
+            now: Mutex::new(now),
+        }
+    }
+
+    fn of(most: usize, connections: usize) -> usize {
+        most.min(connections.div_ceil(2)).max(1)
+    }
+
+    fn resize(&self, connections: usize) {
+        let wanted = Self::of(self.most, connections);
+        let mut now = self.now.lock().unwrap_or_else(PoisonError::into_inner);
+        if wanted > *now {
+            self.places.add_permits(wanted - *now);
+        } else if let Ok(fewer @ 1..) = u32::try_from(*now - wanted) {
+            let places = Arc::clone(&self.places);
+            // Those in use go when they are given back.
+            tokio::spawn(async move {
+                if let Ok(taken) = places.acquire_many_owned(fewer).await {
+                    taken.forget();
+                }
+            });
+        }
+        *now = wanted;
     }
 }
 

@@ -2,6 +2,8 @@
 
 use std::sync::Arc;
 
+use uuid::Uuid;
+
 use crate::config::Config;
 use crate::coordination::Members;
 use crate::database_url::DatabaseUrl;
@@ -23,6 +25,7 @@ struct Shared {
     config: Config,
     statistics: Arc<Statistics>,
     members: Members,
+    process: Uuid,
 }
 
 /// What kind of database it is.
@@ -51,13 +54,14 @@ impl Store {
     /// [`StoreError::Unavailable`] when the server cannot be reached.
     pub async fn open(url: &DatabaseUrl, config: Config) -> Result<Self, StoreError> {
         let statistics = Arc::new(Statistics::default());
+        let process = Uuid::new_v4();
         let backend = match url {
             DatabaseUrl::Sqlite(file) => {
                 Backend::Sqlite(Sqlite::open(file, &config, Arc::clone(&statistics)).await?)
             }
-            DatabaseUrl::Postgres(url) => {
-                Backend::Postgres(Postgres::open(url, &config, Arc::clone(&statistics)).await?)
-            }
+            DatabaseUrl::Postgres(url) => Backend::Postgres(
+                Postgres::open(url, &config, process, Arc::clone(&statistics)).await?,
+            ),
         };
         Ok(Self {
             shared: Arc::new(Shared {
@@ -66,6 +70,7 @@ impl Store {
                 config,
                 statistics,
                 members: Members::default(),
+                process,
             }),
         })
     }
@@ -144,6 +149,11 @@ impl Store {
             Backend::Postgres(postgres) => postgres.close(),
             Backend::Sqlite(sqlite) => sqlite.close(),
         }
+    }
+
+    /// What tells the database sessions of this store from those of others.
+    pub(crate) fn process(&self) -> Uuid {
+        self.shared.process
     }
 
     pub(crate) fn members(&self) -> &Members {

@@ -11,6 +11,7 @@ mod insert;
 mod judge;
 mod links;
 mod load;
+mod once;
 mod postgres;
 mod source;
 mod sqlite;
@@ -29,14 +30,27 @@ use crate::error::{ArithmeticFault, StoreError};
 use crate::postgres::{Postgres, PostgresConnection};
 use crate::read::parameter::Arguments;
 use crate::sql::plan::Plan;
-use crate::store::{Backend, Store};
+use crate::store::{Backend, Dialect, Store};
 use engine::Engine;
-use statement::Failure;
+use statement::{Failure, Statement};
 
 pub use load::{Column, Load, LoadProgress, LoadTarget};
+pub use once::RequestIdentity;
+
+use once::Once;
 
 /// Time beyond that of statements for an answer that does not come at all.
 const SILENCE: Duration = Duration::from_secs(5);
+
+/// A change on its way into PostgreSQL.
+#[derive(Clone, Copy)]
+struct Work<'a> {
+    model: &'a Arc<Model>,
+    postgres: &'a Postgres,
+    connection: &'a PostgresConnection,
+    judged: &'a JudgedChange,
+    once: Option<Once<'a>>,
+}
 
 /// What is read in a write.
 type Reading = (Arc<Plan>, Arguments);
@@ -61,6 +75,25 @@ impl Store {
     where
         W: RowWriter + Send + 'static,
     {
+        self.write_once(model, change, reread, None).await
+    }
+
+    /// As [`Store::write`], for a request with an identity: it takes effect once, however often and wherever it
+    /// arrives, also at the same time.
+    ///
+    /// # Errors
+    /// Those of [`Store::write`]; [`StoreError::Repeated`]: it has taken effect before, and this is what came of
+    /// it; [`StoreError::IdentityReused`].
+    pub async fn write_once<W>(
+        &self,
+        model: &Arc<Model>,
+        change: Permitted<JudgedChange>,
+        reread: Option<(Permitted<Query>, W)>,
+        identity: Option<RequestIdentity>,
+    ) -> Result<(Vec<Applied>, Option<W>), StoreError>
+    where
+        W: RowWriter + Send + 'static,
+    {
         let start = Instant::now();
         let change = change.into_inner();
         let outcome = match self.backend() {
@@ -69,7 +102,7 @@ impl Store {
                 let limit = self.config().statement_timeout * 2 + SILENCE;
                 match tokio::time::timeout(
                     limit,
-                    self.write_postgres(postgres, model, &change, reread),
+                    self.write_postgres(postgres, model, &change, reread, identity),
                 )
                 .await
                 {
@@ -86,7 +119,7 @@ impl Store {
                 let limit = self.config().response_bytes;
                 sqlite
                     .write(move |connection| {
-                        let applied = write_sqlite(&model, connection, &change)?;
+                        let applied = write_sqlite(&model, connection, &change, identity)?;
                         let writer = match reading {
                             None => None,
                             Some(((plan, arguments), writer)) => Some(
@@ -105,13 +138,50 @@ impl Store {
         outcome
     }
 
+    /// Forgets what came of requests before an instant (microseconds since the Unix epoch): at most so many.
+    /// Gives their number.
+    ///
+    /// # Errors
+    /// As a write.
+    pub async fn forget_requests(
+        &self,
+        model: &Model,
+        before: i64,
+        most: u32,
+    ) -> Result<u64, StoreError> {
+        let statement = once::forget(model, self.dialect(), before, most)?;
+        let deleted = match self.backend() {
+            Backend::Postgres(postgres) => {
+                let connection = postgres.connection().await?;
+                let mut session = postgres::Session::new(&connection);
+                let rows = statement::Connection::query(&mut session, statement)
+                    .await
+                    .map_err(unexpected)?;
+                session.commit().await?;
+                connection.release();
+                rows.len()
+            }
+            Backend::Sqlite(sqlite) => {
+                sqlite
+                    .write(move |connection| {
+                        let rows = sqlite::Session::new(connection).run(&statement);
+                        Ok(rows.map_err(unexpected)?.len())
+                    })
+                    .await?
+            }
+        };
+        Ok(deleted as u64)
+    }
+
     async fn write_postgres<W: RowWriter>(
         &self,
         postgres: &Postgres,
         model: &Arc<Model>,
         judged: &JudgedChange,
         reread: Option<(Permitted<Query>, W)>,
+        identity: Option<RequestIdentity>,
     ) -> Result<(Vec<Applied>, Option<W>), StoreError> {
+        let once = once(model, Dialect::Postgres, identity)?;
         let mut reading = match reread {
             None => None,
             Some((query, writer)) => Some((self.plan_read(model, &query)?, writer)),
@@ -121,21 +191,25 @@ impl Store {
             // Broken while it was idle; nothing has been sent.
             connection = postgres.connection().await?;
         }
+        // With a session at hand: if the lease ends between here and the commit, the session ends with it.
+        if !self.members().may_write() {
+            return Err(StoreError::unavailable(
+                "this instance could not renew its lease",
+            ));
+        }
         let mut session = postgres::Session::new(&connection);
-        let mut outcome = self
-            .write_quickly(
-                model,
-                postgres,
-                &connection,
-                &mut session,
-                judged,
-                &mut reading,
-            )
-            .await;
+        let work = Work {
+            model,
+            postgres,
+            connection: &connection,
+            judged,
+            once,
+        };
+        let mut outcome = self.write_quickly(work, &mut session, &mut reading).await;
         if let Ok(None) = outcome {
             session.roll_back().await?;
             outcome = self
-                .write_steps(model, postgres, &connection, &mut session, judged, reading)
+                .write_steps(work, &mut session, reading)
                 .await
                 .map(Some);
         }
@@ -147,8 +221,15 @@ impl Store {
             }
             Ok(None) => Err(StoreError::internal("nothing was written")),
             Err(Failure::Error(error)) => Err(give_back(connection, error).await),
-            Err(Failure::Refused(_)) => {
+            Err(failure @ Failure::Refused(_)) => {
                 session.roll_back().await?;
+                session.open_with(None);
+                if let Some(once) = once
+                    && once.is_there(&failure)
+                {
+                    let error = earlier(once, &mut session).await;
+                    return Err(give_back(connection, error).await);
+                }
                 let error = match diagnosis::diagnose(model, &mut session, judged).await {
                     Ok(violations) => refusal(violations),
                     Err(error) => error,
@@ -162,13 +243,17 @@ impl Store {
     /// may not be: then it is for [`Self::write_steps`] to say why not. The reading is taken when it is used.
     async fn write_quickly<W: RowWriter>(
         &self,
-        model: &Arc<Model>,
-        postgres: &Postgres,
-        connection: &PostgresConnection,
+        work: Work<'_>,
         session: &mut postgres::Session<'_>,
-        judged: &JudgedChange,
         reading: &mut Option<(Reading, W)>,
     ) -> Result<Option<Written<W>>, Failure> {
+        let Work {
+            model,
+            postgres,
+            connection,
+            judged,
+            once,
+        } = work;
         let limit = self.config().response_bytes;
         let mut engine = Engine::new(model, session, judged);
         // One new row that comes back as it is takes one statement, which is its own transaction.
@@ -186,6 +271,7 @@ impl Store {
         };
         if let Some(statement) = single {
             let applied = engine.finish();
+            session.open_with(opening(once, once.and_then(|once| once.of(&applied)))?);
             let Some(rows) = unless_stopped(session.alone(statement).await)? else {
                 return Ok(None);
             };
@@ -200,6 +286,7 @@ impl Store {
             return Ok(None);
         };
         let applied = engine.finish();
+        session.open_with(opening(once, once.and_then(|once| once.of(&applied)))?);
         // What may have to be stopped goes out in one piece.
         if !judged.judgements.is_empty() && statements.len() > postgres::SENT_AT_ONCE {
             return Ok(None);
@@ -226,17 +313,24 @@ impl Store {
     /// A change of any kind, in a transaction that may stay open.
     async fn write_steps<W: RowWriter>(
         &self,
-        model: &Arc<Model>,
-        postgres: &Postgres,
-        connection: &PostgresConnection,
+        work: Work<'_>,
         session: &mut postgres::Session<'_>,
-        judged: &JudgedChange,
         reading: Option<(Reading, W)>,
     ) -> Result<Written<W>, Failure> {
+        let Work {
+            model,
+            postgres,
+            connection,
+            judged,
+            once,
+        } = work;
         let limit = self.config().response_bytes;
+        let expected = once.and_then(|once| once.expected(&judged.change));
+        session.open_with(opening(once, expected.as_ref())?);
         let mut engine = Engine::new(model, session, judged);
         engine.apply(&judged.change).await?;
-        if let Some(stops) = engine.stops_if_few()? {
+        if let Some(mut stops) = engine.stops_if_few()? {
+            stops.extend(completion(once, expected.as_ref(), &engine.applied)?);
             // What must be true now is judged on the way to what comes next: it fails if it is not.
             let applied = engine.finish();
             let find = reading.as_ref().map(|((plan, arguments), _)| {
@@ -260,6 +354,9 @@ impl Store {
             engine.apply(&judged.change).await?;
         }
         engine.judge_after().await?;
+        if let Some(completion) = completion(once, expected.as_ref(), &engine.applied)? {
+            statement::Connection::query(engine.connection, completion).await?;
+        }
         let applied = engine.finish();
         let Some(((plan, arguments), writer)) = reading else {
             return Ok((applied, None));
@@ -268,6 +365,47 @@ impl Store {
             crate::read::postgres::read_in(postgres, connection, &plan, &arguments, limit, writer)
                 .await?;
         Ok((applied, Some(found.writer)))
+    }
+}
+
+fn once(
+    model: &Model,
+    dialect: Dialect,
+    identity: Option<RequestIdentity>,
+) -> Result<Option<Once<'_>>, StoreError> {
+    identity
+        .map(|identity| Once::new(model, dialect, identity))
+        .transpose()
+}
+
+fn opening(
+    once: Option<Once<'_>>,
+    expected: Option<&Applied>,
+) -> Result<Option<Statement>, StoreError> {
+    once.map(|once| once.begin(expected)).transpose()
+}
+
+fn completion(
+    once: Option<Once<'_>>,
+    expected: Option<&Applied>,
+    applied: &[Option<Applied>],
+) -> Result<Option<Statement>, StoreError> {
+    match once {
+        Some(once) => once.complete(expected, applied),
+        None => Ok(None),
+    }
+}
+
+/// What came of a request that has been made before.
+async fn earlier(once: Once<'_>, session: &mut impl statement::Connection) -> StoreError {
+    let statement = match once.find() {
+        Ok(statement) => statement,
+        Err(error) => return error,
+    };
+    match session.query(statement).await {
+        Ok(rows) => once.repeated(&rows),
+        Err(Failure::Error(error)) => error,
+        Err(Failure::Refused(_)) => StoreError::internal("a read was refused"),
     }
 }
 
@@ -297,24 +435,46 @@ fn refusal(violations: Vec<stoa_model::change::Violation>) -> StoreError {
     }
 }
 
+/// A rule of the data was broken where there is none.
+fn unexpected(failure: Failure) -> StoreError {
+    match failure {
+        Failure::Error(error) => error,
+        Failure::Refused(_) => StoreError::internal("a statement of our own was refused"),
+    }
+}
+
 /// On the writer's thread: futures over SQLite never wait.
 fn write_sqlite(
     model: &Model,
     connection: &rusqlite::Connection,
     judged: &JudgedChange,
+    identity: Option<RequestIdentity>,
 ) -> Result<Vec<Applied>, StoreError> {
     let mut session = sqlite::Session::new(connection);
+    let once = once(model, Dialect::Sqlite, identity)?;
+    let expected = once.and_then(|once| once.expected(&judged.change));
     let work = async {
+        if let Some(opening) = opening(once, expected.as_ref())? {
+            match (session.run(&opening), once) {
+                (Ok(_), _) => {}
+                (Err(failure), Some(once)) if once.is_there(&failure) => {
+                    return Err(earlier(once, &mut session).await);
+                }
+                (Err(failure), _) => return Err(unexpected(failure)),
+            }
+        }
         // The diagnosis starts from where the change did.
         statement::Connection::mark(&mut session)
             .await
-            .map_err(|failure| match failure {
-                Failure::Error(error) => error,
-                Failure::Refused(_) => StoreError::internal("a savepoint was refused"),
-            })?;
+            .map_err(unexpected)?;
         let mut engine = Engine::new(model, &mut session, judged);
         match engine.run(&judged.change).await {
-            Ok(()) => Ok(engine.finish()),
+            Ok(()) => {
+                if let Some(completion) = completion(once, expected.as_ref(), &engine.applied)? {
+                    engine.connection.run(&completion).map_err(unexpected)?;
+                }
+                Ok(engine.finish())
+            }
             Err(Failure::Error(error)) => Err(error),
             Err(Failure::Refused(_)) => {
                 statement::Connection::back(&mut session)

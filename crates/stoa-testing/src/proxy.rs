@@ -19,6 +19,8 @@ pub enum Mode {
     Cut,
     /// Connections stand, nothing passes.
     Stall,
+    /// What clients send arrives, and no answer does.
+    Unanswered,
     /// Every piece passes this much later.
     Delay(Duration),
 }
@@ -114,8 +116,13 @@ async fn pass_both(client: TcpStream, upstream: &str, mode: &mut watch::Receiver
     let (server_read, server_write) = server.into_split();
     let mut back = mode.clone();
     tokio::join!(
-        pass(client_read, server_write, mode),
-        pass(server_read, client_write, &mut back)
+        pass(client_read, server_write, mode, &[Mode::Stall]),
+        pass(
+            server_read,
+            client_write,
+            &mut back,
+            &[Mode::Stall, Mode::Unanswered]
+        )
     );
 }
 
@@ -123,11 +130,12 @@ async fn pass(
     mut from: tokio::net::tcp::OwnedReadHalf,
     mut to: tokio::net::tcp::OwnedWriteHalf,
     mode: &mut watch::Receiver<Mode>,
+    waits: &[Mode],
 ) {
     let mut buffer = vec![0; 64 * 1024];
     while let Ok(length @ 1..) = from.read(&mut buffer).await {
         let Ok(now) = mode
-            .wait_for(|mode| *mode != Mode::Stall)
+            .wait_for(|mode| !waits.contains(mode))
             .await
             .map(|mode| *mode)
         else {

@@ -27,7 +27,7 @@ impl Handler for Admin {
         let (parts, _) = request.into_parts();
         let path = parts.uri.path();
         if Route::of(&parts.method, path) == Route::Health {
-            return self.site.health.respond(&parts.method, path).await;
+            return self.site.tell_health(&parts.method, path).await;
         }
         if !HostNames::loopback([]).accept(&parts) {
             return text(

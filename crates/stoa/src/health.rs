@@ -4,7 +4,7 @@ use std::time::Duration;
 
 use http::{HeaderValue, Method, Response, StatusCode, header};
 use serde_json::{Value, json};
-use stoa_store::Store;
+use stoa_store::{LeaseState, Store};
 use stoa_web::Body;
 use tokio_util::sync::CancellationToken;
 
@@ -18,8 +18,13 @@ pub(crate) struct Health {
 }
 
 impl Health {
-    /// Answers a request below `/health`.
-    pub(crate) async fn respond(&self, method: &Method, path: &str) -> Response<Body> {
+    /// Answers a request below `/health`, for a server with such a lease among those that use the database.
+    pub(crate) async fn respond(
+        &self,
+        method: &Method,
+        path: &str,
+        lease: Option<LeaseState>,
+    ) -> Response<Body> {
         if !matches!(*method, Method::GET | Method::HEAD) {
             let mut response = answer(
                 StatusCode::METHOD_NOT_ALLOWED,
@@ -32,6 +37,11 @@ impl Health {
         }
         match path {
             "/health/live" => answer(StatusCode::OK, &json!({ "status": "live" })),
+            "/health/ready" if lease == Some(LeaseState::Over) => unavailable(
+                "unavailable",
+                "database",
+                "the database has not confirmed this server lately, and others may take its place",
+            ),
             "/health/ready" => self.ready().await,
             _ => answer(
                 StatusCode::NOT_FOUND,

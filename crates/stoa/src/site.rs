@@ -4,7 +4,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use arc_swap::ArcSwap;
-use http::{HeaderValue, Request, Response, StatusCode, header};
+use http::{HeaderValue, Method, Request, Response, StatusCode, header};
 use hyper::body::Incoming;
 use stoa_model::application::Application;
 use stoa_runtime::csrf::HostNames;
@@ -147,14 +147,19 @@ impl Site {
                     .await
             }
             Route::Health => {
-                self.health
-                    .respond(request.method(), request.uri().path())
+                self.tell_health(request.method(), request.uri().path())
                     .await
             }
             Route::Pages => pages::respond(&served.pages, request).await.map(body),
             _ if request.uri().path() == DATA => to_service_root(),
             _ => served.environment.respond(request).await.map(body),
         }
+    }
+
+    /// Answers a request below `/health`.
+    pub(crate) async fn tell_health(&self, method: &Method, path: &str) -> Response<Body> {
+        let lease = self.served.load().identity.lease();
+        self.health.respond(method, path, lease).await
     }
 
     /// Serves another application from the next request on. The old one goes when its last request has.

@@ -6,6 +6,7 @@ use http::HeaderMap;
 use http::header::USER_AGENT;
 
 use super::cookies::{Cookies, Kind};
+use super::seed::Seed;
 
 /// Longest text of a browser's name that is kept, in characters (the column's length).
 const AGENT: usize = 300;
@@ -26,6 +27,8 @@ pub struct Client {
     pub administrator_session: Option<String>,
     /// Identity of the request, for the audit trail.
     pub request: Option<String>,
+    /// What the answer's secrets are made of, if the request may be repeated.
+    pub seed: Option<Seed>,
 }
 
 impl Client {
@@ -44,6 +47,7 @@ impl Client {
             user_session: cookies.get(headers, Kind::User).map(str::to_owned),
             administrator_session: cookies.get(headers, Kind::Administrator).map(str::to_owned),
             request: request.map(str::to_owned),
+            seed: None,
         }
     }
 }

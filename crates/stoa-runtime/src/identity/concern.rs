@@ -15,7 +15,7 @@ use stoa_model::value::Value;
 use super::Identity;
 use super::error::IdentityError;
 use super::name::{self, NameFault};
-use super::record::change;
+use super::record::{Select, change};
 
 /// Key of the one row that has the revision.
 const SECURITY: &str = "security";
@@ -242,6 +242,24 @@ impl Identity {
                 .map_err(IdentityError::Unconfirmed),
             None => Ok(()),
         }
+    }
+
+    /// As [`Identity::published`], for a change that was made before, maybe by an instance that lives no more.
+    ///
+    /// # Errors
+    /// [`IdentityError::Unconfirmed`]; the database.
+    pub async fn publish_again(&self) -> Result<(), IdentityError> {
+        let revision = self.shared.system.revision.entity;
+        let key = vec![Value::Text(SECURITY.to_owned())];
+        let query = Select::new(revision, &[]).key(self.model(), key);
+        let Some(version) = self.read_one(query).await?.and_then(|row| row.version) else {
+            return Ok(());
+        };
+        self.shared
+            .current
+            .publish(version)
+            .await
+            .map_err(IdentityError::Unconfirmed)
     }
 
     /// Brings names of users in a change of the application into the form in which they are kept, so that

@@ -15,6 +15,7 @@ use super::error::{IdentityError, SignInError};
 use super::known::find_by_hash;
 use super::record::{Select, change, delete, insert};
 use super::secret::{Secret, presented};
+use super::seed::{self, Seed};
 use super::sign_in::{ATTEMPTS, Account, Population, SignedIn, unknown};
 use super::token::{SHORTEST, instant_text};
 use super::user::UserId;
@@ -31,6 +32,20 @@ impl Identity {
         lifetime: Duration,
         by: &Actor,
     ) -> Result<Secret, IdentityError> {
+        self.create_link_once(principal, lifetime, by, None).await
+    }
+
+    /// As [`Identity::create_link`], by a request that may be repeated: it makes one link.
+    ///
+    /// # Errors
+    /// As [`Identity::create_link`].
+    pub async fn create_link_once(
+        &self,
+        principal: Principal,
+        lifetime: Duration,
+        by: &Actor,
+        seed: Option<&Seed>,
+    ) -> Result<Secret, IdentityError> {
         let table = &self.shared.system.link;
         let maximum = self.settings().link_lifetime;
         if lifetime < SHORTEST || lifetime > maximum {
@@ -39,7 +54,7 @@ impl Identity {
         if self.account(principal).await?.is_none() {
             return Err(unknown(principal));
         }
-        let secret = Secret::random("");
+        let secret = seed::secret(seed, "link", "");
         let expires_at = now() + micros(lifetime);
         let owner = match principal {
             Principal::User(_) => table.user,
@@ -64,8 +79,11 @@ impl Identity {
                 Some(detail),
             ),
         ];
-        self.write(change(actions), Some(by)).await?;
-        Ok(secret)
+        match self.write(change(actions), Some(by)).await {
+            // The link that the request has made is there already.
+            Err(StoreError::Violations(_)) if seed.is_some() => Ok(secret),
+            written => written.map(|_| secret).map_err(IdentityError::from),
+        }
     }
 
     /// Whom a link would sign in, without using it up: principal and name; none if it is not valid. (Mail
@@ -85,6 +103,11 @@ impl Identity {
     /// # Errors
     /// [`SignInError::Failed`] if it was used, has expired or never was; see [`SignInError`].
     pub async fn use_link(&self, secret: &str, client: &Client) -> Result<SignedIn, SignInError> {
+        let used = self.use_link_now(secret, client).await;
+        self.or_before(used, client, false).await
+    }
+
+    async fn use_link_now(&self, secret: &str, client: &Client) -> Result<SignedIn, SignInError> {
         let Some((link, account)) = self.living_link(secret).await? else {
             return Err(SignInError::Failed);
         };
@@ -132,6 +155,18 @@ impl Identity {
     /// # Errors
     /// As [`Identity::use_link`]; [`IdentityError::Password`].
     pub async fn use_link_for_password(
+        &self,
+        secret: &str,
+        password: &str,
+        client: &Client,
+    ) -> Result<SignedIn, SignInError> {
+        let used = self
+            .use_link_for_password_now(secret, password, client)
+            .await;
+        self.or_before(used, client, true).await
+    }
+
+    async fn use_link_for_password_now(
         &self,
         secret: &str,
         password: &str,

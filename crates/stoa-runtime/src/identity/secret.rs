@@ -23,7 +23,11 @@ pub struct Secret(String);
 impl Secret {
     /// 256 bits from the operating system's generator.
     pub(crate) fn random(prefix: &str) -> Self {
-        let bits: [u8; 32] = rand::random();
+        Self::of(prefix, rand::random())
+    }
+
+    /// Of bits that nobody else knows.
+    pub(super) fn of(prefix: &str, bits: [u8; 32]) -> Self {
         let mut text = String::with_capacity(prefix.len() + CHARACTERS);
         text.push_str(prefix);
         URL_SAFE_NO_PAD.encode_string(bits, &mut text);

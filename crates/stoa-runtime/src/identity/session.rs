@@ -10,12 +10,15 @@ use uuid::Uuid;
 use super::administrator::AdministratorId;
 use super::audit::{About, kind};
 use super::client::Client;
-use super::error::IdentityError;
+use super::device;
+use super::error::{IdentityError, SignInError};
 use super::known::find_by_hash;
 use super::record::{
     End, Record, Select, all, attribute, change, compare, delete, descending, insert, text, update,
 };
 use super::secret::{Secret, presented};
+use super::seed;
+use super::sign_in::SignedIn;
 use super::user::UserId;
 use super::{Identity, Principal, micros, now, row_id};
 
@@ -277,7 +280,8 @@ impl Identity {
         provided: Option<Provided<'_>>,
     ) -> NewSession {
         let table = &self.shared.system.session;
-        let (id, token) = (Uuid::now_v7(), Secret::random(""));
+        let id = Uuid::now_v7();
+        let token = seed::secret(client.seed.as_ref(), SESSION, "");
         let now = now();
         let lifetime = micros(self.settings().session_lifetime);
         let address = client.address.map(|address| address.to_string());
@@ -307,6 +311,79 @@ impl Identity {
             id: SessionId(id),
             token,
             action,
+        }
+    }
+
+    /// What a sign-in, or a change of the password, has given when the same request came before: none if it did
+    /// not. With `remembers` the device is remembered once more.
+    ///
+    /// # Errors
+    /// The database.
+    pub async fn signed_in_before(
+        &self,
+        client: &Client,
+        remembers: bool,
+    ) -> Result<Option<SignedIn>, IdentityError> {
+        let Some(seed) = &client.seed else {
+            return Ok(None);
+        };
+        let system = &self.shared.system;
+        let table = &system.session;
+        let token = seed.secret(SESSION, "");
+        let select = Select::new(table.entity, &[])
+            .expand(table.user.navigation, Select::new(system.user.entity, &[]))
+            .expand(
+                table.administrator.navigation,
+                Select::new(system.administrator.entity, &[]),
+            );
+        let query = find_by_hash(
+            self.model(),
+            select,
+            table.entity,
+            table.token_hash,
+            token.hash(),
+        );
+        let Some(row) = self.read_one(query).await? else {
+            return Ok(None);
+        };
+        let Some(principal) = owner_of(&row) else {
+            return Ok(None);
+        };
+        let account = self.account(principal).await?;
+        Ok(account
+            .filter(|account| account.active)
+            .map(|account| SignedIn {
+                principal,
+                device: account
+                    .hash
+                    .as_deref()
+                    .filter(|_| remembers)
+                    .and_then(|hash| {
+                        device::remember(client.device.as_deref(), principal.id(), hash)
+                    }),
+                name: account.name,
+                session: SessionId(row.id()),
+                token,
+                must_change_password: account.must_change,
+            }))
+    }
+
+    /// An outcome, or what the same request has given before.
+    pub(super) async fn or_before(
+        &self,
+        outcome: Result<SignedIn, SignInError>,
+        client: &Client,
+        remembers: bool,
+    ) -> Result<SignedIn, SignInError> {
+        match outcome {
+            Err(SignInError::Throttled { retry_after }) => {
+                Err(SignInError::Throttled { retry_after })
+            }
+            Err(error) => match self.signed_in_before(client, remembers).await? {
+                Some(signed_in) => Ok(signed_in),
+                None => Err(error),
+            },
+            done => done,
         }
     }
 
@@ -354,6 +431,8 @@ impl Identity {
     }
 }
 
+/// What the token of a session is made for.
+pub(super) const SESSION: &str = "session";
 /// Most sessions of one principal that are shown.
 const SHOWN: u64 = 1000;
 

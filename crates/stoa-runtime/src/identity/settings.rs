@@ -34,6 +34,8 @@ pub struct Settings {
     pub cached: u64,
     /// How often the last use of sessions is written down. Default: 1 min.
     pub write_behind: Duration,
+    /// How long what came of a repeatable request is kept. Default: 24 h.
+    pub outcomes_kept: Duration,
     /// How often what has expired is deleted. Default: 10 min.
     pub pruning: Duration,
 }
@@ -55,6 +57,7 @@ impl Default for Settings {
             throttle: Limits::default(),
             cached: 50_000,
             write_behind: Duration::from_secs(60),
+            outcomes_kept: crate::repeat::KEPT,
             pruning: Duration::from_secs(10 * 60),
         }
     }

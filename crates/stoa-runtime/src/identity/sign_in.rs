@@ -15,7 +15,8 @@ use super::name;
 use super::password::PasswordFault;
 use super::record::{Record, Select, attribute, change, delete, equal, insert, update};
 use super::secret::Secret;
-use super::session::SessionId;
+use super::seed;
+use super::session::{SESSION, SessionId};
 use super::throttle::Attempt;
 use super::user::UserId;
 use super::{Identity, Principal, now};
@@ -95,10 +96,10 @@ pub(super) struct Account {
     pub(super) active: bool,
     /// Name, full name, e-mail address: no part of a good password.
     pub(super) names: Vec<String>,
-    hash: Option<String>,
+    pub(super) hash: Option<String>,
     /// Row that has the hash, and its version.
     row: Option<(Uuid, Option<i64>)>,
-    must_change: bool,
+    pub(super) must_change: bool,
 }
 
 /// Longest name that the audit trail and the throttle are told, in characters.
@@ -205,8 +206,11 @@ impl Identity {
         } else {
             None
         };
-        self.begin_session(population, account, rehashed, client)
-            .await
+        let begun = self
+            .begin_session(population, account, rehashed, client)
+            .await;
+        // Of two copies of the request one has begun the session that both have the token of.
+        self.or_before(begun, client, true).await
     }
 
     /// A session for somebody whose password was right. The row of the password has the version that was
@@ -371,7 +375,7 @@ impl Identity {
             address: client.address.map(|address| address.to_string()),
             request: client.request.clone(),
         };
-        let token = Secret::random("");
+        let token = seed::secret(client.seed.as_ref(), SESSION, "");
         let mut actions = self.store_hash(&account, hash, false);
         let first = actions.len();
         actions.push(self.retoken(session, &token));

@@ -10,8 +10,10 @@ use uuid::Uuid;
 
 use super::audit::kind;
 use super::error::IdentityError;
+use super::known::find_by_hash;
 use super::record::{Record, Select, change, delete, insert};
 use super::secret::{Secret, TOKEN_PREFIX};
+use super::seed::{self, Seed};
 use super::user::UserId;
 use super::{Identity, Principal, micros, now, row_id};
 
@@ -33,6 +35,8 @@ pub struct NewToken {
     pub read_only: bool,
     /// How long it works.
     pub lifetime: Duration,
+    /// What the secret is made of, if the request for it may be repeated.
+    pub seed: Option<Seed>,
 }
 
 /// A token, for people to look at.
@@ -92,7 +96,8 @@ impl Identity {
             self.check_role(role)?;
         }
         let user = self.user(token.user).await?;
-        let (id, secret, now) = (Uuid::now_v7(), Secret::random(TOKEN_PREFIX), now());
+        let (id, now) = (Uuid::now_v7(), now());
+        let secret = seed::secret(token.seed.as_ref(), "token", TOKEN_PREFIX);
         let expires_at = now + micros(token.lifetime);
         let roles = token.roles.as_ref().map_or(Value::Null, |roles| {
             Value::Json(serde_json::json!(roles).to_string())
@@ -125,7 +130,24 @@ impl Identity {
                 Some(detail),
             ),
         ];
-        self.write(change(actions), Some(by)).await?;
+        match self.write(change(actions), Some(by)).await {
+            // The token that the request has made is there already.
+            Err(StoreError::Violations(_)) if token.seed.is_some() => {
+                let query = find_by_hash(
+                    self.model(),
+                    self.select_token(),
+                    table.entity,
+                    table.token_hash,
+                    secret.hash(),
+                );
+                let row = self.read_one(query).await?;
+                let made = row.as_ref().and_then(token_from);
+                return made
+                    .map(|info| (info, secret))
+                    .ok_or(IdentityError::UnknownToken);
+            }
+            written => written?,
+        };
         let info = TokenInfo {
             id: TokenId(id),
             name,

@@ -17,11 +17,16 @@ use super::failures::WINDOW;
 use super::known::Credential;
 use super::record::{Select, attribute, change, compare, delete, update};
 use super::{Identity, Shared, micros, now};
+use crate::repeat::CLOCKS_APART;
 
 /// Rows changed or deleted in one transaction.
 const BATCH: usize = 100;
 /// Rows of one kind deleted in one round.
 const ROUND: u64 = 1000;
+/// Requests forgotten in one transaction, so that each is short.
+const FORGOTTEN: u32 = 1000;
+/// Such transactions in one round: more than a busy site needs for what it does between two.
+const FORGETTING: usize = 1000;
 /// Tokens stay in lists this long after their end.
 const SHOWN: Duration = Duration::from_secs(30 * 24 * 60 * 60);
 /// A session that is idle by what the database says may be in use by what an instance has not yet written.
@@ -53,6 +58,9 @@ pub(super) fn start(shared: &Arc<Shared>) -> JoinHandle<()> {
                 }
                 _ = pruning.tick() => {
                     let Some(identity) = Identity::alive(&shared) else { return };
+                    if !identity.leads() {
+                        continue;
+                    }
                     if let Err(error) = identity.prune().await {
                         tracing::warn!(
                             error = &error as &dyn std::error::Error,
@@ -114,6 +122,21 @@ impl Identity {
             (link.entity, link.expires_at, now),
         ] {
             self.delete_before(entity, attribute, before).await?;
+        }
+        self.forget_requests(now).await
+    }
+
+    /// Forgets what came of requests that nobody can repeat any more.
+    async fn forget_requests(&self, now: i64) -> Result<(), StoreError> {
+        let before = now - micros(self.settings().outcomes_kept) - micros(CLOCKS_APART * 2);
+        for _ in 0..FORGETTING {
+            let forgotten = self
+                .store()
+                .forget_requests(self.model(), before, FORGOTTEN)
+                .await?;
+            if forgotten < u64::from(FORGOTTEN) {
+                break;
+            }
         }
         Ok(())
     }

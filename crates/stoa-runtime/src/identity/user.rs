@@ -18,6 +18,7 @@ use super::name;
 use super::record::{
     Record, Select, all, ascending, attribute, change, compare, delete, equal, insert, update,
 };
+use super::seed::Seed;
 use super::{Identity, Principal, now, row_id};
 
 row_id!(
@@ -70,6 +71,8 @@ pub struct NewUser {
     pub password: Option<String>,
     /// The password must be changed at the first sign-in.
     pub must_change_password: bool,
+    /// What the user's key is made of, if the request may be repeated.
+    pub seed: Option<Seed>,
 }
 
 /// Which users are wanted. All conditions given must hold.
@@ -129,7 +132,7 @@ impl Identity {
         );
         let body = self.body(kind, &given);
         let limits = Limits::default();
-        let write = body::create(
+        let mut write = body::create(
             self.model(),
             kind,
             body.as_bytes(),
@@ -137,8 +140,12 @@ impl Identity {
             &Place::default(),
         )
         .map_err(|error| IdentityError::Attributes(Box::new(error)))?;
-        let id = inserted_id(&write.change.operations[write.root].action)
+        let id = inserted_id(&mut write.change.operations[write.root].action)
             .ok_or_else(|| IdentityError::Internal("a new user has no key".to_owned()))?;
+        if let Some(seed) = &user.seed {
+            *id = seed.id("user");
+        }
+        let id = *id;
         let principal = Principal::User(UserId(id));
         let mut roles = user.roles.clone();
         roles.sort();
@@ -180,10 +187,19 @@ impl Identity {
         ));
         let mut whole = write.change;
         whole.operations.extend(change(actions).operations);
-        self.write(whole.clone(), Some(by))
-            .await
-            .map_err(|error| refused(error, &whole, &name))?;
-        self.user(UserId(id)).await
+        let added = self.write(whole.clone(), Some(by)).await;
+        match (added, user.seed) {
+            (Ok(_), _) => self.user(UserId(id)).await,
+            // The user that the request has added is there already.
+            (Err(StoreError::Violations(violations)), Some(_)) => {
+                let refused = refused(StoreError::Violations(violations), &whole, &name);
+                self.user(UserId(id)).await.map_err(|error| match error {
+                    IdentityError::UnknownUser(_) => refused,
+                    error => error,
+                })
+            }
+            (Err(error), _) => Err(refused(error, &whole, &name)),
+        }
     }
 
     /// Users by name, after a name, at most `limit`.
@@ -656,10 +672,10 @@ fn options(limits: &Limits) -> body::Options<'_> {
 }
 
 /// Key of the row that an action inserts.
-fn inserted_id(action: &Action) -> Option<Uuid> {
+fn inserted_id(action: &mut Action) -> Option<&mut Uuid> {
     match action {
-        Action::Insert { values, .. } => values.iter().find_map(|(id, value)| match value {
-            Value::Uuid(uuid) if *id == AttributeId(0) => Some(*uuid),
+        Action::Insert { values, .. } => values.iter_mut().find_map(|(id, value)| match value {
+            Value::Uuid(uuid) if *id == AttributeId(0) => Some(uuid),
             _ => None,
         }),
         _ => None,

@@ -99,7 +99,10 @@ impl Pages {
         visit: &Visit,
         area: Area,
     ) -> Result<Response<Body>, Problem> {
-        let person = self.person(visit, area).await?;
+        let person = match self.person(visit, area).await {
+            Err(Problem::SignInFirst) => return self.changed_password(visit, area).await,
+            person => person?,
+        };
         if visit.parts.method != Method::POST {
             return self.password_page(visit, area, &person, Vec::new());
         }
@@ -138,6 +141,27 @@ impl Pages {
             Err(SignInError::Other(error)) => return Err(error.into()),
         };
         self.password_page(visit, area, &person, vec![fault])
+    }
+
+    /// A session that is over: unless it is this very request that has given it another token.
+    async fn changed_password(&self, visit: &Visit, area: Area) -> Result<Response<Body>, Problem> {
+        let before = self
+            .identity
+            .signed_in_before(&visit.client(), false)
+            .await?;
+        let Some(signed_in) = before else {
+            return Err(Problem::SignInFirst);
+        };
+        let target = match return_path::or(Some(visit.field("return")), area.account()) {
+            account if account == area.account() => with_option(account, "done", "password"),
+            other => other.to_owned(),
+        };
+        let mut response = see_other(&target)?;
+        response.headers_mut().append(
+            SET_COOKIE,
+            visit.cookies.session(area.kind(), &signed_in.token),
+        );
+        Ok(response)
     }
 
     fn password_page(

@@ -9,7 +9,7 @@ use super::problem::Problem;
 use super::sign_in::welcome;
 use super::visit::{Area, Visit};
 use crate::body::Body;
-use crate::identity::{IdentityError, Principal, SignInError};
+use crate::identity::{IdentityError, Principal, SignInError, SignedIn};
 
 impl Pages {
     pub(super) async fn link(
@@ -18,12 +18,9 @@ impl Pages {
         secret: &str,
     ) -> Result<Response<Body>, Problem> {
         let Some((principal, name)) = self.identity.link(secret).await? else {
-            return Err(Problem::Link);
+            return self.used_link(visit).await;
         };
-        let area = match principal {
-            Principal::User(_) => Area::User,
-            Principal::Administrator(_) => Area::Administration,
-        };
+        let area = area_of(principal);
         let show = |faults: Vec<Fault>, status| {
             let frame = Frame::new(area, "link").with_faults(faults, status);
             let content = context! { action => format!("/-/link/{secret}"), name => &name };
@@ -62,5 +59,29 @@ impl Pages {
             outcome => outcome?,
         };
         welcome(visit, area, &signed_in, area.home())
+    }
+
+    /// A link that cannot be used (any more): unless it is this very request that has used it up.
+    async fn used_link(&self, visit: &Visit) -> Result<Response<Body>, Problem> {
+        let before = self
+            .identity
+            .signed_in_before(&visit.client(), !visit.has("skip"))
+            .await?;
+        let Some(signed_in) = before else {
+            return Err(Problem::Link);
+        };
+        let signed_in = SignedIn {
+            must_change_password: false,
+            ..signed_in
+        };
+        let area = area_of(signed_in.principal);
+        welcome(visit, area, &signed_in, area.home())
+    }
+}
+
+fn area_of(principal: Principal) -> Area {
+    match principal {
+        Principal::User(_) => Area::User,
+        Principal::Administrator(_) => Area::Administration,
     }
 }

@@ -50,6 +50,11 @@ impl Problem {
         Self::Internal
     }
 
+    /// Others may take this instance for dead.
+    pub(super) fn lease_over() -> Self {
+        Self::Unavailable(RETRY)
+    }
+
     /// Keys of title and text, and the status.
     pub(super) fn say(&self) -> (&'static str, Option<&'static str>, StatusCode) {
         match self {

@@ -15,7 +15,7 @@ use super::problem::Problem;
 use crate::csrf::{self, Sender};
 use crate::environment::{Origin, Peer};
 use crate::identity::cookies::Kind;
-use crate::identity::{Client, Cookies};
+use crate::identity::{Client, Cookies, Seed};
 
 /// Most bytes of a form.
 const FORM_BYTES: usize = 64 * 1024;
@@ -91,6 +91,8 @@ pub(super) struct Visit {
     pub(super) cookies: Cookies,
     pub(super) address: Option<IpAddr>,
     pub(super) request: Option<String>,
+    /// What the secrets of the answer are made of, if the request may be repeated.
+    pub(super) seed: Option<Seed>,
     form: Vec<(String, String)>,
     query: Vec<(String, String)>,
 }
@@ -101,6 +103,7 @@ impl Visit {
     where
         B: HttpBody,
     {
+        let mut seed = None;
         let form = if parts.method == http::Method::POST {
             let is_form = parts
                 .headers
@@ -115,6 +118,7 @@ impl Visit {
             if !is_form && !bytes.is_empty() {
                 return Err(Problem::NotAForm);
             }
+            seed = Seed::of(&parts, &bytes);
             pairs(&bytes)?
         } else {
             Vec::new()
@@ -125,6 +129,7 @@ impl Visit {
             cookies: Cookies::of(&parts.headers),
             address: peer.address,
             request: peer.request,
+            seed,
             form,
             query,
             parts,
@@ -157,7 +162,10 @@ impl Visit {
 
     /// What identity wants to know of the client.
     pub(super) fn client(&self) -> Client {
-        Client::new(&self.parts.headers, self.address, self.request.as_deref())
+        Client {
+            seed: self.seed,
+            ..Client::new(&self.parts.headers, self.address, self.request.as_deref())
+        }
     }
 
     /// Where the outside world reaches this server, without a slash at its end.

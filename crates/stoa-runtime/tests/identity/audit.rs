@@ -30,6 +30,7 @@ on_both! {
             roles: None,
             read_only: true,
             lifetime: Duration::from_secs(3600),
+            seed: None,
         };
         let (token, secret) = identity.create_token(token, &by()).await.unwrap();
         identity.revoke_token(token.id, &by()).await.unwrap();

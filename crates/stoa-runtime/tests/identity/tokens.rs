@@ -18,6 +18,7 @@ fn token(user: UserId, roles: Option<&[&str]>) -> NewToken {
         roles: roles.map(|roles| roles.iter().map(|&role| role.to_owned()).collect()),
         read_only: true,
         lifetime: DAY,
+        seed: None,
     }
 }
 

@@ -6,6 +6,7 @@ mod account;
 mod administration;
 mod browser;
 mod provider;
+mod repeat;
 mod sign_in;
 mod single_sign_on;
 mod site;

@@ -1,13 +1,17 @@
 //! A process among those that serve one database.
 
 use std::sync::{Arc, Mutex, PoisonError};
+use std::time::Duration;
 
+use tokio::sync::watch;
 use tokio::task::JoinHandle;
 use uuid::Uuid;
 
 use super::Timing;
+use super::lease::{Leadership, LeaseState};
 use super::standing::Standing;
 use super::statements::Statements;
+use crate::error::StoreError;
 use crate::store::Backend;
 
 /// What a member's task works with.
@@ -17,6 +21,36 @@ pub(super) struct Member {
     pub(super) statements: Arc<Statements>,
     pub(super) timing: Timing,
     pub(super) name: String,
+    /// What the database sessions of this process are called after.
+    pub(super) process: Uuid,
+    /// Connections of all processes together, if there is a limit.
+    pub(super) budget: Option<usize>,
+}
+
+impl Member {
+    /// What the lease is worth, and in how long that changes.
+    fn lease(&self) -> (LeaseState, Option<Duration>) {
+        self.standing.lease(self.timing.grace)
+    }
+
+    /// Tells whoever watches what the lease is worth.
+    async fn observe(self, watched: watch::Sender<LeaseState>) {
+        while !self.standing.has_ended() {
+            let (state, left) = self.lease();
+            watched.send_if_modified(|known| std::mem::replace(known, state) != state);
+            let change = async {
+                match left {
+                    Some(left) => tokio::time::sleep(left).await,
+                    None => std::future::pending().await,
+                }
+            };
+            tokio::select! {
+                () = change => {}
+                () = self.standing.recovered() => {}
+            }
+        }
+        watched.send_replace(LeaseState::Over);
+    }
 }
 
 /// That this process is one of those that serve the database. Clones are the same; when the last one is
@@ -33,6 +67,7 @@ pub(super) struct Keeper {
     /// PostgreSQL: the task. SQLite: the task that wakes the thread; that one ends by itself.
     pub(super) task: Mutex<Option<JoinHandle<()>>>,
     pub(super) database: Backend,
+    watched: watch::Receiver<LeaseState>,
 }
 
 impl Drop for Keeper {
@@ -47,12 +82,15 @@ impl Drop for Keeper {
 
 impl Membership {
     pub(super) fn new(member: Member, database: Backend, task: JoinHandle<()>) -> Self {
+        let (sender, watched) = watch::channel(member.lease().0);
+        tokio::spawn(member.clone().observe(sender));
         Self {
             standing: Arc::clone(&member.standing),
             keeper: Arc::new(Keeper {
                 member,
                 task: Mutex::new(Some(task)),
                 database,
+                watched,
             }),
         }
     }
@@ -68,6 +106,40 @@ impl Membership {
     #[must_use]
     pub fn is_current(&self) -> bool {
         self.standing.is_current()
+    }
+
+    /// What the lease is worth now.
+    #[must_use]
+    pub fn lease(&self) -> LeaseState {
+        self.keeper.member.lease().0
+    }
+
+    /// Tells when what the lease is worth changes.
+    #[must_use]
+    pub fn watch(&self) -> watch::Receiver<LeaseState> {
+        self.keeper.watched.clone()
+    }
+
+    /// Whether this member does what only one should do.
+    #[must_use]
+    pub fn leadership(&self) -> Leadership {
+        Leadership {
+            standing: Arc::clone(&self.standing),
+        }
+    }
+
+    /// Gives the leadership up, if this member has it: another one takes it within a few seconds. (SQLite: nothing
+    /// happens, each process leads.)
+    ///
+    /// # Errors
+    /// The database.
+    pub async fn resign(&self) -> Result<(), StoreError> {
+        match &self.keeper.database {
+            Backend::Postgres(postgres) => {
+                super::postgres::resign(postgres, &self.keeper.member).await
+            }
+            Backend::Sqlite(_) => Ok(()),
+        }
     }
 
     /// The newest revision seen. Meaningful only if [`Membership::is_current`] said so *before*; that is what
@@ -93,6 +165,7 @@ impl Membership {
             member,
             task,
             database,
+            ..
         } = &*self.keeper;
         member.standing.end();
         let task = task.lock().unwrap_or_else(PoisonError::into_inner).take();

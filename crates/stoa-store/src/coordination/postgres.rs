@@ -8,10 +8,12 @@ use futures_util::future;
 use tokio::task::JoinHandle;
 use tokio::time::{Instant, sleep_until, timeout};
 use tokio_postgres::types::Type;
-use tokio_postgres::{AsyncMessage, Client};
+use tokio_postgres::{AsyncMessage, Client, Row};
 use uuid::Uuid;
 
+use super::fence::fence;
 use super::member::{Member, Membership};
+use super::shares::{self, Process};
 use super::standing::{Moment, Standing};
 use super::statements::{CHANNEL, Statements};
 use crate::error::StoreError;
@@ -22,10 +24,6 @@ use crate::store::Backend;
 const FIRST_PAUSE: Duration = Duration::from_millis(100);
 /// Longest such pause.
 const LONGEST_PAUSE: Duration = Duration::from_secs(2);
-/// Rows of instances are kept so long after the end of their lease, for people to see.
-const KEPT: Duration = Duration::from_secs(60);
-/// Renewals between two removals of such rows.
-const RENEWALS_PER_TIDYING: u32 = 30;
 /// Revisions confirmed in a row before the task looks up again.
 const ROUNDS: usize = 4;
 
@@ -78,7 +76,7 @@ impl Line {
 pub(super) async fn join(postgres: &Postgres, member: Member) -> Result<Membership, StoreError> {
     let connection = postgres.connection().await?;
     connection.batch_execute(&member.statements.begin).await?;
-    renew(&connection, &member).await?;
+    renew(postgres, &connection, &member).await?;
     connection.release();
     let task = tokio::spawn(keep(postgres.clone(), member.clone()));
     Ok(Membership::new(
@@ -95,7 +93,7 @@ async fn keep(postgres: Postgres, member: Member) {
     let mut pause = FIRST_PAUSE;
     let mut connect_at = Instant::now();
     let mut renewal = Instant::now();
-    let mut renewals = 0_u32;
+    let mut leading = Leading::new(&postgres, &member);
     let mut well = true;
     while !standing.has_ended() {
         if line.as_ref().is_some_and(|line| line.client.is_closed()) {
@@ -132,23 +130,11 @@ async fn keep(postgres: Postgres, member: Member) {
             Ok(()) => {
                 if due {
                     renewal = Instant::now() + member.timing.renewal;
-                    renewals = renewals.wrapping_add(1);
+                    leading.go_on();
                 }
                 if !well {
                     well = true;
                     tracing::info!("the database confirms this instance again");
-                }
-                if due && renewals.is_multiple_of(RENEWALS_PER_TIDYING) {
-                    let tidied = timeout(
-                        member.timing.attempt,
-                        tidy(&postgres, &member.statements, KEPT),
-                    );
-                    if let Ok(Err(error)) = tidied.await {
-                        tracing::debug!(
-                            error = &error as &dyn std::error::Error,
-                            "rows of former instances cannot be removed"
-                        );
-                    }
                 }
             }
             Err(error) => {
@@ -190,7 +176,7 @@ async fn look(
                 .advance(revision(client, &member.statements).await?);
         }
         if due || member.standing.is_unconfirmed() {
-            renew(client, member).await?;
+            renew(postgres, client, member).await?;
         }
         Ok(())
     };
@@ -216,29 +202,38 @@ async fn revision(client: &Client, statements: &Statements) -> Result<i64, Store
 /// Renews the lease with what is confirmed, then reads the revision, in this order: who looks for living
 /// instances after the commit of a newer revision either sees this lease, or is before it, and then the
 /// newer revision is read here.
-async fn renew(client: &Client, member: &Member) -> Result<(), StoreError> {
+async fn renew(postgres: &Postgres, client: &Client, member: &Member) -> Result<(), StoreError> {
     let standing = &member.standing;
     let id = standing.id();
     let lease = member.timing.lease.as_secs_f64();
+    let used = i32::try_from(postgres.used()).unwrap_or(i32::MAX);
     for _ in 0..ROUNDS {
         let sent = Moment::now();
         let confirmed = standing.revision();
-        let parameters: [(&(dyn tokio_postgres::types::ToSql + Sync), Type); 4] = [
+        let parameters: [(&(dyn tokio_postgres::types::ToSql + Sync), Type); 6] = [
             (&id, Type::UUID),
             (&member.name, Type::TEXT),
             (&confirmed, Type::INT8),
             (&lease, Type::FLOAT8),
+            (&member.process, Type::UUID),
+            (&used, Type::INT4),
         ];
         // Sent together and executed one after the other: one round trip.
-        let (renewed, read) = future::join(
-            client.execute_typed(&member.statements.renew, &parameters),
+        let (renewed, read, leader) = future::join3(
+            client.query_typed(&member.statements.renew, &parameters),
             revision(client, &member.statements),
+            client.query_typed_opt(&member.statements.leader, &[]),
         )
         .await;
-        renewed?;
+        let renewed = renewed?;
         standing.advance(read?);
         standing.note_confirmed(confirmed);
         standing.extend(sent, member.timing.held);
+        let share: Option<i32> = renewed.first().map_or(Ok(None), |row| row.try_get(0))?;
+        if let (Some(_), Some(share)) = (member.budget, share) {
+            postgres.set_share(usize::try_from(share).unwrap_or_default());
+        }
+        lead(client, member, leader?.as_ref()).await?;
         if !standing.is_unconfirmed() {
             return Ok(());
         }
@@ -307,16 +302,145 @@ pub(super) async fn unconfirmed(
     rows.iter().map(|row| Ok(row.try_get(0)?)).collect()
 }
 
-/// Removes instances whose lease has been over for so long.
-pub(super) async fn tidy(
-    postgres: &Postgres,
-    statements: &Statements,
-    since: Duration,
-) -> Result<(), StoreError> {
+/// Notes whether this member leads, and takes the lead if nobody who lives has it.
+async fn lead(client: &Client, member: &Member, leader: Option<&Row>) -> Result<(), StoreError> {
+    let standing = &member.standing;
+    let (holder, term, lives): (Option<Uuid>, i64, bool) = match leader {
+        Some(row) => (row.try_get(0)?, row.try_get(1)?, row.try_get(2)?),
+        None => (None, 0, false),
+    };
+    if holder == Some(standing.id()) {
+        standing.set_term(if standing.abstains() { 0 } else { term });
+        return Ok(());
+    }
+    standing.set_term(0);
+    if lives || standing.has_ended() || standing.abstains() {
+        return Ok(());
+    }
+    let begun = client
+        .query_typed_opt(&member.statements.lead, &[(&standing.id(), Type::UUID)])
+        .await?;
+    if let Some(row) = begun {
+        standing.set_term(row.try_get(0)?);
+        tracing::info!("this instance leads now");
+    }
+    Ok(())
+}
+
+/// Gives the lead up, and does not take it for a while.
+pub(super) async fn resign(postgres: &Postgres, member: &Member) -> Result<(), StoreError> {
+    member.standing.abstain(member.timing.lease);
     let connection = postgres.connection().await?;
     connection
-        .execute_typed(&statements.tidy, &[(&since.as_secs_f64(), Type::FLOAT8)])
+        .execute_typed(
+            &member.statements.resign,
+            &[(&member.standing.id(), Type::UUID)],
+        )
         .await?;
+    connection.release();
+    Ok(())
+}
+
+/// What a leader does beside renewing its lease: it shuts out whoever is silent, and divides the connections.
+struct Leading {
+    postgres: Postgres,
+    member: Member,
+    task: Option<JoinHandle<()>>,
+}
+
+impl Leading {
+    fn new(postgres: &Postgres, member: &Member) -> Self {
+        Self {
+            postgres: postgres.clone(),
+            member: member.clone(),
+            task: None,
+        }
+    }
+
+    /// Does it, if this member leads and has done it with the last time.
+    fn go_on(&mut self) {
+        let term = self.member.standing.term();
+        let busy = self.task.as_ref().is_some_and(|task| !task.is_finished());
+        if term == 0 || busy {
+            return;
+        }
+        let (postgres, member) = (self.postgres.clone(), self.member.clone());
+        self.task = Some(tokio::spawn(async move {
+            let work = async {
+                fence(&postgres, &member.statements, member.process).await?;
+                match member.budget {
+                    Some(budget) => divide(&postgres, &member, budget, term).await,
+                    None => Ok(()),
+                }
+            };
+            if let Err(error) = work.await {
+                tracing::debug!(
+                    error = &error as &dyn std::error::Error,
+                    "cannot look after other instances; trying again"
+                );
+            }
+        }));
+    }
+}
+
+impl Drop for Leading {
+    fn drop(&mut self) {
+        if let Some(task) = &self.task {
+            task.abort();
+        }
+    }
+}
+
+/// Divides the budget of connections among the processes.
+async fn divide(
+    postgres: &Postgres,
+    member: &Member,
+    budget: usize,
+    term: i64,
+) -> Result<(), StoreError> {
+    let connection = postgres.connection().await?;
+    let rows = connection
+        .query_typed(&member.statements.processes, &[])
+        .await?;
+    let mut processes: Vec<Process> = Vec::with_capacity(rows.len());
+    for row in &rows {
+        let number = |position| -> Result<usize, StoreError> {
+            let number: Option<i32> = row.try_get(position)?;
+            Ok(number.map_or(0, |number| usize::try_from(number).unwrap_or_default()))
+        };
+        let process = Process {
+            id: row.try_get(0)?,
+            share: number(1)?,
+            used: number(2)?,
+            lives: row.try_get(3)?,
+        };
+        // One process may have several rows, while one of its memberships follows another.
+        match processes.iter_mut().find(|known| known.id == process.id) {
+            Some(known) => {
+                known.share = known.share.max(process.share);
+                known.used = known.used.max(process.used);
+                known.lives |= process.lives;
+            }
+            None => processes.push(process),
+        }
+    }
+    let (changed, shares): (Vec<Uuid>, Vec<i32>) = shares::divide(budget, &processes)
+        .into_iter()
+        .map(|(process, share)| (process, i32::try_from(share).unwrap_or(i32::MAX)))
+        .unzip();
+    if !changed.is_empty() {
+        connection
+            .execute_typed(
+                &member.statements.grant,
+                &[
+                    (&changed, Type::UUID_ARRAY),
+                    (&shares, Type::INT4_ARRAY),
+                    (&member.standing.id(), Type::UUID),
+                    (&term, Type::INT8),
+                ],
+            )
+            .await?;
+    }
     connection.release();
     Ok(())
 }

@@ -6,6 +6,8 @@ use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
 use tokio::sync::Notify;
 use uuid::Uuid;
 
+use super::lease::LeaseState;
+
 /// A member's own state. Read by requests, written by the member's task.
 #[derive(Debug)]
 pub(super) struct Standing {
@@ -19,7 +21,13 @@ pub(super) struct Standing {
     /// The same end by the system's clock, in microseconds since 1970.
     until_by_calendar: AtomicU64,
     ended: AtomicBool,
+    /// Number of the term in which it leads; 0: it does not.
+    term: AtomicI64,
+    /// Nanoseconds after `origin` until which it does not lead.
+    abstains_until: AtomicU64,
     wake: Notify,
+    /// A lease that was not held is again.
+    recovered: Notify,
     #[cfg(test)]
     pub(super) frozen: AtomicBool,
 }
@@ -59,7 +67,10 @@ impl Standing {
             until: AtomicU64::new(0),
             until_by_calendar: AtomicU64::new(0),
             ended: AtomicBool::new(false),
+            term: AtomicI64::new(0),
+            abstains_until: AtomicU64::new(0),
             wake: Notify::new(),
+            recovered: Notify::new(),
             #[cfg(test)]
             frozen: AtomicBool::new(false),
         }
@@ -90,6 +101,7 @@ impl Standing {
 
     /// The revision was read by a request that was sent then: current for so long.
     pub(super) fn extend(&self, sent: Moment, held: Duration) {
+        let recovers = !self.is_current();
         let end = sent.monotonic.saturating_duration_since(self.origin) + held;
         self.until_by_calendar
             .store(microseconds(sent.calendar + held), Ordering::SeqCst);
@@ -100,13 +112,81 @@ impl Standing {
         if self.has_ended() {
             self.until.store(0, Ordering::SeqCst);
         }
+        if recovers {
+            self.recovered.notify_one();
+        }
+    }
+
+    pub(super) fn term(&self) -> i64 {
+        self.term.load(Ordering::SeqCst)
+    }
+
+    /// Leads in this term; 0: does not lead.
+    pub(super) fn set_term(&self, term: i64) {
+        self.term.store(term, Ordering::SeqCst);
+    }
+
+    /// Does not lead for so long.
+    pub(super) fn abstain(&self, time: Duration) {
+        let until = self.origin.elapsed() + time;
+        self.abstains_until.store(
+            u64::try_from(until.as_nanos()).unwrap_or(u64::MAX),
+            Ordering::SeqCst,
+        );
+        self.set_term(0);
+    }
+
+    pub(super) fn abstains(&self) -> bool {
+        let until = self.abstains_until.load(Ordering::SeqCst);
+        self.origin.elapsed().as_nanos() < u128::from(until)
+    }
+
+    /// What the lease is worth; `grace` is how long after it was held it is only doubtful, none: for ever. And in
+    /// how long that changes if nothing else happens.
+    pub(super) fn lease(&self, grace: Option<Duration>) -> (LeaseState, Option<Duration>) {
+        let until = self.until.load(Ordering::SeqCst);
+        if until == 0 {
+            return (LeaseState::Over, None);
+        }
+        let now = Moment::now();
+        let passed = now.monotonic.saturating_duration_since(self.origin);
+        let monotonic = Duration::from_nanos(until);
+        let calendar = Duration::from_micros(self.until_by_calendar.load(Ordering::SeqCst));
+        let today = Duration::from_micros(microseconds(now.calendar));
+        // Whichever clock says that it is over first.
+        let left = |grace: Duration| {
+            let by_monotonic = (monotonic + grace).saturating_sub(passed);
+            by_monotonic.min((calendar + grace).saturating_sub(today))
+        };
+        let held = left(Duration::ZERO);
+        if !held.is_zero() {
+            return (LeaseState::Held, Some(held));
+        }
+        let Some(grace) = grace else {
+            return (LeaseState::Doubtful, None);
+        };
+        match left(grace) {
+            Duration::ZERO => (LeaseState::Over, None),
+            left => (LeaseState::Doubtful, Some(left)),
+        }
+    }
+
+    pub(super) async fn recovered(&self) {
+        self.recovered.notified().await;
     }
 
     /// Never current again.
     pub(super) fn end(&self) {
         self.ended.store(true, Ordering::SeqCst);
         self.until.store(0, Ordering::SeqCst);
+        self.term.store(0, Ordering::SeqCst);
         self.wake();
+        self.recovered.notify_one();
+    }
+
+    /// It has been confirmed at least once.
+    pub(super) fn has_begun(&self) -> bool {
+        self.confirmed.load(Ordering::SeqCst) != i64::MIN
     }
 
     pub(super) fn has_ended(&self) -> bool {

@@ -13,6 +13,7 @@ macro_rules! on_both {
     };
 }
 
+mod instances;
 mod process;
 
 use std::sync::Arc;
@@ -38,6 +39,7 @@ fn model() -> Arc<Model> {
 const TIMING: Timing = Timing {
     lease: Duration::from_millis(1500),
     held: Duration::from_millis(1000),
+    grace: Some(Duration::from_millis(200)),
     renewal: Duration::from_millis(150),
     attempt: Duration::from_millis(300),
     poll: Duration::from_millis(10),
@@ -89,8 +91,13 @@ impl Database {
     }
 
     async fn process_at(&self, url: &str, timing: Timing) -> Process {
+        self.process_with(url, timing, None).await
+    }
+
+    async fn process_with(&self, url: &str, timing: Timing, budget: Option<usize>) -> Process {
         let config = Config {
             connections: 4,
+            budget,
             reader_threads: 1,
             connect_timeout: Duration::from_millis(500),
             ..Config::default()
@@ -144,6 +151,10 @@ impl Process {
                 .await
                 .unwrap(),
         }
+    }
+
+    fn coordination_model(&self) -> Arc<Model> {
+        model()
     }
 
     async fn join(&self) -> Membership {
@@ -456,7 +467,7 @@ async fn a_model_without_the_entities_is_refused() {
 #[test]
 fn the_statements_are_as_written() {
     let postgres = Statements::of(&model(), Dialect::Postgres).unwrap();
-    insta::assert_snapshot!(postgres.renew, @r#"INSERT INTO "_stoa_instance" ("id", "name", "lease_until", "confirmed", "_version", "_created_at", "_changed_at") VALUES ($1, $2, clock_timestamp() + make_interval(secs => $4), $3, 1, clock_timestamp(), clock_timestamp()) ON CONFLICT ("id") DO UPDATE SET "lease_until" = excluded."lease_until", "confirmed" = excluded."confirmed", "_version" = "_stoa_instance"."_version" + 1, "_changed_at" = excluded."_changed_at""#);
+    insta::assert_snapshot!(postgres.renew, @r#"INSERT INTO "_stoa_instance" ("id", "name", "lease_until", "confirmed", "process", "used", "_version", "_created_at", "_changed_at") VALUES ($1, $2, clock_timestamp() + make_interval(secs => $4), $3, $5, $6, 1, clock_timestamp(), clock_timestamp()) ON CONFLICT ("id") DO UPDATE SET "lease_until" = excluded."lease_until", "confirmed" = excluded."confirmed", "used" = excluded."used", "_version" = "_stoa_instance"."_version" + 1, "_changed_at" = excluded."_changed_at" RETURNING "share""#);
     let sqlite = Statements::of(&model(), Dialect::Sqlite).unwrap();
     insta::assert_snapshot!(sqlite.begin, @r#"INSERT INTO "_stoa_revision" ("name", "_version", "_created_at", "_changed_at") VALUES ('security', 1, ?1, ?1) ON CONFLICT ("name") DO NOTHING"#);
     insta::assert_snapshot!(sqlite.revision, @r#"SELECT "_version" FROM "_stoa_revision" WHERE "name" = 'security'"#);

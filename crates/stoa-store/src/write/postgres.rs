@@ -24,6 +24,8 @@ pub(super) const SENT_AT_ONCE: usize = 30;
 pub(super) struct Session<'c> {
     connection: &'c PostgresConnection,
     state: State,
+    /// First statement of every transaction.
+    opening: Option<Statement>,
 }
 
 #[derive(Clone, Copy, PartialEq, Eq)]
@@ -39,7 +41,41 @@ impl<'c> Session<'c> {
         Self {
             connection,
             state: State::Idle,
+            opening: None,
         }
+    }
+
+    /// What every transaction begins with from now on.
+    pub(super) fn open_with(&mut self, opening: Option<Statement>) {
+        self.opening = opening;
+    }
+
+    async fn prepare_opening(&self) -> Result<Option<Prepared>, Failure> {
+        match &self.opening {
+            Some(opening) => Prepared::new(self.connection, opening.clone())
+                .await
+                .map(Some),
+            None => Ok(None),
+        }
+    }
+
+    /// Does work in the transaction, which begins on the way to it if it has not.
+    async fn within<T>(&mut self, work: impl Future<Output = T>) -> Result<T, Failure> {
+        if self.state == State::Open {
+            return Ok(work.await);
+        }
+        let opening = self.prepare_opening().await?;
+        self.state = State::Open;
+        // Polled in this order, so sent in this order.
+        let (begun, opened, done) = tokio::join!(
+            biased;
+            self.connection.batch_execute("BEGIN"),
+            run_opening(opening.as_ref(), self.connection),
+            work,
+        );
+        begun?;
+        opened?;
+        Ok(done)
     }
 
     /// Sends a whole transaction, or the rest of one, at once, with a read at its end if that takes one
@@ -57,7 +93,12 @@ impl<'c> Session<'c> {
         // More futures than this are not polled in one go.
         let commit = commit && prepared.len() <= SENT_AT_ONCE;
         let begin = self.state == State::Idle;
-        let alone = begin && prepared.len() == 1 && read.is_none() && commit;
+        let opening = if begin {
+            self.prepare_opening().await?
+        } else {
+            None
+        };
+        let alone = begin && prepared.len() == 1 && read.is_none() && commit && opening.is_none();
         self.state = if commit { State::Idle } else { State::Open };
         let control = async |sql: Option<&str>| match sql {
             Some(sql) => connection.batch_execute(sql).await,
@@ -71,44 +112,51 @@ impl<'c> Session<'c> {
             }
         };
         // Polled in this order, so sent in this order.
-        let (begun, written, found, committed) = tokio::join!(
+        let (begun, opened, written, found, committed) = tokio::join!(
             biased;
             control((begin && !alone).then_some("BEGIN")),
+            run_opening(opening.as_ref(), connection),
             writes,
             reading,
             control((commit && !alone).then_some("COMMIT")),
         );
         begun?;
+        opened?;
         written?;
         let found = found?;
         committed?;
         Ok(found)
     }
 
-    /// Runs one statement that is a transaction by itself, and gives its rows as they are.
+    /// Runs one statement as a transaction, and gives its rows as they are.
     pub(super) async fn alone(
         &mut self,
         statement: Statement,
     ) -> Result<Vec<tokio_postgres::Row>, Failure> {
-        Prepared::new(self.connection, statement)
-            .await?
-            .run_raw(self.connection)
-            .await
+        let connection = self.connection;
+        let prepared = Prepared::new(connection, statement).await?;
+        let Some(opening) = self.prepare_opening().await? else {
+            return prepared.run_raw(connection).await;
+        };
+        // Polled in this order, so sent in this order.
+        let (begun, opened, rows, committed) = tokio::join!(
+            biased;
+            connection.batch_execute("BEGIN"),
+            opening.run(connection),
+            prepared.run_raw(connection),
+            connection.batch_execute("COMMIT"),
+        );
+        begun?;
+        opened?;
+        let rows = rows?;
+        committed?;
+        Ok(rows)
     }
 
     pub(super) async fn commit(&mut self) -> Result<(), StoreError> {
         if self.state == State::Open {
             self.connection.batch_execute("COMMIT").await?;
             self.state = State::Idle;
-        }
-        Ok(())
-    }
-
-    /// Also makes sure that a transaction has begun.
-    pub(super) async fn begin(&mut self) -> Result<(), StoreError> {
-        if self.state == State::Idle {
-            self.connection.batch_execute("BEGIN").await?;
-            self.state = State::Open;
         }
         Ok(())
     }
@@ -130,33 +178,14 @@ impl Connection for Session<'_> {
     async fn query(&mut self, statement: Statement) -> Result<Vec<Row>, Failure> {
         let connection = self.connection;
         let prepared = Prepared::new(connection, statement).await?;
-        if self.state == State::Open {
-            return prepared.run(connection).await;
-        }
-        self.state = State::Open;
-        let (begun, rows) = tokio::join!(
-            biased;
-            connection.batch_execute("BEGIN"),
-            prepared.run(connection),
-        );
-        begun?;
-        rows
+        self.within(prepared.run(connection)).await?
     }
 
     async fn all(&mut self, statements: Vec<Statement>) -> Result<(), Failure> {
         let connection = self.connection;
         let prepared = prepare_all(connection, statements).await?;
-        let begin = self.state == State::Idle;
-        self.state = State::Open;
         let all = try_join_all(prepared.iter().map(|prepared| prepared.run(connection)));
-        if begin {
-            // Polled in this order, so sent in this order.
-            let (begun, done) = tokio::join!(biased; connection.batch_execute("BEGIN"), all);
-            begun?;
-            done?;
-        } else {
-            all.await?;
-        }
+        self.within(all).await??;
         Ok(())
     }
 
@@ -166,22 +195,15 @@ impl Connection for Session<'_> {
     ) -> Result<Vec<Result<Vec<Row>, Failure>>, Failure> {
         let connection = self.connection;
         let prepared = prepare_all(connection, statements).await?;
-        let begin = self.state == State::Idle;
-        self.state = State::Open;
         let all = join_all(prepared.iter().map(|prepared| prepared.run(connection)));
-        if begin {
-            // Polled in this order, so sent in this order.
-            let (begun, outcomes) = tokio::join!(biased; connection.batch_execute("BEGIN"), all);
-            begun?;
-            Ok(outcomes)
-        } else {
-            Ok(all.await)
-        }
+        self.within(all).await
     }
 
     async fn mark(&mut self) -> Result<(), Failure> {
-        self.begin().await?;
-        Ok(self.connection.batch_execute("SAVEPOINT mark").await?)
+        let connection = self.connection;
+        Ok(self
+            .within(connection.batch_execute("SAVEPOINT mark"))
+            .await??)
     }
 
     async fn back(&mut self) -> Result<(), Failure> {
@@ -193,6 +215,16 @@ impl Connection for Session<'_> {
 struct Prepared {
     statement: Statement,
     prepared: tokio_postgres::Statement,
+}
+
+async fn run_opening(
+    opening: Option<&Prepared>,
+    connection: &PostgresConnection,
+) -> Result<(), Failure> {
+    match opening {
+        Some(opening) => opening.run(connection).await.map(drop),
+        None => Ok(()),
+    }
 }
 
 async fn prepare_all(

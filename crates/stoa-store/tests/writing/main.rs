@@ -4,8 +4,10 @@
 
 mod audited;
 mod changes;
+mod cost;
 mod database;
 mod external;
 mod faults;
 mod judged;
 mod loading;
+mod once;

@@ -27,6 +27,7 @@ fn create(arguments: &TokenCreate) -> Result<()> {
             roles: (!arguments.roles.is_empty()).then(|| arguments.roles.clone()),
             read_only: !arguments.write,
             lifetime: arguments.expires,
+            seed: None,
         };
         let (token, secret) = opened
             .identity

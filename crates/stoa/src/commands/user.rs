@@ -71,6 +71,7 @@ fn add(arguments: &UserAdd) -> Result<()> {
                     roles: arguments.roles.clone(),
                     password: password.clone(),
                     must_change_password: arguments.must_change,
+                    seed: None,
                 },
                 &opened.actor,
             )

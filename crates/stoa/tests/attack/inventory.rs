@@ -74,6 +74,8 @@ async fn system_tables_are_no_collections() {
         "SystemIdentities",
         "SystemRevisions",
         "SystemInstances",
+        "SystemLeases",
+        "SystemRequests",
         "SystemCredential",
         "Secrets",
         "_stoa_user",

@@ -11,6 +11,7 @@ mod faults;
 mod injection;
 mod northwind;
 mod oracle;
+mod repeats;
 mod scenarios;
 mod services;
 mod trial;

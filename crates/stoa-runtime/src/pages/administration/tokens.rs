@@ -75,6 +75,7 @@ impl Pages {
             roles: (!roles.is_empty()).then_some(roles),
             read_only: visit.field("access") != "write",
             lifetime: Duration::from_secs(days * DAY),
+            seed: visit.seed,
         };
         match self.identity.create_token(token, &person.actor).await {
             Ok((_, secret)) => Ok(Ok(secret.expose().to_owned())),

@@ -75,6 +75,7 @@ impl Pages {
             full_name: optional(visit.field("full_name")).map(str::to_owned),
             email: optional(visit.field("email")).map(str::to_owned),
             roles: visit.fields("role").map(str::to_owned).collect(),
+            seed: visit.seed,
             ..NewUser::default()
         };
         match self.identity.add_user(user, &person.actor).await {
@@ -109,7 +110,10 @@ impl Pages {
                     .await
             }
             "link" => {
-                let secret = self.identity.create_link(principal, LINK, by).await?;
+                let secret = self
+                    .identity
+                    .create_link_once(principal, LINK, by, visit.seed.as_ref())
+                    .await?;
                 let origin = visit.origin().unwrap_or_default();
                 let link = format!("{origin}/-/link/{}", secret.expose());
                 return self

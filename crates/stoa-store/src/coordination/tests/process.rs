@@ -20,25 +20,107 @@ fn a_member() {
         _postgres: None,
         _folder: None,
     };
-    let (_process, member) = runtime.block_on(async {
+    let (process, member) = runtime.block_on(async {
         let process = database.process().await;
         let member = process.join().await;
         (process, member)
     });
     for line in std::io::stdin().lines() {
-        line.unwrap();
-        println!("{ANSWER}{}", member.current().unwrap_or(-1));
+        let line = line.unwrap();
+        // Begins a transaction that holds a lock; the answer comes when it does.
+        let answer = match line.as_str() {
+            BEGIN => runtime.block_on(begin(&process)),
+            COMMIT => runtime.block_on(commit(&process)),
+            WRITE => runtime.block_on(write(&process)),
+            _ => member.current().unwrap_or(-1),
+        };
+        println!("{ANSWER}{answer}");
     }
 }
 
-struct Member {
+pub(super) const BEGIN: &str = "begin";
+pub(super) const COMMIT: &str = "commit";
+pub(super) const WRITE: &str = "write";
+
+thread_local! {
+    static OPEN: std::cell::RefCell<Option<crate::PostgresConnection>> = const { std::cell::RefCell::new(None) };
+}
+
+/// Changes the revision and leaves the transaction open; gives the new revision.
+async fn begin(process: &Process) -> i64 {
+    let connection = process
+        .store
+        .postgres()
+        .unwrap()
+        .connection()
+        .await
+        .unwrap();
+    connection.batch_execute("BEGIN").await.unwrap();
+    let bump = "UPDATE _stoa_revision SET _version = _version + 1 RETURNING _version";
+    let revision = connection.query_one(bump, &[]).await.unwrap().get(0);
+    OPEN.set(Some(connection));
+    revision
+}
+
+/// Ends that transaction: 1 if it was committed.
+async fn commit(_: &Process) -> i64 {
+    let connection = OPEN.take().unwrap();
+    i64::from(connection.batch_execute("COMMIT").await.is_ok())
+}
+
+/// Adds a row through the store: 1 if it did.
+async fn write(process: &Process) -> i64 {
+    let model = &process.coordination_model();
+    let entity = model.entities_by_name["Thing"];
+    let action = stoa_model::change::Action::Insert {
+        entity,
+        values: vec![(
+            model[entity].attributes_by_name["id"],
+            stoa_model::value::Value::Uuid(Uuid::new_v4()),
+        )],
+        references: Vec::new(),
+    };
+    let change = stoa_model::change::Change {
+        operations: vec![stoa_model::change::Operation {
+            location: String::new(),
+            action,
+        }],
+    };
+    let written = process
+        .store
+        .write::<Nothing>(
+            model,
+            stoa_model::access::Permitted::by_system(change.into()),
+            None,
+        )
+        .await;
+    i64::from(written.is_ok())
+}
+
+/// Reads nothing.
+struct Nothing;
+
+impl stoa_model::query::RowWriter for Nothing {
+    fn begin_collection(&mut self, _: usize, _: Option<u64>) {}
+    fn end_collection(&mut self, _: usize, _: Option<&[stoa_model::value::Value]>) {}
+    fn begin_row(&mut self, _: usize, _: stoa_model::query::Row<'_>) {}
+    fn value(&mut self, _: usize, _: usize, _: stoa_model::value::ValueRef<'_>) {}
+    fn null_target(&mut self, _: usize) {}
+    fn count_only(&mut self, _: usize, _: u64) {}
+    fn end_row(&mut self, _: usize) {}
+    fn written(&self) -> usize {
+        0
+    }
+}
+
+pub(super) struct Member {
     child: Child,
     input: ChildStdin,
     output: BufReader<ChildStdout>,
 }
 
 impl Member {
-    fn start(database: &Database) -> Self {
+    pub(super) fn start(database: &Database) -> Self {
         let mut child = Command::new(std::env::current_exe().unwrap())
             .args([
                 "coordination::tests::process::a_member",
@@ -64,11 +146,17 @@ impl Member {
     }
 
     fn ask(&mut self) {
-        self.input.write_all(b"?\n").unwrap();
+        self.tell("?");
+    }
+
+    pub(super) fn tell(&mut self, what: &str) {
+        self.input
+            .write_all(format!("{what}\n").as_bytes())
+            .unwrap();
     }
 
     /// The revision that it goes by; none if it is not current.
-    fn answer(&mut self) -> Option<i64> {
+    pub(super) fn answer(&mut self) -> Option<i64> {
         loop {
             let mut line = String::new();
             assert!(self.output.read_line(&mut line).unwrap() > 0, "it ended");
@@ -78,12 +166,12 @@ impl Member {
         }
     }
 
-    fn goes_by(&mut self) -> Option<i64> {
+    pub(super) fn goes_by(&mut self) -> Option<i64> {
         self.ask();
         self.answer()
     }
 
-    fn signal(&self, name: &str) {
+    pub(super) fn signal(&self, name: &str) {
         let id = self.child.id().to_string();
         assert!(
             Command::new("kill")
