@@ -31,6 +31,7 @@ use crate::body::Body;
 use crate::csrf;
 use crate::failure::{self, Failure};
 use crate::files::FileStore;
+use crate::files::collection::{Collected, Collecting, Collection, CollectionError};
 use crate::identity::{Caller, Identity, Means, Refusal};
 use crate::repeat::{self, Repeat};
 use crate::view::{View, Views};
@@ -66,6 +67,8 @@ pub struct Environment {
     pub(crate) files: FileStore,
     identity: Option<Identity>,
     views: Views,
+    /// Ends with the environment.
+    _collecting: Option<Collecting>,
 }
 
 /// A request under way.
@@ -154,14 +157,39 @@ impl Environment {
             manifest, model, ..
         } = application;
         let model = Arc::new(model);
+        let files = FileStore::new(files);
+        let collection = Collection {
+            files: files.clone(),
+            store: store.clone(),
+            model: Arc::clone(&model),
+        };
         Self {
             views: Views::new(Arc::clone(&model)),
             manifest,
             model,
             store,
-            files: FileStore::new(files),
+            files,
             identity,
+            _collecting: collection.start(),
         }
+    }
+
+    /// Takes content of File attributes away that no row names: one round in one of the 256 folders, as it
+    /// runs by itself every few minutes with a grace period of a day.
+    ///
+    /// # Errors
+    /// See [`CollectionError`]; what is not yet collected stays.
+    pub async fn collect_files(
+        &self,
+        folder: u8,
+        grace: Duration,
+    ) -> Result<Collected, CollectionError> {
+        let collection = Collection {
+            files: self.files.clone(),
+            store: self.store.clone(),
+            model: Arc::clone(&self.model),
+        };
+        collection.round(folder, grace).await
     }
 
     /// The model served.

@@ -55,6 +55,11 @@ impl Failure {
         Error::internal().into()
     }
 
+    /// Whether it is certain that nothing was done: the request itself is at fault.
+    pub(crate) fn is_refusal(&self) -> bool {
+        self.error.status().is_client_error()
+    }
+
     /// Nobody is known to make the request. A browser that runs a page gets no dialog of its own for it.
     pub(crate) fn not_signed_in(headers: &HeaderMap, message: &str) -> Self {
         let challenge = if headers.contains_key(SEC_FETCH_MODE) {

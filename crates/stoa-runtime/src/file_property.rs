@@ -60,6 +60,7 @@ impl Environment {
             }
         };
         self.expect_content(call, target, attribute).await?;
+        self.expected(target, &Preconditions::from_headers(call.headers())?)?;
         let limit = self.model[target.entity][attribute]
             .length
             .map_or(LIMIT, u64::from);
@@ -67,13 +68,25 @@ impl Environment {
             body,
             |error| -> Box<dyn std::error::Error + Send + Sync> { error.into() },
         );
-        let description = self.files.store(body, media_type, limit).await?;
-        let text = serde_json::to_string(&description).map_err(Failure::internal)?;
+        let upload = self.files.store(body, media_type, limit).await?;
+        let text = serde_json::to_string(&upload.description).map_err(Failure::internal)?;
         let call = Call {
             identity: repeat.map(|repeat| repeat.identity(text.as_bytes())),
             ..*call
         };
-        self.set(&call, target, attribute, Value::Text(text)).await
+        let outcome = self.set(&call, target, attribute, Value::Text(text)).await;
+        // When it is not known what became of the change, the content stays: a row may name it.
+        if let Err(failure) = &outcome
+            && failure.is_refusal()
+            && let Err(error) = self.files.discard(&upload).await
+        {
+            tracing::warn!(
+                digest = upload.description.digest,
+                error = &error as &dyn std::error::Error,
+                "the content of a refused upload stays until it is collected"
+            );
+        }
+        outcome
     }
 
     /// Content is not even taken from those who do not see the row, or may never give it any: it would
@@ -124,7 +137,7 @@ impl Environment {
         value: Value,
     ) -> Result<Response<Body>, Failure> {
         let preconditions = Preconditions::from_headers(call.headers())?;
-        let expected = preconditions.expected(self.model[target.entity].version.is_some())?;
+        let expected = self.expected(target, &preconditions)?;
         let change = Change {
             operations: vec![Operation {
                 location: String::new(),

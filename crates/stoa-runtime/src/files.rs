@@ -2,9 +2,16 @@
 //!
 //! A file is written under a temporary name, made durable, and only then given its final name, so a
 //! reader never sees half of it and a row never names content that a crash could take away. Equal content
-//! is kept once.
+//! is kept once. Content that no row names is taken away by [`collection`].
+//!
+//! Below the folder: `incoming` with uploads under way, `00` to `ff` with content by the first digits of its
+//! digest, `unreferenced` with content that will be gone after a while, `databases` with a name for each
+//! database whose rows name content here.
+
+pub mod collection;
 
 use std::io;
+use std::os::unix::fs::MetadataExt;
 use std::path::{Path, PathBuf};
 use std::pin::pin;
 
@@ -16,6 +23,11 @@ use sha2::{Digest, Sha256};
 use tokio::fs::{self, File};
 use tokio::io::AsyncWriteExt;
 use uuid::Uuid;
+
+/// Folder of uploads under way.
+const INCOMING: &str = "incoming";
+/// Folder of content that no row named when somebody looked.
+const UNREFERENCED: &str = "unreferenced";
 
 /// What a File attribute's column holds, as JSON.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
@@ -58,6 +70,22 @@ impl From<io::Error> for FileError {
     }
 }
 
+/// Content that was stored, before a row names it.
+#[derive(Debug)]
+pub struct Upload {
+    /// What the row is to hold.
+    pub description: Description,
+    /// The file, if such content was not there before.
+    made: Option<FileIdentity>,
+}
+
+/// Device and number of a file: what stays the same when it is renamed.
+type FileIdentity = (u64, u64);
+
+fn identity(metadata: &std::fs::Metadata) -> FileIdentity {
+    (metadata.dev(), metadata.ino())
+}
+
 /// A folder of content.
 #[derive(Clone, Debug)]
 pub struct FileStore {
@@ -80,14 +108,13 @@ impl FileStore {
         body: B,
         media_type: String,
         limit: u64,
-    ) -> Result<Description, FileError>
+    ) -> Result<Upload, FileError>
     where
         B: HttpBody,
         B::Error: std::fmt::Display,
     {
-        let incoming = self.folder.join("incoming");
-        fs::create_dir_all(&incoming).await?;
-        let temporary = incoming.join(Uuid::new_v4().simple().to_string());
+        fs::create_dir_all(self.folder.join(INCOMING)).await?;
+        let temporary = self.temporary();
         let stored = self.receive(body, media_type, limit, &temporary).await;
         if stored.is_err() {
             // What is left of a failed upload is of no use to anybody.
@@ -106,7 +133,7 @@ impl FileStore {
         media_type: String,
         limit: u64,
         temporary: &Path,
-    ) -> Result<Description, FileError>
+    ) -> Result<Upload, FileError>
     where
         B: HttpBody,
         B::Error: std::fmt::Display,
@@ -140,18 +167,61 @@ impl FileStore {
             .map(|byte| format!("{byte:02x}"))
             .collect();
         let target = self.path(&digest);
+        let mut made = None;
         if let Some(folder) = target.parent() {
             fs::create_dir_all(folder).await?;
-            fs::rename(temporary, &target).await?;
+            // Of several that bring the same content at once, one makes it. The others, and all on a file
+            // system without links, put theirs in its place: the file's time tells that it is wanted.
+            if fs::hard_link(temporary, &target).await.is_ok() {
+                made = Some(identity(&file.metadata().await?));
+                fs::remove_file(temporary).await?;
+            } else {
+                fs::rename(temporary, &target).await?;
+            }
             // The name is durable only when its folder is.
             File::open(folder).await?.sync_all().await?;
             File::open(&self.folder).await?.sync_all().await?;
         }
-        Ok(Description {
-            digest,
-            size,
-            media_type,
+        Ok(Upload {
+            description: Description {
+                digest,
+                size,
+                media_type,
+            },
+            made,
         })
+    }
+
+    /// Takes an upload away that no row came to name. Content that was there before, or was brought again by
+    /// somebody else, stays: rows may name it.
+    ///
+    /// # Errors
+    /// The file system's; what stays behind is collected later.
+    pub async fn discard(&self, upload: &Upload) -> io::Result<()> {
+        let target = self.path(&upload.description.digest);
+        let is_ours = async |path: &Path| -> io::Result<bool> {
+            match fs::symlink_metadata(path).await {
+                Ok(metadata) => Ok(upload.made == Some(identity(&metadata))),
+                Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(false),
+                Err(error) => Err(error),
+            }
+        };
+        if !is_ours(&target).await? {
+            return Ok(());
+        }
+        // What is deleted is what was looked at, even if another upload comes between.
+        let aside = self.temporary();
+        fs::rename(&target, &aside).await?;
+        if is_ours(&aside).await? {
+            fs::remove_file(&aside).await
+        } else {
+            fs::rename(&aside, &target).await
+        }
+    }
+
+    fn temporary(&self) -> PathBuf {
+        let name = Uuid::new_v4().simple().to_string();
+        self.folder.join(INCOMING).join(name)
     }
 
     /// Opens content.
@@ -171,7 +241,23 @@ impl FileStore {
                 "not a digest",
             )));
         }
-        Ok(File::open(self.path(&description.digest)).await?)
+        let usual = self.path(&description.digest);
+        let aside = self.aside(&description.digest);
+        // Content goes to one side when no row names it, and comes back when one does again.
+        for path in [&usual, &aside, &usual] {
+            match File::open(path).await {
+                Err(error) if error.kind() == io::ErrorKind::NotFound => {}
+                opened => return Ok(opened?),
+            }
+        }
+        Err(FileError::Io(io::Error::new(
+            io::ErrorKind::NotFound,
+            format!("the content {} is missing", description.digest),
+        )))
+    }
+
+    fn aside(&self, digest: &str) -> PathBuf {
+        self.folder.join(UNREFERENCED).join(digest)
     }
 
     fn path(&self, digest: &str) -> PathBuf {
@@ -200,11 +286,11 @@ mod tests {
             .store(Full::new(Bytes::from("hello")), "text/plain".into(), 10)
             .await
             .unwrap();
-        assert_eq!(first, second);
-        assert_eq!(first.size, 5);
+        assert_eq!(first.description, second.description);
+        assert_eq!(first.description.size, 5);
         let mut text = String::new();
         files
-            .open(&first)
+            .open(&first.description)
             .await
             .unwrap()
             .read_to_string(&mut text)
@@ -232,5 +318,29 @@ mod tests {
                 .next()
                 .is_none()
         );
+    }
+
+    #[tokio::test]
+    async fn only_what_an_upload_has_brought_itself_is_discarded() {
+        let folder = tempfile::tempdir().unwrap();
+        let files = FileStore::new(folder.path().to_owned());
+        let store = async |text: &'static str| {
+            let body = Full::new(Bytes::from(text));
+            files.store(body, "text/plain".into(), 10).await.unwrap()
+        };
+        let alone = store("alone").await;
+        files.discard(&alone).await.unwrap();
+        files.open(&alone.description).await.unwrap_err();
+        // Again is nothing to do.
+        files.discard(&alone).await.unwrap();
+
+        // Whoever comes second may be in a row already, or will be.
+        let (first, second) = (store("both").await, store("both").await);
+        files.discard(&first).await.unwrap();
+        files.open(&first.description).await.unwrap();
+        files.discard(&second).await.unwrap();
+        files.open(&second.description).await.unwrap();
+        let left = std::fs::read_dir(folder.path().join(INCOMING)).unwrap();
+        assert_eq!(left.count(), 0);
     }
 }

@@ -530,7 +530,7 @@ impl Environment {
         call.failed(error, change)
     }
 
-    fn expected(
+    pub(crate) fn expected(
         &self,
         target: &Target,
         preconditions: &Preconditions,

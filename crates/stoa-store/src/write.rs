@@ -2,9 +2,10 @@
 //!
 //! [`engine`] and [`links`] turn operations into statements; one of two connections runs them; if the database refuses,
 //! [`diagnosis`] finds out everything that stands in the way. [`judge`] asks whether the user may, [`audit`]
-//! records who did.
+//! records who did, with what [`consequence`] finds that a delete does beside.
 
 mod audit;
+mod consequence;
 mod diagnosis;
 mod engine;
 mod insert;

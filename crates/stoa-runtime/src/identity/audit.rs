@@ -21,7 +21,7 @@ pub struct Entry {
     pub id: Uuid,
     /// When, microseconds since the Unix epoch.
     pub at: i64,
-    /// What: [`kind`], or `insert`, `update`, `delete` of an audited entity.
+    /// What: [`kind`], or `create`, `update`, `delete`, `link`, `unlink` of an audited entity.
     pub kind: String,
     /// Who.
     pub actor: Option<String>,

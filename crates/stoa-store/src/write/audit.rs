@@ -1,8 +1,8 @@
 //! The audit trail of rows: who changed what, as it was before and as it is after, in the transaction that
-//! changes it.
+//! changes it. What a delete does to other rows is found out by [`super::consequence`].
 
 use stoa_model::change::{Action, Applied, Change};
-use stoa_model::model::{Attribute, AttributeId, Entity, EntityId, Purpose, Storage};
+use stoa_model::model::{Attribute, AttributeId, Entity, EntityId, NavigationId, Purpose, Storage};
 use stoa_model::value::text::{write_date, write_date_time, write_duration, write_time};
 use stoa_model::value::{ScalarType, Value};
 use uuid::Uuid;
@@ -27,10 +27,26 @@ struct Image {
 }
 
 /// A row that an operation touches, and what it was.
-struct Touched {
-    entity: EntityId,
-    key: Vec<Value>,
+pub(super) struct Touched {
+    pub(super) entity: EntityId,
+    pub(super) key: Vec<Value>,
     before: Option<Image>,
+}
+
+/// A pair of rows in a table of pairs, as the row at one end sees it.
+pub(super) struct Tie {
+    pub(super) entity: EntityId,
+    pub(super) key: Vec<Value>,
+    pub(super) navigation: NavigationId,
+    pub(super) other: EntityId,
+    pub(super) other_key: Vec<Value>,
+}
+
+/// What becomes of a pair.
+#[derive(Clone, Copy)]
+pub(super) enum Tied {
+    Made,
+    Ended,
 }
 
 impl<'a, C: Connection> Engine<'a, C> {
@@ -43,18 +59,25 @@ impl<'a, C: Connection> Engine<'a, C> {
         let Some(operation) = change.operations.get(position) else {
             return Err(StoreError::internal("no such operation").into());
         };
+        let deletes = matches!(
+            operation.action,
+            Action::Delete { .. } | Action::Retain { .. }
+        );
+        let lock = if deletes { Lock::Delete } else { Lock::Change };
         let mut touched = Vec::new();
+        let mut ended = Vec::new();
         for (entity, key) in self.rows_touched(&operation.action).await? {
             let described = &self.model[entity];
-            if let Some(lock) = self.lock(described, Which::Key(&key), Lock::Change) {
+            if let Some(lock) = self.lock(described, Which::Key(&key), lock) {
                 self.connection.query(lock).await?;
             }
-            let before = self.image(described, &key).await?;
-            touched.push(Touched {
-                entity,
-                key,
-                before,
-            });
+            if self.is_recorded(entity) {
+                touched.push(self.touched(entity, key.clone()).await?);
+            }
+            if deletes {
+                self.consequences(described, &key, &mut touched, &mut ended)
+                    .await?;
+            }
         }
         let applied = self.one(change, position).await?;
         let inserts = matches!(
@@ -76,11 +99,31 @@ impl<'a, C: Connection> Engine<'a, C> {
         for row in touched {
             self.record(row).await?;
         }
+        for tie in ended {
+            // The row may have stayed: the user does not see it.
+            if !self.is_tied(&tie).await? {
+                self.record_tie(Tied::Ended, &tie).await?;
+            }
+        }
         Ok(applied)
     }
 
+    /// A row as it is now, before it is changed.
+    pub(super) async fn touched(
+        &mut self,
+        entity: EntityId,
+        key: Vec<Value>,
+    ) -> Result<Touched, Failure> {
+        let before = self.image(&self.model[entity], &key).await?;
+        Ok(Touched {
+            entity,
+            key,
+            before,
+        })
+    }
+
     /// Whether changes of rows of the entity, or of a specialisation, are recorded.
-    fn is_recorded(&self, entity: EntityId) -> bool {
+    pub(super) fn is_recorded(&self, entity: EntityId) -> bool {
         let entity = &self.model[entity];
         entity.audited
             || entity
@@ -99,7 +142,8 @@ impl<'a, C: Connection> Engine<'a, C> {
             Action::Update { entity, target, .. }
             | Action::Upsert { entity, target, .. }
             | Action::Delete { entity, target, .. } => {
-                if !self.is_recorded(*entity) {
+                let deletes = matches!(action, Action::Delete { .. });
+                if !(self.is_recorded(*entity) || deletes && self.has_consequences(*entity)) {
                     return Ok(Vec::new());
                 }
                 let key = self.find(*entity, target).await?;
@@ -126,8 +170,12 @@ impl<'a, C: Connection> Engine<'a, C> {
         };
         let end = &self.model[entity][navigation];
         let target = end.target;
-        // A table of pairs has no rows of an entity.
-        if !self.is_recorded(target) || !matches!(end.storage, Storage::Target(_)) {
+        // A table of pairs has no rows of an entity; its pairs are recorded where they are made and ended.
+        if !matches!(end.storage, Storage::Target(_)) {
+            return Ok(Vec::new());
+        }
+        let deletes = matches!(action, Action::Retain { .. });
+        if !(self.is_recorded(target) || deletes && self.has_consequences(target)) {
             return Ok(Vec::new());
         }
         if let Some(to) = to {
@@ -169,13 +217,77 @@ impl<'a, C: Connection> Engine<'a, C> {
         else {
             return Ok(());
         };
+        let (before, after) = (
+            row.before.map(|image| image.json),
+            after.map(|image| image.json),
+        );
+        self.enter(kind, entity, &row.key, before, after).await
+    }
+
+    /// Records at each end whose changes are recorded that a pair was made or has ended.
+    pub(super) async fn record_tie(&mut self, tied: Tied, tie: &Tie) -> Result<(), Failure> {
+        let model = self.model;
+        let navigation = &model[tie.entity][tie.navigation];
+        let (target, partner) = (&model[navigation.target], navigation.partner);
+        let ends = [
+            (
+                (tie.entity, &tie.key),
+                navigation,
+                (tie.other, &tie.other_key),
+            ),
+            (
+                (tie.other, &tie.other_key),
+                &target[partner],
+                (tie.entity, &tie.key),
+            ),
+        ];
+        for ((entity, key), navigation, (other, other_key)) in ends {
+            let entity = &model[entity];
+            if !entity.audited {
+                continue;
+            }
+            let mut json = String::from("{");
+            match &navigation.name {
+                Some(name) => write_text(&mut json, name),
+                // The model names the other end only.
+                None => {
+                    let back = &model[navigation.target][navigation.partner];
+                    let name = back.name.as_deref().unwrap_or_default();
+                    let owner = &model[navigation.target].name;
+                    write_text(&mut json, &format!("{owner}.{name}"));
+                }
+            }
+            json.push(':');
+            let other = &model[other];
+            let types = other.key.iter().map(|id| other[*id].scalar_type);
+            let parts: Vec<(&Value, ScalarType)> = other_key.iter().zip(types).collect();
+            write_parts(&mut json, &parts);
+            json.push('}');
+            match tied {
+                Tied::Made => self.enter("link", entity, key, None, Some(json)).await?,
+                Tied::Ended => self.enter("unlink", entity, key, Some(json), None).await?,
+            }
+        }
+        Ok(())
+    }
+
+    /// Adds an entry to the trail.
+    async fn enter(
+        &mut self,
+        kind: &str,
+        entity: &Entity,
+        key: &[Value],
+        before: Option<String>,
+        after: Option<String>,
+    ) -> Result<(), Failure> {
+        let model = self.model;
         let trail = model
             .entities_by_name
             .get(TRAIL)
             .map(|id| &model[*id])
             .ok_or_else(|| StoreError::internal("the model has no audit trail"))?;
         let optional = |value: Option<Value>| value.unwrap_or(Value::Null);
-        let json = |image: Option<Image>| optional(image.map(|image| Value::Json(image.json)));
+        let json = |image: Option<String>| optional(image.map(Value::Json));
         let actor = self.actor;
         let said = |text: Option<&String>| text.map(|text| Value::Text(text.clone()));
         let values = [
@@ -188,8 +300,8 @@ impl<'a, C: Connection> Engine<'a, C> {
                 optional(actor.and_then(|actor| actor.id).map(Value::Uuid)),
             ),
             ("Entity", Value::Text(entity.name.clone())),
-            ("Key", Value::Text(key_text(entity, &row.key))),
-            ("Before", json(row.before)),
+            ("Key", Value::Text(key_text(entity, key))),
+            ("Before", json(before)),
             ("After", json(after)),
             (
                 "Address",
@@ -277,20 +389,7 @@ impl<'a, C: Connection> Engine<'a, C> {
                     .take(types.len())
                     .zip(types.iter().copied())
                     .collect();
-                match parts.as_slice() {
-                    [(value, scalar_type)] => write_json(&mut json, value, *scalar_type),
-                    several if several.iter().any(|(value, _)| value.is_null()) => {
-                        json.push_str("null");
-                    }
-                    several => {
-                        json.push('[');
-                        for (position, (value, scalar_type)) in several.iter().enumerate() {
-                            json.push_str(if position > 0 { "," } else { "" });
-                            write_json(&mut json, value, *scalar_type);
-                        }
-                        json.push(']');
-                    }
-                }
+                write_parts(&mut json, &parts);
             }
             json.push('}');
             Image {
@@ -301,7 +400,7 @@ impl<'a, C: Connection> Engine<'a, C> {
     }
 
     /// The type that a row has.
-    async fn actual(
+    pub(super) async fn actual(
         &mut self,
         entity: &'a Entity,
         key: &[Value],
@@ -368,6 +467,22 @@ fn key_text(entity: &Entity, key: &[Value]) -> String {
     }
     let parts: Vec<String> = parts.map(|(name, text)| format!("{name}={text}")).collect();
     parts.join(",")
+}
+
+/// A value, or the values of a key or reference of several parts.
+fn write_parts(out: &mut String, parts: &[(&Value, ScalarType)]) {
+    match parts {
+        [(value, scalar_type)] => write_json(out, value, *scalar_type),
+        several if several.iter().any(|(value, _)| value.is_null()) => out.push_str("null"),
+        several => {
+            out.push('[');
+            for (position, (value, scalar_type)) in several.iter().enumerate() {
+                out.push_str(if position > 0 { "," } else { "" });
+                write_json(out, value, *scalar_type);
+            }
+            out.push(']');
+        }
+    }
 }
 
 /// A value as the service shows it.

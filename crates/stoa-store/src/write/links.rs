@@ -7,6 +7,7 @@ use stoa_model::change::{Applied, Rule, Target, Violation};
 use stoa_model::model::{Entity, EntityId, NavigationId, OnDelete, Storage};
 use stoa_model::value::Value;
 
+use super::audit::Tied;
 use super::engine::{Engine, touch};
 use super::judge::{Lock, Which, denied};
 use super::source::{equal_columns, key_columns, key_forms};
@@ -369,6 +370,7 @@ impl<'a, C: Connection> Engine<'a, C> {
         self.judge_ends(position, (entity, &key), navigation, &other, new, missing)
             .await?;
         let mut writer = Writer::new(self.connection.dialect());
+        let mut returns = Vec::new();
         match &end.storage {
             Storage::Own(_) => {
                 return Err(StoreError::internal("a link that is kept in the row itself").into());
@@ -436,10 +438,16 @@ impl<'a, C: Connection> Engine<'a, C> {
                     writer.text(if position > 0 { ", " } else { "" });
                     writer.bind((*value).clone(), *form);
                 }
-                writer.text(") ON CONFLICT DO NOTHING");
+                // Nothing comes back if they were connected already.
+                writer
+                    .text(") ON CONFLICT DO NOTHING RETURNING ")
+                    .names(others.iter().map(String::as_str));
+                returns.extend(key_forms(target));
             }
         }
-        self.connection.query(writer.finish(Vec::new())).await?;
+        let pairs = self.connection.query(writer.finish(returns)).await?;
+        self.record_pairs(Tied::Made, (entity, &key), navigation, pairs)
+            .await?;
         Ok(Applied {
             key,
             entity,
@@ -502,12 +510,45 @@ impl<'a, C: Connection> Engine<'a, C> {
                 statements.push(self.disconnect(entity, navigation, &key, None)?);
             }
         }
-        self.connection.all(statements).await?;
+        if self.records_pairs(entity, navigation) {
+            for statement in statements {
+                let pairs = self.connection.query(statement).await?;
+                self.record_pairs(Tied::Ended, (entity, &key), navigation, pairs)
+                    .await?;
+            }
+        } else {
+            self.connection.all(statements).await?;
+        }
         Ok(Applied {
             key,
             entity,
             version: None,
         })
+    }
+
+    /// Whether pairs are recorded: changes of one of their ends are. A row that refers to another by itself
+    /// is recorded as a row.
+    fn records_pairs(&self, entity: EntityId, navigation: NavigationId) -> bool {
+        let end = &self.model[entity][navigation];
+        matches!(end.storage, Storage::Join { .. })
+            && (self.is_recorded(entity) || self.is_recorded(end.target))
+    }
+
+    async fn record_pairs(
+        &mut self,
+        tied: Tied,
+        (entity, key): (EntityId, &[Value]),
+        navigation: NavigationId,
+        others: Vec<Vec<Value>>,
+    ) -> Result<(), Failure> {
+        if !self.records_pairs(entity, navigation) {
+            return Ok(());
+        }
+        for other in others {
+            let tie = self.tie(entity, key, navigation, other).await?;
+            self.record_tie(tied, &tie).await?;
+        }
+        Ok(())
     }
 
     /// Refuses to take away a reference that is required. The table alone would not: the columns of a
@@ -555,7 +596,7 @@ impl<'a, C: Connection> Engine<'a, C> {
         .into())
     }
 
-    /// Disconnects a row from another, or from all.
+    /// Disconnects a row from another, or from all. Of a table of pairs the keys of the others come back.
     fn disconnect(
         &self,
         entity: EntityId,
@@ -567,6 +608,7 @@ impl<'a, C: Connection> Engine<'a, C> {
         let end = &described[navigation];
         let target = &self.model[end.target];
         let mut writer = Writer::new(self.connection.dialect());
+        let mut returns = Vec::new();
         match &end.storage {
             Storage::Own(_) => {
                 return Err(StoreError::internal(
@@ -619,8 +661,12 @@ impl<'a, C: Connection> Engine<'a, C> {
                     let names = others.iter().map(String::as_str);
                     equal_columns(&mut writer, "", names, key_forms(target), other);
                 }
+                writer
+                    .text(" RETURNING ")
+                    .names(others.iter().map(String::as_str));
+                returns.extend(key_forms(target));
             }
         }
-        Ok(writer.finish(Vec::new()))
+        Ok(writer.finish(returns))
     }
 }

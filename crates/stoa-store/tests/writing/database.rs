@@ -85,6 +85,42 @@ audit = true
 [entity.Entry.attributes]
 Text = { type = "String", length = 20 }
 
+[entity.Shelf]
+[entity.Shelf.attributes]
+Name = { type = "String", length = 20 }
+
+[entity.Document]
+audit = true
+[entity.Document.attributes]
+Title = { type = "String", length = 20 }
+[entity.Document.associations]
+Shelf = { to = "Shelf", inverse = "Documents", on_delete = "cascade" }
+Replaces = { to = "Document", inverse = "ReplacedBy", on_delete = "clear" }
+Pages = { to = "Page", many = true, contained = true, inverse = "Document" }
+Readers = { to = "Customer", many_to_many = true, inverse = "Documents" }
+Topics = { to = "Topic", many_to_many = true }
+
+[entity.Paper]
+extends = "Document"
+[entity.Paper.attributes]
+Journal = { type = "String", length = 20 }
+
+[entity.Page]
+[entity.Page.associations]
+Marks = { to = "Mark", many = true, contained = true, inverse = "Page" }
+
+[entity.Mark]
+audit = true
+[entity.Mark.attributes]
+Colour = { type = "String", length = 20 }
+
+[entity.Topic]
+audit = true
+key = ["Area", "Name"]
+[entity.Topic.attributes]
+Area = { type = "Integer", required = true }
+Name = { type = "String", length = 20, required = true }
+
 [entity.Ticket]
 key = ["Number"]
 [entity.Ticket.attributes]

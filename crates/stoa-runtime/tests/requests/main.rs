@@ -3,6 +3,8 @@
 
 #![allow(clippy::unwrap_used, clippy::panic, reason = "tests")]
 
+mod files;
+
 use std::path::Path;
 
 use bytes::Bytes;
@@ -11,8 +13,9 @@ use http_body_util::{BodyExt, Full};
 use serde_json::{Value, json};
 use stoa_model::application::load_from_sources;
 use stoa_runtime::{Environment, sample_data};
-use stoa_store::{Config, Store};
+use stoa_store::{Config, DatabaseUrl, Store};
 use stoa_testing::open;
+use stoa_testing::postgres::TestDatabase;
 use tempfile::TempDir;
 
 const MODEL: &str = r#"
@@ -51,6 +54,7 @@ Hall = { to = "Hall", required = true, inverse = "Stalls" }
 struct Fixture {
     environment: Environment,
     folder: TempDir,
+    _database: Option<TestDatabase>,
 }
 
 struct Answer {
@@ -76,6 +80,17 @@ impl Answer {
 impl Fixture {
     async fn new() -> Self {
         let folder = tempfile::tempdir().unwrap();
+        let url = format!("sqlite:{}", folder.path().join("data.sqlite").display());
+        Self::on(url.parse().unwrap(), folder, None).await
+    }
+
+    async fn on_postgres() -> Self {
+        let database = stoa_testing::postgres::database().await.unwrap();
+        let url = database.url.parse().unwrap();
+        Self::on(url, tempfile::tempdir().unwrap(), Some(database)).await
+    }
+
+    async fn on(url: DatabaseUrl, folder: TempDir, database: Option<TestDatabase>) -> Self {
         let sources = vec![
             ("app.toml".to_owned(), open::manifest("name = \"Shop\"")),
             ("model/shop.toml".to_owned(), open::model(MODEL)),
@@ -84,9 +99,6 @@ impl Fixture {
             Ok(loaded) => loaded.application,
             Err(faults) => panic!("{faults}"),
         };
-        let url = format!("sqlite:{}", folder.path().join("data.sqlite").display())
-            .parse()
-            .unwrap();
         stoa_schema::apply(&url, &application.model, stoa_schema::Options::default())
             .await
             .unwrap();
@@ -95,6 +107,7 @@ impl Fixture {
         Self {
             environment,
             folder,
+            _database: database,
         }
     }
 
