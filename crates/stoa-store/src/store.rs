@@ -8,6 +8,7 @@ use crate::database_url::DatabaseUrl;
 use crate::error::StoreError;
 use crate::postgres::Postgres;
 use crate::read::Plans;
+use crate::sql::demand::Texts;
 use crate::sqlite::Sqlite;
 use crate::statistics::{PoolState, Statistics};
 
@@ -20,6 +21,7 @@ pub struct Store {
 struct Shared {
     backend: Backend,
     plans: Plans,
+    texts: Arc<Texts>,
     config: Config,
     statistics: Arc<Statistics>,
     members: Members,
@@ -63,6 +65,7 @@ impl Store {
             shared: Arc::new(Shared {
                 backend,
                 plans: Plans::new(config.plans),
+                texts: Arc::new(Texts::new(config.plans)),
                 config,
                 statistics,
                 members: Members::default(),
@@ -148,6 +151,11 @@ impl Store {
 
     pub(crate) fn members(&self) -> &Members {
         &self.shared.members
+    }
+
+    /// Texts of judgements.
+    pub(crate) fn texts(&self) -> &Arc<Texts> {
+        &self.shared.texts
     }
 
     pub(crate) fn plans(&self) -> &Plans {

@@ -28,8 +28,9 @@ use stoa_model::query::{Query, RowWriter};
 use crate::error::{ArithmeticFault, StoreError};
 use crate::postgres::{Postgres, PostgresConnection};
 use crate::read::parameter::Arguments;
+use crate::sql::demand::Texts;
 use crate::sql::plan::Plan;
-use crate::store::{Backend, Store};
+use crate::store::{Backend, Dialect, Store};
 use engine::Engine;
 use statement::Failure;
 
@@ -80,13 +81,16 @@ impl Store {
             Backend::Sqlite(sqlite) => {
                 let reading = match reread {
                     None => None,
-                    Some((query, writer)) => Some((self.plan_read(model, &query)?, writer)),
+                    Some((query, writer)) => {
+                        Some((self.plan_reread(model, &change, &query)?, writer))
+                    }
                 };
                 let model = Arc::clone(model);
+                let texts = Arc::clone(self.texts());
                 let limit = self.config().response_bytes;
                 sqlite
                     .write(move |connection| {
-                        let applied = write_sqlite(&model, connection, &change)?;
+                        let applied = write_sqlite(&model, &texts, connection, &change)?;
                         let writer = match reading {
                             None => None,
                             Some(((plan, arguments), writer)) => Some(
@@ -105,6 +109,22 @@ impl Store {
         outcome
     }
 
+    /// The plan and values of a query that is read when a change has been judged, in its transaction.
+    ///
+    /// On PostgreSQL what the row refers to may be changed by others meanwhile; the row itself may not.
+    fn plan_reread(
+        &self,
+        model: &Arc<Model>,
+        change: &JudgedChange,
+        query: &Query,
+    ) -> Result<Reading, StoreError> {
+        let is_same_state = self.dialect() == Dialect::Sqlite || query.selection.expands.is_empty();
+        let unjudged = is_same_state
+            .then(|| change.without_judged(model, query))
+            .flatten();
+        self.plan_read(model, unjudged.as_ref().unwrap_or(query))
+    }
+
     async fn write_postgres<W: RowWriter>(
         &self,
         postgres: &Postgres,
@@ -114,7 +134,7 @@ impl Store {
     ) -> Result<(Vec<Applied>, Option<W>), StoreError> {
         let mut reading = match reread {
             None => None,
-            Some((query, writer)) => Some((self.plan_read(model, &query)?, writer)),
+            Some((query, writer)) => Some((self.plan_reread(model, judged, &query)?, writer)),
         };
         let mut connection = postgres.connection().await?;
         if connection.is_closed() {
@@ -170,7 +190,7 @@ impl Store {
         reading: &mut Option<(Reading, W)>,
     ) -> Result<Option<Written<W>>, Failure> {
         let limit = self.config().response_bytes;
-        let mut engine = Engine::new(model, session, judged);
+        let mut engine = Engine::new(model, session, judged).with_texts(self.texts(), model);
         // One new row that comes back as it is takes one statement, which is its own transaction.
         let returning = reading
             .as_ref()
@@ -234,7 +254,7 @@ impl Store {
         reading: Option<(Reading, W)>,
     ) -> Result<Written<W>, Failure> {
         let limit = self.config().response_bytes;
-        let mut engine = Engine::new(model, session, judged);
+        let mut engine = Engine::new(model, session, judged).with_texts(self.texts(), model);
         engine.apply(&judged.change).await?;
         if let Some(stops) = engine.stops_if_few()? {
             // What must be true now is judged on the way to what comes next: it fails if it is not.
@@ -256,7 +276,7 @@ impl Store {
             }
             // Once more, to say what is not allowed.
             session.roll_back().await?;
-            engine = Engine::new(model, session, judged);
+            engine = Engine::new(model, session, judged).with_texts(self.texts(), model);
             engine.apply(&judged.change).await?;
         }
         engine.judge_after().await?;
@@ -299,7 +319,8 @@ fn refusal(violations: Vec<stoa_model::change::Violation>) -> StoreError {
 
 /// On the writer's thread: futures over SQLite never wait.
 fn write_sqlite(
-    model: &Model,
+    model: &Arc<Model>,
+    texts: &Texts,
     connection: &rusqlite::Connection,
     judged: &JudgedChange,
 ) -> Result<Vec<Applied>, StoreError> {
@@ -312,7 +333,7 @@ fn write_sqlite(
                 Failure::Error(error) => error,
                 Failure::Refused(_) => StoreError::internal("a savepoint was refused"),
             })?;
-        let mut engine = Engine::new(model, &mut session, judged);
+        let mut engine = Engine::new(model, &mut session, judged).with_texts(texts, model);
         match engine.run(&judged.change).await {
             Ok(()) => Ok(engine.finish()),
             Err(Failure::Error(error)) => Err(error),
