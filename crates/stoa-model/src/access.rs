@@ -27,11 +27,19 @@ use std::sync::Arc;
 
 use self::guard::Guard;
 use self::rules::EntityRules;
-use crate::change::{Change, Operation, Violation};
+use crate::change::{Action, Change, Operation, Violation};
 use crate::expression::Expression;
-use crate::model::{Model, NavigationId, RoleId};
-use crate::query::Query;
+use crate::model::{AttributeId, Model, NavigationId, RoleId};
+use crate::query::{Query, Source};
 use crate::value::Value;
+
+/// What must all be true for a condition to be.
+fn operands_of(condition: &Expression) -> &[Expression] {
+    match condition {
+        Expression::And(operands) => operands,
+        one => std::slice::from_ref(one),
+    }
+}
 
 /// Something that has been judged and may go to the store.
 #[derive(Clone, Debug, PartialEq)]
@@ -77,6 +85,54 @@ impl From<Change> for JudgedChange {
             judgements: Vec::new(),
             actor: None,
         }
+    }
+}
+
+impl JudgedChange {
+    /// A query for a row of this change without the conditions that have been judged to be true of the row,
+    /// if there are any: for a read in the change's own transaction, right after all was judged.
+    #[must_use]
+    pub fn without_judged(&self, model: &Model, query: &Query) -> Option<Query> {
+        let filter = query.filter.as_ref()?;
+        let demands = &self.judged_row(model, query)?.row.after;
+        let operands = operands_of(filter);
+        let is_judged = |operand: &Expression| {
+            demands
+                .iter()
+                .any(|demand| operands_of(&demand.condition).contains(operand))
+        };
+        let others = operands.iter().filter(|operand| !is_judged(operand));
+        let others: Vec<Expression> = others.cloned().collect();
+        if others.len() == operands.len() {
+            return None;
+        }
+        Some(Query {
+            filter: (!others.is_empty()).then(|| logic::conjunction(others)),
+            ..query.clone()
+        })
+    }
+
+    /// What is judged of the row that a query is about, if this change inserts it.
+    fn judged_row(&self, model: &Model, query: &Query) -> Option<&Judgement> {
+        let Source::Key(key) = &query.source else {
+            return None;
+        };
+        let parts = &model[query.entity].key;
+        let mut judged = self.change.operations.iter().zip(&self.judgements);
+        let (_, judgement) = judged.find(|(operation, _)| match &operation.action {
+            Action::Insert { entity, values, .. } => {
+                let is_given = |(part, value): (&AttributeId, &Value)| {
+                    values
+                        .iter()
+                        .any(|(id, given)| id == part && given == value)
+                };
+                *entity == query.entity
+                    && parts.len() == key.len()
+                    && parts.iter().zip(key).all(is_given)
+            }
+            _ => false,
+        })?;
+        Some(judgement)
     }
 }
 

@@ -137,6 +137,10 @@ pub struct Expand {
     /// Condition on the targets, which are [`Variable`] 0. Of a to-one navigation too: a target that does
     /// not fulfil it is no target.
     pub filter: Option<Expression>,
+    /// A condition on the targets like `filter`, that holds of all of them where the row with the
+    /// navigation and its targets are read in one state of the database: need not be looked at then. Made by
+    /// the access layer.
+    pub given: Option<Expression>,
     /// Total order of the targets; empty for to-one.
     pub order: Vec<OrderTerm>,
     /// Rows left out, for each parent.

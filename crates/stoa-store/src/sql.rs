@@ -12,6 +12,7 @@ pub(crate) mod builder;
 pub(crate) mod condition;
 pub(crate) mod demand;
 pub(crate) mod function;
+pub(crate) mod known;
 pub(crate) mod numeric;
 pub(crate) mod order;
 pub(crate) mod plan;

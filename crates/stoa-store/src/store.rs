@@ -10,6 +10,7 @@ use crate::database_url::DatabaseUrl;
 use crate::error::StoreError;
 use crate::postgres::Postgres;
 use crate::read::Plans;
+use crate::sql::demand::Texts;
 use crate::sqlite::Sqlite;
 use crate::statistics::{PoolState, Statistics};
 
@@ -22,6 +23,7 @@ pub struct Store {
 struct Shared {
     backend: Backend,
     plans: Plans,
+    texts: Arc<Texts>,
     config: Config,
     statistics: Arc<Statistics>,
     members: Members,
@@ -67,6 +69,7 @@ impl Store {
             shared: Arc::new(Shared {
                 backend,
                 plans: Plans::new(config.plans),
+                texts: Arc::new(Texts::new(config.plans)),
                 config,
                 statistics,
                 members: Members::default(),
@@ -158,6 +161,11 @@ impl Store {
 
     pub(crate) fn members(&self) -> &Members {
         &self.shared.members
+    }
+
+    /// Texts of judgements.
+    pub(crate) fn texts(&self) -> &Arc<Texts> {
+        &self.shared.texts
     }
 
     pub(crate) fn plans(&self) -> &Plans {

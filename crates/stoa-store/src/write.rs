@@ -30,6 +30,7 @@ use stoa_model::query::{Query, RowWriter};
 use crate::error::{ArithmeticFault, StoreError};
 use crate::postgres::{Postgres, PostgresConnection};
 use crate::read::parameter::Arguments;
+use crate::sql::demand::Texts;
 use crate::sql::plan::Plan;
 use crate::store::{Backend, Dialect, Store};
 use engine::Engine;
@@ -114,13 +115,16 @@ impl Store {
             Backend::Sqlite(sqlite) => {
                 let reading = match reread {
                     None => None,
-                    Some((query, writer)) => Some((self.plan_read(model, &query)?, writer)),
+                    Some((query, writer)) => {
+                        Some((self.plan_reread(model, &change, &query)?, writer))
+                    }
                 };
                 let model = Arc::clone(model);
+                let texts = Arc::clone(self.texts());
                 let limit = self.config().response_bytes;
                 sqlite
                     .write(move |connection| {
-                        let applied = write_sqlite(&model, connection, &change, identity)?;
+                        let applied = write_sqlite(&model, &texts, connection, &change, identity)?;
                         let writer = match reading {
                             None => None,
                             Some(((plan, arguments), writer)) => Some(
@@ -174,6 +178,22 @@ impl Store {
         Ok(deleted as u64)
     }
 
+    /// The plan and values of a query that is read when a change has been judged, in its transaction.
+    ///
+    /// On PostgreSQL what the row refers to may be changed by others meanwhile; the row itself may not.
+    fn plan_reread(
+        &self,
+        model: &Arc<Model>,
+        change: &JudgedChange,
+        query: &Query,
+    ) -> Result<Reading, StoreError> {
+        let is_same_state = self.dialect() == Dialect::Sqlite || query.selection.expands.is_empty();
+        let unjudged = is_same_state
+            .then(|| change.without_judged(model, query))
+            .flatten();
+        self.plan_read(model, unjudged.as_ref().unwrap_or(query))
+    }
+
     async fn write_postgres<W: RowWriter>(
         &self,
         postgres: &Postgres,
@@ -185,7 +205,7 @@ impl Store {
         let once = once(model, Dialect::Postgres, identity)?;
         let mut reading = match reread {
             None => None,
-            Some((query, writer)) => Some((self.plan_read(model, &query)?, writer)),
+            Some((query, writer)) => Some((self.plan_reread(model, judged, &query)?, writer)),
         };
         let mut connection = postgres.connection().await?;
         if connection.is_closed() {
@@ -256,7 +276,7 @@ impl Store {
             once,
         } = work;
         let limit = self.config().response_bytes;
-        let mut engine = Engine::new(model, session, judged);
+        let mut engine = Engine::new(model, session, judged).with_texts(self.texts(), model);
         // One new row that comes back as it is takes one statement, which is its own transaction.
         let returning = reading
             .as_ref()
@@ -328,7 +348,7 @@ impl Store {
         let limit = self.config().response_bytes;
         let expected = once.and_then(|once| once.expected(&judged.change));
         session.open_with(opening(once, expected.as_ref())?);
-        let mut engine = Engine::new(model, session, judged);
+        let mut engine = Engine::new(model, session, judged).with_texts(self.texts(), model);
         engine.apply(&judged.change).await?;
         if let Some(mut stops) = engine.stops_if_few()? {
             stops.extend(completion(once, expected.as_ref(), &engine.applied)?);
@@ -351,7 +371,7 @@ impl Store {
             }
             // Once more, to say what is not allowed.
             session.roll_back().await?;
-            engine = Engine::new(model, session, judged);
+            engine = Engine::new(model, session, judged).with_texts(self.texts(), model);
             engine.apply(&judged.change).await?;
         }
         engine.judge_after().await?;
@@ -446,7 +466,8 @@ fn unexpected(failure: Failure) -> StoreError {
 
 /// On the writer's thread: futures over SQLite never wait.
 fn write_sqlite(
-    model: &Model,
+    model: &Arc<Model>,
+    texts: &Texts,
     connection: &rusqlite::Connection,
     judged: &JudgedChange,
     identity: Option<RequestIdentity>,
@@ -468,7 +489,7 @@ fn write_sqlite(
         statement::Connection::mark(&mut session)
             .await
             .map_err(unexpected)?;
-        let mut engine = Engine::new(model, &mut session, judged);
+        let mut engine = Engine::new(model, &mut session, judged).with_texts(texts, model);
         match engine.run(&judged.change).await {
             Ok(()) => {
                 if let Some(completion) = completion(once, expected.as_ref(), &engine.applied)? {

@@ -347,7 +347,9 @@ impl Judge<'_> {
                 entity: target,
             },
         )?;
-        Some(positive(disjunction(vec![nowhere(navigation), visible])))
+        let mut allowed = self.nowhere(entity, navigation);
+        allowed.push(visible);
+        Some(positive(disjunction(allowed)))
     }
 
     /// Where an attribute may be given a value, in rows of which `given` holds: by its own right, or, where
@@ -409,7 +411,27 @@ impl Judge<'_> {
             entity: target,
         };
         let theirs = self.condition(target, partner, place)?;
-        Some(positive(disjunction(vec![own, nowhere(id), theirs])))
+        let mut allowed = vec![own];
+        allowed.extend(self.nowhere(entity, id));
+        allowed.push(theirs);
+        Some(positive(disjunction(allowed)))
+    }
+
+    /// Where a reference leads to no row; none if no row is without it.
+    fn nowhere(&self, entity: EntityId, id: NavigationId) -> Vec<Expression> {
+        let (model, navigation) = (&self.access.model, &self.access.model[entity][id]);
+        let is_everywhere = navigation.required
+            && matches!(navigation.storage, Storage::Own(_))
+            && navigation.declared_by == model[entity].root
+            && !model[entity].table.external;
+        if is_everywhere {
+            return Vec::new();
+        }
+        vec![Expression::HasTarget {
+            from: ROW,
+            path: vec![id],
+            negated: true,
+        }]
     }
 
     fn unchanged(&self, entity: EntityId, id: AttributeId, value: &Value) -> Option<Expression> {
@@ -517,14 +539,5 @@ fn as_reference(denial: Denial) -> Denial {
         Denial::Member(name) => Denial::Reference(name),
         // As if it did not exist, without a name too.
         _ => Denial::Reference(String::new()),
-    }
-}
-
-/// Where a to-one navigation leads to no row.
-fn nowhere(navigation: NavigationId) -> Expression {
-    Expression::HasTarget {
-        from: ROW,
-        path: vec![navigation],
-        negated: true,
     }
 }

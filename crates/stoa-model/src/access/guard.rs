@@ -44,9 +44,9 @@ impl<'a> Guard<'a> {
         };
         let rules = self.of(entity);
         let mut conditions = Vec::with_capacity(positions.len());
-        for condition in positions.iter().filter_map(|at| rules.condition(*at)) {
-            let mut condition = condition.expression.clone();
-            if !fresh.renumber(&mut condition) {
+        for known in positions.iter().filter_map(|at| rules.condition(*at)) {
+            let mut condition = known.expression.clone();
+            if known.binds && !fresh.renumber(&mut condition) {
                 return Some(constant(false));
             }
             let is_typed = entity == place.entity
@@ -76,7 +76,10 @@ impl<'a> Guard<'a> {
             }
             conditions.push(condition);
         }
-        Some(disjunction(conditions))
+        match <[Expression; 1]>::try_from(conditions) {
+            Ok([one]) => Some(one),
+            Err(several) => Some(disjunction(several)),
+        }
     }
 
     /// Conditions under which a row that need not be visible shows a member, given what grants it.

@@ -56,6 +56,21 @@ impl Guard<'_> {
     }
 
     fn filter(&self, entity: EntityId, filter: &mut Option<Expression>) {
+        if let Some(visible) = self.filter_of_request(entity, filter) {
+            *filter = Some(match filter.take() {
+                Some(asked) => positive(conjunction(vec![visible, asked])),
+                None => visible,
+            });
+        }
+    }
+
+    /// Makes the filter of a request one of what the reader sees; gives the condition under which the rows
+    /// are there for the reader.
+    fn filter_of_request(
+        &self,
+        entity: EntityId,
+        filter: &mut Option<Expression>,
+    ) -> Option<Expression> {
         let mut reader = Reader::new(*self, entity, filter.as_ref());
         if let Some(filter) = filter {
             reader.rewrite(filter);
@@ -67,10 +82,10 @@ impl Guard<'_> {
         {
             self.only_visible(entity, filter, &mut reader.fresh);
         }
-        if visible.is_some() || reader.is_changed {
-            let all = visible.into_iter().chain(filter.take()).collect();
-            *filter = Some(positive(conjunction(all)));
+        if reader.is_changed {
+            *filter = filter.take().map(positive);
         }
+        visible
     }
 
     /// What may fail is not even looked at for rows that are not visible.
@@ -130,7 +145,11 @@ impl Guard<'_> {
             let grant = &rules.navigation(expand.navigation).read;
             expand.condition = self.mask(entity, entity, grant);
             let target = expand.selection.entity;
-            self.filter(target, &mut expand.filter);
+            if rules.is_given(expand.navigation) {
+                expand.given = self.filter_of_request(target, &mut expand.filter);
+            } else {
+                self.filter(target, &mut expand.filter);
+            }
             self.order(target, &mut expand.order);
             self.selection(&mut expand.selection);
         }

@@ -3,7 +3,7 @@
 use std::collections::BTreeSet;
 
 use super::logic::{conjunction, constant, is_literal};
-use super::variables::{Fresh, path_of, rebase};
+use super::variables::{Fresh, binds, path_of, rebase};
 use crate::expression::Expression;
 use crate::model::{
     AccessRule, AttributeId, EntityId, Extent, Member, MemberSet, Model, Navigation, NavigationId,
@@ -50,6 +50,8 @@ impl Grant {
 #[derive(Clone, Debug)]
 pub(super) struct Condition {
     pub(super) expression: Expression,
+    /// Whether it binds variables.
+    pub(super) binds: bool,
     /// Conditions that hold wherever this one does: itself, and those whose operands it all has.
     implied: BTreeSet<usize>,
 }
@@ -85,6 +87,8 @@ pub(super) struct EntityRules {
     navigations: Vec<MemberRules>,
     /// Attributes that show columns of references.
     foreign: Vec<(AttributeId, NavigationId)>,
+    /// Of each navigation: whether the targets of a visible row are visible for that alone.
+    given: Vec<bool>,
 }
 
 impl EntityRules {
@@ -94,6 +98,11 @@ impl EntityRules {
 
     pub(super) fn navigation(&self, id: NavigationId) -> &MemberRules {
         self.navigations.get(id.index()).unwrap_or(&NOTHING)
+    }
+
+    /// Whether the targets of a visible row are visible because it is.
+    pub(super) fn is_given(&self, id: NavigationId) -> bool {
+        self.given.get(id.index()).copied().unwrap_or_default()
     }
 
     pub(super) fn condition(&self, position: usize) -> Option<&Condition> {
@@ -147,6 +156,7 @@ impl EntityRules {
             .position(|known| known.expression == expression);
         known.unwrap_or_else(|| {
             self.conditions.push(Condition {
+                binds: binds(&expression),
                 expression,
                 implied: implied.into_iter().collect(),
             });
@@ -253,7 +263,57 @@ pub(super) fn compile(model: &Model, roles: &[RoleId]) -> Vec<EntityRules> {
             }
         }
     }
+    let given: Vec<Vec<bool>> = model
+        .entities
+        .iter()
+        .map(|entity| {
+            let ids = (0..).map(NavigationId);
+            ids.zip(&entity.navigations)
+                .map(|(id, navigation)| are_given(model, &all, entity.id, id, navigation))
+                .collect()
+        })
+        .collect();
+    for (rules, given) in all.iter_mut().zip(given) {
+        rules.given = given;
+    }
     all
+}
+
+/// Whether each condition that makes a row of `entity` visible says the same, seen from a target of its
+/// navigation, as a condition that makes the target visible.
+fn are_given(
+    model: &Model,
+    all: &[EntityRules],
+    entity: EntityId,
+    id: NavigationId,
+    navigation: &Navigation,
+) -> bool {
+    let target = navigation.target;
+    let (own, theirs) = (&all[entity.index()], &all[target.index()]);
+    let (Grant::Where(visible), Grant::Where(sufficient)) = (&own.visible, &theirs.visible) else {
+        return false;
+    };
+    let seen_over = |rules: &EntityRules, position: usize, step: NavigationId| {
+        let mut seen = rules.conditions[position].expression.clone();
+        rebase(&mut seen, ROW, ROW, &[step]);
+        seen
+    };
+    let is_said = |condition: usize| {
+        let mut theirs_said = sufficient.iter();
+        if !navigation.many {
+            // The target is where the row's own path leads.
+            let own_said = &own.conditions[condition].expression;
+            return theirs_said.any(|at| seen_over(theirs, *at, id) == *own_said);
+        }
+        // A path back must lead to this very row.
+        let partner = &model[target][navigation.partner];
+        if partner.many || partner.target != entity || navigation.declared_by != entity {
+            return false;
+        }
+        let own_said = seen_over(own, condition, navigation.partner);
+        theirs_said.any(|at| theirs.conditions[*at].expression == own_said)
+    };
+    !visible.is_empty() && visible.iter().all(|condition| is_said(*condition))
 }
 
 fn of_entity(model: &Model, id: EntityId, roles: &[RoleId]) -> EntityRules {
@@ -266,6 +326,7 @@ fn of_entity(model: &Model, id: EntityId, roles: &[RoleId]) -> EntityRules {
         attributes: vec![NOTHING.clone(); entity.attributes.len()],
         navigations: vec![NOTHING.clone(); entity.navigations.len()],
         foreign: Vec::new(),
+        given: Vec::new(),
     };
     for applicable in applicable(model, id, roles) {
         add(model, id, &mut rules, applicable);

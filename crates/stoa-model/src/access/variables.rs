@@ -111,13 +111,8 @@ impl Fresh {
     }
 
     fn skip(&mut self, expression: &Expression) {
-        expression.walk(|part| {
-            if let Expression::AsType { variable, .. }
-            | Expression::Lambda { variable, .. }
-            | Expression::Count { variable, .. } = part
-            {
-                self.0 = self.0.max(variable.0.saturating_add(1));
-            }
+        each_bound(expression, |variable| {
+            self.0 = self.0.max(variable.0.saturating_add(1));
         });
     }
 
@@ -166,18 +161,32 @@ impl Fresh {
     }
 }
 
-/// The expression with a variable of its own for each of its lambdas.
-pub(super) fn separated(mut expression: Expression) -> Expression {
-    let mut known = Vec::new();
-    let mut is_repeated = false;
+/// Calls `visit` with each variable that is bound in an expression.
+fn each_bound(expression: &Expression, mut visit: impl FnMut(Variable)) {
     expression.walk(|part| {
         if let Expression::AsType { variable, .. }
         | Expression::Lambda { variable, .. }
         | Expression::Count { variable, .. } = part
         {
-            is_repeated |= known.contains(variable);
-            known.push(*variable);
+            visit(*variable);
         }
+    });
+}
+
+/// Whether variables are bound in an expression.
+pub(super) fn binds(expression: &Expression) -> bool {
+    let mut binds = false;
+    each_bound(expression, |_| binds = true);
+    binds
+}
+
+/// The expression with a variable of its own for each of its lambdas.
+pub(super) fn separated(mut expression: Expression) -> Expression {
+    let mut known = Vec::new();
+    let mut is_repeated = false;
+    each_bound(&expression, |variable| {
+        is_repeated |= known.contains(&variable);
+        known.push(variable);
     });
     if is_repeated && !Fresh::new().renumber(&mut expression) {
         return constant(false);

@@ -60,6 +60,7 @@ fn expand(navigation: NavigationId, mut selection: Selection, node: usize) -> Ex
     Expand {
         navigation,
         condition: None,
+        given: None,
         filter: None,
         order: Vec::new(),
         skip: 0,

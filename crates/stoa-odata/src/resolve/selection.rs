@@ -401,6 +401,7 @@ impl<'a> Selector<'a> {
         Ok(Expand {
             navigation: wanted.navigation,
             condition: None,
+            given: None,
             filter,
             order,
             skip: options.skip.unwrap_or(0),

@@ -222,6 +222,7 @@ impl Select {
                 Expand {
                     navigation,
                     condition: None,
+                    given: None,
                     filter: None,
                     order: if many {
                         by_key(model, select.entity)

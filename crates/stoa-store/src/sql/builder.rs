@@ -34,6 +34,8 @@ struct Scope {
     /// Another name for rows of that scope: joins belong there.
     owner: Option<usize>,
     optional: bool,
+    /// The scope's rows are where this navigation leads from the variable's row, and paths begin with it.
+    step: Option<NavigationId>,
 }
 
 struct Join {
@@ -178,7 +180,23 @@ impl<'m> Builder<'m> {
             prefix: Vec::new(),
             owner: None,
             optional: false,
+            step: None,
         });
+        alias
+    }
+
+    /// Starts a scope whose rows are the targets of a navigation of `variable`'s row: all paths from the
+    /// variable must begin with it. Returns their alias.
+    pub(crate) fn open_target(
+        &mut self,
+        variable: Variable,
+        step: NavigationId,
+        target: EntityId,
+    ) -> String {
+        let alias = self.open(variable, target);
+        if let Some(scope) = self.scopes.last_mut() {
+            scope.step = Some(step);
+        }
         alias
     }
 
@@ -235,10 +253,24 @@ impl<'m> Builder<'m> {
             prefix: Vec::new(),
             owner: Some(owner),
             optional: place.optional,
+            step: None,
         });
         let done = work(self);
         self.scopes.pop();
         done
+    }
+
+    /// Whether the rows of a variable's scope are targets: see [`Self::open_target`].
+    pub(crate) fn is_at_target(&self, variable: Variable) -> bool {
+        let mut scopes = self.scopes.iter().rev();
+        scopes
+            .find(|scope| scope.variable == variable)
+            .is_some_and(|scope| scope.step.is_some())
+    }
+
+    /// Entity of the innermost scope's rows.
+    pub(crate) fn innermost(&self) -> Option<EntityId> {
+        self.scopes.last().map(|scope| scope.entity)
     }
 
     /// What paths from the innermost scope's rows have joined so far.
@@ -266,6 +298,11 @@ impl<'m> Builder<'m> {
             alias: scope.alias.clone(),
             entity: scope.entity,
             optional: scope.optional,
+        };
+        let path = match (scope.step, path.split_first()) {
+            (None, _) => path,
+            (Some(step), Some((first, rest))) if step == *first => rest,
+            (Some(_), _) => return Err(lost()),
         };
         let index = scope.owner.unwrap_or(index);
         let prefix = scope.prefix.clone();

@@ -137,9 +137,15 @@ impl Builder<'_> {
             return self.condition(expression, false);
         }
         if let Expression::And(conditions) = expression {
+            let known = conditions
+                .iter()
+                .find_map(|condition| self.known_target(condition));
             let texts = conditions
                 .iter()
-                .map(|condition| self.row_condition(condition))
+                .map(|condition| match &known {
+                    Some(known) if known.decides(condition) => self.of_target(known, condition),
+                    _ => self.row_condition(condition),
+                })
                 .collect::<Result<Vec<_>, _>>()?;
             return Ok(match texts.as_slice() {
                 [] => truth(true),

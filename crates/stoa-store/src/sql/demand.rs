@@ -1,5 +1,9 @@
 //! Conditions on one row that is being written: what a change must fulfil.
 
+use std::num::NonZeroUsize;
+use std::sync::{Arc, Mutex, PoisonError};
+
+use lru::LruCache;
 use stoa_model::expression::{Expression, Variable};
 use stoa_model::model::{EntityId, Model, NavigationId};
 use stoa_model::query::{ROW, Source};
@@ -13,11 +17,66 @@ use crate::store::Dialect;
 /// Conditions on a row, as columns that are true or not.
 #[derive(Debug)]
 pub(crate) struct Judged {
-    /// One for each condition: true, or false, never null.
+    /// One for each condition, or one for all of them: true, or false, never null.
     pub(crate) columns: Vec<String>,
-    /// The row's table, under [`super::plan::ROOT_ALIAS`], and what its paths reach.
+    /// The row's table, under [`super::plan::ROOT_ALIAS`], and what its paths reach; empty where the table
+    /// stands outside of the text.
     pub(crate) from: String,
     pub(crate) bindings: Vec<Binding>,
+}
+
+/// Texts of conditions that have been asked for before, with a bound.
+pub(crate) struct Texts {
+    known: Mutex<LruCache<Box<[u8]>, Known>>,
+}
+
+struct Known {
+    judged: Arc<Judged>,
+    /// Keeps the model alive, whose address is part of the key.
+    _model: Arc<Model>,
+}
+
+/// How conditions stand in a statement.
+#[derive(Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Standing {
+    /// See [`Judge::rows`].
+    Rows,
+    /// See [`Judge::inside`].
+    Inside,
+}
+
+impl Texts {
+    pub(crate) fn new(most: usize) -> Self {
+        let most = NonZeroUsize::new(most).unwrap_or(NonZeroUsize::MIN);
+        Self {
+            known: Mutex::new(LruCache::new(most)),
+        }
+    }
+
+    /// The text for conditions of a shape on rows of `entity`, made if it is the first time.
+    pub(crate) fn judged(
+        &self,
+        model: &Arc<Model>,
+        mut key: Vec<u8>,
+        (standing, entity, offset): (Standing, EntityId, usize),
+        make: impl FnOnce() -> Result<Judged, StoreError>,
+    ) -> Result<Arc<Judged>, StoreError> {
+        key.push(standing as u8);
+        key.extend_from_slice(&entity.0.to_le_bytes());
+        key.extend_from_slice(&offset.to_le_bytes());
+        key.extend_from_slice(&(Arc::as_ptr(model) as usize).to_le_bytes());
+        let lock = || self.known.lock().unwrap_or_else(PoisonError::into_inner);
+        if let Some(known) = lock().get(key.as_slice()) {
+            return Ok(Arc::clone(&known.judged));
+        }
+        let judged = Arc::new(make()?);
+        let known = Known {
+            judged: Arc::clone(&judged),
+            _model: Arc::clone(model),
+        };
+        lock().put(key.into_boxed_slice(), known);
+        Ok(judged)
+    }
 }
 
 /// What decides the text of conditions.
@@ -59,18 +118,22 @@ impl Judge<'_> {
         })
     }
 
-    /// Conditions on a row that the statement around has under [`super::plan::ROOT_ALIAS`]: one text that
+    /// Conditions on a row that the statement around has under [`super::plan::ROOT_ALIAS`]: one column that
     /// is true if all of them are.
     pub(crate) fn inside(
         &self,
         entity: EntityId,
         conditions: &[&Expression],
-    ) -> Result<(String, Vec<Binding>), StoreError> {
+    ) -> Result<Judged, StoreError> {
         let mut builder = self.builder();
         builder.open(ROW, entity);
         let text = builder.detached(conditions)?;
         builder.close()?;
-        Ok((text, builder.into_bindings()))
+        Ok(Judged {
+            columns: vec![text],
+            from: String::new(),
+            bindings: builder.into_bindings(),
+        })
     }
 
     /// Finds the keys of the rows of a source, two at most.

@@ -11,7 +11,7 @@ use tokio_postgres::types::Type;
 
 use super::builder::{Builder, column, key, lost};
 use super::demand::concerns_itself_only;
-use super::shape::{Positions, Purpose};
+use super::shape::{Positions, Purpose, not_given};
 use super::source::known_key;
 use super::{Binding, Encoding};
 use crate::error::StoreError;
@@ -177,6 +177,8 @@ impl Columns {
 struct Wanted<'q> {
     selection: &'q Selection,
     filter: Option<&'q Expression>,
+    /// Another condition on the rows.
+    beside: Option<&'q Expression>,
     order: &'q [OrderTerm],
     after: Option<&'q [Value]>,
     skip: &'q u64,
@@ -272,6 +274,7 @@ impl Planner<'_> {
         let wanted = Wanted {
             selection: &query.selection,
             filter: query.filter.as_ref(),
+            beside: None,
             order: &query.order,
             after: query.after.as_deref(),
             skip: &query.skip,
@@ -301,7 +304,7 @@ impl Planner<'_> {
             &mut columns,
             &mut many,
         )?;
-        if let Some(filter) = wanted.filter {
+        for filter in wanted.beside.iter().chain(&wanted.filter) {
             conditions.push(builder.row_condition(filter)?);
         }
         let terms = builder.sort_terms(wanted.order)?;
@@ -697,6 +700,7 @@ impl Planner<'_> {
         let wanted = Wanted {
             selection: &expand.selection,
             filter: expand.filter.as_ref(),
+            beside: not_given(self.dialect, expand),
             order: &expand.order,
             after: None,
             skip: &expand.skip,

@@ -221,12 +221,16 @@ impl<'q> Shape<'q> {
             expand.skip > 0,
             expand.filter.is_some(),
             expand.condition.is_some(),
+            not_given(self.dialect, expand).is_some(),
         ]);
         if let Some(condition) = &expand.condition {
             self.expression(condition);
         }
         if let Some(filter) = &expand.filter {
             self.expression(filter);
+        }
+        if let Some(given) = not_given(self.dialect, expand) {
+            self.expression(given);
         }
         self.order(&expand.order);
         self.arguments.push(Argument::Number(&expand.skip));
@@ -427,6 +431,15 @@ impl<'q> Shape<'q> {
             self.expression(expression);
         }
     }
+}
+
+/// What is given of an expand's targets, where they may be read in another state of the database than their
+/// parents, so that it must be looked at: on PostgreSQL each statement has a state of its own.
+pub(crate) fn not_given(dialect: Dialect, expand: &Expand) -> Option<&Expression> {
+    expand
+        .given
+        .as_ref()
+        .filter(|_| dialect == Dialect::Postgres)
 }
 
 /// Scale at which a numeric literal takes part in computations: even, so that 1.5 and 1.25 share SQL.

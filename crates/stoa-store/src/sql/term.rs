@@ -193,6 +193,10 @@ impl Builder<'_> {
         let Some((&last, before)) = path.split_last() else {
             return Ok(None);
         };
+        if before.is_empty() && self.is_at_target(from) {
+            // Who holds the foreign key is not among the rows.
+            return Ok(None);
+        }
         let place = self.place(from, before)?;
         let navigation = &self.model[place.entity][last];
         let target = &self.model[navigation.target];

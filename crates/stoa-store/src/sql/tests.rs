@@ -101,6 +101,7 @@ fn expand(model: &Model, entity: &str, navigation: &str, node: usize) -> Expand 
     Expand {
         navigation: id,
         condition: None,
+        given: None,
         filter: None,
         order: if entity[id].many {
             target.order
@@ -234,6 +235,46 @@ fn expands() {
     Sqlite
     SELECT t0."id", t0."_version", t0."status", t1."id", t1."_version", t1."name" FROM "order" AS t0 LEFT JOIN "customer" AS t1 ON t1."id" = t0."customer_id" LEFT JOIN "region" AS t2 ON t2."id" = t1."region_id" WHERE ((t2."name" = ?1) IS TRUE AND (t1."credit" > ?2) IS TRUE) ORDER BY t0."id" LIMIT ?3
     SELECT t0."id", t0."_version", t0."name" FROM "customer" AS t0 JOIN "customer_friends" AS t1 ON t0."id" = t1."friends_id" WHERE t1."customer_id" = ?1 ORDER BY t0."id" LIMIT ?2
+    "#);
+}
+
+#[test]
+fn what_all_rows_refer_to_is_looked_at_once() {
+    let id = uuid::Uuid::nil();
+    insta::assert_snapshot!(condition("Order", &format!("Customer/Region/Name eq 'North' and Customer/id eq {id} and (Customer/Name ne 'x' or not (Customer/Credit gt 1)) and PlacedAt gt 2020-01-01T00:00:00Z")), @r#"
+    (t2."name" = $1 AND t0."customer_id" = $2 AND (t1."name" <> $3 OR NOT (((t1."credit" > $4) IS TRUE))) AND t0."placed_at" > $5)
+    (EXISTS (SELECT 1 FROM "customer" AS t1 LEFT JOIN "region" AS t2 ON t2."id" = t1."region_id" WHERE t1."id" = ?1 AND t2."name" = ?2) AND t0."customer_id" = ?1 AND EXISTS (SELECT 1 FROM "customer" AS t3 WHERE t3."id" = ?1 AND (t3."name" <> ?3 OR NOT (((t3."credit" > ?4) IS TRUE)))) AND t0."placed_at" > ?5)
+    "#);
+    // Of others nothing is known, and about the rows themselves nothing is found out by the target.
+    insta::assert_snapshot!(condition("Order", &format!("Customer/Region/Name eq 'North' and (Customer/id eq {id} or PlacedAt gt 2020-01-01T00:00:00Z)")), @r#"
+    (t2."name" = $1 AND (t0."customer_id" = $2 OR t0."placed_at" > $3))
+    ((t2."name" = ?1) IS TRUE AND (t0."customer_id" = ?2 OR t0."placed_at" > ?3))
+    "#);
+    insta::assert_snapshot!(condition("Order", &format!("Customer/id eq {id} and Customer/Orders/any(o:o/Status eq 'Draft') and (Customer/Name eq 'x' or Status eq 'Draft')")), @r#"
+    (t0."customer_id" = $1 AND EXISTS (SELECT 1 FROM "order" AS t2 WHERE t2."customer_id" = t1."id" AND t2."status" = $2) AND (t1."name" = $3 OR t0."status" = $4))
+    (t0."customer_id" = ?1 AND EXISTS (SELECT 1 FROM "order" AS t2 WHERE t2."customer_id" = t1."id" AND t2."status" = ?2) AND ((t1."name" = ?3 OR t0."status" = ?4)) IS TRUE)
+    "#);
+}
+
+#[test]
+fn what_is_given_is_looked_at_in_another_state_of_the_database_only() {
+    let model = model();
+    let mut query = query(&model, "Customer");
+    let mut orders = expand(&model, "Customer", "Orders", 1);
+    orders.given = filter(&model, "Order", "Customer/Region/Name eq 'North'");
+    orders.filter = filter(&model, "Order", "Status eq 'Draft'");
+    let mut region = expand(&model, "Customer", "Region", 2);
+    region.given = filter(&model, "Region", "Name eq 'North'");
+    query.selection.expands = vec![orders, region];
+    query.filter = filter(&model, "Customer", "Region/Name eq 'North'");
+    insta::assert_snapshot!(sql(&model, &query), @r#"
+    Postgres
+    SELECT t0."id", t0."_version", t0."name", t1."id", t1."_version", t1."name" FROM "customer" AS t0 LEFT JOIN "region" AS t1 ON t1."id" = t0."region_id" WHERE t1."name" = $1 ORDER BY t0."id" LIMIT 10
+    together: SELECT t0."customer_id", t0."id", t0."_version", t0."status" FROM "order" AS t0 LEFT JOIN "customer" AS t1 ON t1."id" = t0."customer_id" LEFT JOIN "region" AS t2 ON t2."id" = t1."region_id" WHERE t0."customer_id" = ANY($1) AND t2."name" = $2 AND t0."status" = $3 ORDER BY t0."id" LIMIT 11
+    SELECT c.* FROM unnest($3) AS p(k0) CROSS JOIN LATERAL (SELECT t0."customer_id", t0."id", t0."_version", t0."status" FROM "order" AS t0 LEFT JOIN "customer" AS t1 ON t1."id" = t0."customer_id" LEFT JOIN "region" AS t2 ON t2."id" = t1."region_id" WHERE t0."customer_id" = p.k0 AND t2."name" = $1 AND t0."status" = $2 ORDER BY t0."id" LIMIT 10) AS c
+    Sqlite
+    SELECT t0."id", t0."_version", t0."name", t1."id", t1."_version", t1."name" FROM "customer" AS t0 LEFT JOIN "region" AS t1 ON t1."id" = t0."region_id" WHERE (t1."name" = ?1) IS TRUE ORDER BY t0."id" LIMIT ?2
+    SELECT t0."id", t0."_version", t0."status" FROM "order" AS t0 WHERE t0."customer_id" = ?1 AND t0."status" = ?2 ORDER BY t0."id" LIMIT ?3
     "#);
 }
 

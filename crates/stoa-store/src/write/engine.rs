@@ -1,5 +1,6 @@
 //! Operations as statements, in order, in one transaction.
 
+use std::sync::Arc;
 use std::time::{SystemTime, UNIX_EPOCH};
 
 use stoa_model::access::{Actor, Denial, JudgedChange, Judgement, RowJudgement};
@@ -13,7 +14,7 @@ use super::source::{equal_columns, key_columns, key_forms, of_type};
 use super::statement::{Connection, Failure, Form, Statement, Writer, integer, parameters, text};
 use crate::error::StoreError;
 use crate::read::parameter::Arguments;
-use crate::sql::demand::Judge;
+use crate::sql::demand::{Judge, Texts};
 use crate::sql::shape::{Positions, Shape};
 
 /// A write in progress.
@@ -30,6 +31,8 @@ pub(super) struct Engine<'a, C> {
     pub(super) pending_either: Vec<PendingEither<'a>>,
     /// Who does it.
     pub(super) actor: Option<&'a Actor>,
+    /// What judgements have been put into before, and the model as it is known there.
+    pub(super) texts: Option<(&'a Texts, &'a Arc<Model>)>,
 }
 
 /// A column and its new value.
@@ -99,7 +102,14 @@ impl<'a, C: Connection> Engine<'a, C> {
             pending: Vec::new(),
             pending_either: Vec::new(),
             actor: change.actor.as_ref(),
+            texts: None,
         }
+    }
+
+    /// Makes use of texts that were made for earlier changes.
+    pub(super) fn with_texts(mut self, texts: &'a Texts, model: &'a Arc<Model>) -> Self {
+        self.texts = Some((texts, model));
+        self
     }
 
     /// Applies all operations and judges what came of them; stops at the first that fails.

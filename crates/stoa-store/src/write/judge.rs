@@ -4,6 +4,8 @@
 //! it sees what others have committed up to then. The judgement and the write travel together; the
 //! judgement's answer is looked at first. What must be true afterwards is judged when all is done.
 
+use std::sync::Arc;
+
 use stoa_model::access::{Demand, Denial, Either, Judgement, RowJudgement};
 use stoa_model::expression::Expression;
 use stoa_model::model::{Entity, EntityId, NavigationId, Storage};
@@ -15,7 +17,7 @@ use super::source::{equal_columns, key_columns, key_forms, of_type};
 use super::statement::{Connection, Failure, Form, Parameter, Row, Statement, Writer, parameters};
 use crate::error::StoreError;
 use crate::read::parameter::Arguments;
-use crate::sql::demand::{Judge, Judged, concerns_itself_only};
+use crate::sql::demand::{Judge, Judged, Standing, concerns_itself_only};
 use crate::sql::shape::{Positions, Shape};
 use crate::store::Dialect;
 
@@ -159,13 +161,27 @@ impl<'a, C: Connection> Engine<'a, C> {
     fn conditions(
         &self,
         writer: &mut Writer,
+        standing: Standing,
         entity: EntityId,
         conditions: &[&Expression],
-    ) -> Result<Judged, StoreError> {
+    ) -> Result<Arc<Judged>, StoreError> {
         let shape = Shape::of_conditions(self.connection.dialect(), conditions);
         let arguments = Arguments::new(&shape.arguments)?;
-        let positions = Positions::of(&shape.arguments);
-        let judged = self.judge_of(&positions, writer).rows(entity, conditions)?;
+        let make = || {
+            let positions = Positions::of(&shape.arguments);
+            let judge = self.judge_of(&positions, writer);
+            match standing {
+                Standing::Rows => judge.rows(entity, conditions),
+                Standing::Inside => judge.inside(entity, conditions),
+            }
+        };
+        let judged = match self.texts {
+            Some((texts, model)) => {
+                let place = (standing, entity, writer.count());
+                texts.judged(model, shape.key.clone(), place, make)?
+            }
+            None => Arc::new(make()?),
+        };
         writer.add(parameters(
             self.model,
             &judged.bindings,
@@ -292,7 +308,7 @@ impl<'a, C: Connection> Engine<'a, C> {
             .chain(also)
             .collect();
         let mut writer = Writer::new(self.connection.dialect());
-        let judged = self.conditions(&mut writer, entity.id, &conditions)?;
+        let judged = self.conditions(&mut writer, Standing::Rows, entity.id, &conditions)?;
         writer.text("SELECT ");
         for (position, column) in key_columns(entity).enumerate() {
             writer
@@ -529,7 +545,10 @@ impl<'a, C: Connection> Engine<'a, C> {
         Ok(writer.finish(Vec::new()))
     }
 
-    fn demanded(&self, group: &[Pending<'a>]) -> Result<(Writer, Judged, &'a Entity), StoreError> {
+    fn demanded(
+        &self,
+        group: &[Pending<'a>],
+    ) -> Result<(Writer, Arc<Judged>, &'a Entity), StoreError> {
         let first = group
             .first()
             .ok_or_else(|| StoreError::internal("nobody to judge"))?;
@@ -539,7 +558,7 @@ impl<'a, C: Connection> Engine<'a, C> {
             .map(|demand| &demand.condition)
             .collect();
         let mut writer = Writer::new(self.connection.dialect());
-        let judged = self.conditions(&mut writer, first.entity, &conditions)?;
+        let judged = self.conditions(&mut writer, Standing::Rows, first.entity, &conditions)?;
         Ok((writer, judged, &self.model[first.entity]))
     }
 
@@ -609,15 +628,12 @@ impl<'a, C: Connection> Engine<'a, C> {
         if !alone {
             return Ok(None);
         }
-        let shape = Shape::of_conditions(Dialect::Postgres, &conditions);
-        let arguments = Arguments::new(&shape.arguments)?;
-        let positions = Positions::of(&shape.arguments);
-        let (text, bindings) = self
-            .judge_of(&positions, writer)
-            .inside(entity, &conditions)?;
-        writer.add(parameters(self.model, &bindings, &arguments, self.now)?);
+        let judged = self.conditions(writer, Standing::Inside, entity, &conditions)?;
         self.pending.clear();
-        Ok(Some(format!("1 / (CASE WHEN {text} THEN 1 ELSE 0 END)")))
+        Ok(Some(format!(
+            "1 / (CASE WHEN {} THEN 1 ELSE 0 END)",
+            judged.columns.join(" AND ")
+        )))
     }
 }
 

@@ -313,6 +313,7 @@ impl Database {
         Expand {
             navigation: id,
             condition: None,
+            given: None,
             filter: None,
             order: if entity[id].many {
                 key_order(target)

@@ -336,6 +336,7 @@ impl Database {
                 Expand {
                     navigation,
                     condition: None,
+                    given: None,
                     filter: None,
                     order: if self.model[entity][navigation].many {
                         self.key_order(target.id)

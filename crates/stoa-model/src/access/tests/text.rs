@@ -91,6 +91,7 @@ pub(super) fn expand(model: &Model, from: EntityId, name: &str, attributes: &[&s
     Expand {
         navigation: id,
         condition: None,
+        given: None,
         filter: None,
         order: Vec::new(),
         skip: 0,
@@ -223,6 +224,9 @@ fn masks(model: &Model, out: &mut String, indent: &str, selection: &Selection) {
         }
         let indent = format!("{indent}  ");
         let target = expand.selection.entity;
+        if let Some(given) = &expand.given {
+            writeln!(out, "{indent}given {}", print(model, target, given)).unwrap();
+        }
         part(model, out, &indent, target, &expand.filter, &expand.order);
         masks(model, out, &indent, &expand.selection);
     }
