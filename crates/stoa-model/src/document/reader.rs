@@ -82,7 +82,7 @@ impl<'a> Reader<'a> {
     }
 
     /// The tables of a list under a key, each with its place.
-    pub fn tables(self, key: &str) -> impl Iterator<Item = At<Self>> {
+    pub fn tables(self, key: &str) -> impl Iterator<Item = At<Self>> + use<'a> {
         let file = self.file;
         let list = self.get(key).and_then(|(value, _)| value.as_array());
         list.into_iter().flatten().filter_map(move |value| {
@@ -97,7 +97,10 @@ impl<'a> Reader<'a> {
     }
 
     /// Values by name under a key.
-    pub fn named(self, key: &str) -> impl Iterator<Item = (At<String>, &'a Spanned<DeValue<'a>>)> {
+    pub fn named(
+        self,
+        key: &str,
+    ) -> impl Iterator<Item = (At<String>, &'a Spanned<DeValue<'a>>)> + use<'a> {
         let file = self.file;
         self.get(key)
             .and_then(|(value, _)| value.as_table())
