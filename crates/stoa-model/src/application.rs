@@ -1,7 +1,6 @@
 //! An application folder, read and judged.
 
 mod draft;
-mod faults;
 mod keys;
 mod literal;
 mod load;
@@ -10,7 +9,6 @@ mod plural;
 mod quoted;
 mod resolve;
 pub mod schema;
-mod shape;
 mod system;
 #[cfg(test)]
 mod tests;

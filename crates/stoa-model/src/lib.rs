@@ -16,6 +16,7 @@ pub mod access;
 pub mod application;
 pub mod change;
 pub mod diagnostic;
+pub mod document;
 pub mod expression;
 pub mod model;
 pub mod physical;

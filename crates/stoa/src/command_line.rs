@@ -1,6 +1,7 @@
 //! Commands and flags. Each flag is defined here once; the help, the environment names and the guide follow.
 
 pub(crate) mod people;
+pub(crate) mod sites;
 
 use std::path::PathBuf;
 
@@ -105,8 +106,28 @@ pub(crate) enum Command {
         #[command(subcommand)]
         command: people::Administrator,
     },
-    /// Print the JSON Schema of the application's files, for editors
-    #[command(after_help = "Example:\n  stoa schema model > model.schema.json")]
+    /// Check the file of a site of several servers, and take out what one of them may know
+    #[command(
+        arg_required_else_help = true,
+        after_help = "Example:\n  stoa site check stoa.toml\n  stoa site extract stoa.toml --server web1 --output web1.toml"
+    )]
+    Site {
+        #[command(subcommand)]
+        command: sites::Site,
+    },
+    /// Certificates with which the servers of a site know each other
+    #[command(
+        arg_required_else_help = true,
+        after_help = "Example:\n  stoa trust init stoa.toml\n  stoa trust issue stoa.toml\n  stoa trust show stoa.toml"
+    )]
+    Trust {
+        #[command(subcommand)]
+        command: sites::Trust,
+    },
+    /// Print the JSON Schema of the files of an application or a site, for editors
+    #[command(
+        after_help = "Example:\n  stoa schema model > model.schema.json\n  stoa schema site > site.schema.json"
+    )]
     Schema(Schema),
 }
 
@@ -133,7 +154,7 @@ pub(crate) enum Format {
 
 #[derive(Debug, Args)]
 pub(crate) struct Schema {
-    /// Which files: `app.toml`, or those under `model/`
+    /// Which files: `app.toml`, those under `model/`, or a site's `stoa.toml`
     #[arg(value_enum, default_value_t = SchemaOf::Model)]
     pub(crate) of: SchemaOf,
 }
@@ -142,6 +163,7 @@ pub(crate) struct Schema {
 pub(crate) enum SchemaOf {
     App,
     Model,
+    Site,
 }
 
 #[derive(Debug, Subcommand)]

@@ -29,6 +29,11 @@ mod route;
 mod settings;
 mod shutdown;
 mod site;
+#[expect(
+    dead_code,
+    reason = "the command that serves reads what no other needs"
+)]
+mod site_file;
 mod watch;
 
 use std::process::ExitCode;
@@ -64,6 +69,8 @@ fn main() -> ExitCode {
         Command::Access { command } => commands::access::run(&command),
         Command::Audit(arguments) => commands::audit::run(&arguments),
         Command::Admin { command } => commands::administrator::run(&command),
+        Command::Site { command } => commands::site::run(&command),
+        Command::Trust { command } => commands::trust::run(&command),
         Command::Schema(arguments) => commands::schema::run(&arguments),
     };
     match result {

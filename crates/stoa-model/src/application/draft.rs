@@ -5,9 +5,8 @@
 use toml::Spanned;
 use toml::de::{DeTable, DeValue};
 
-use super::faults::At;
 use super::keys::USER_ENTITY;
-use crate::diagnostic::Span;
+use crate::document::{At, Reader, text};
 
 /// Everything that the files of `model/` say.
 #[derive(Default)]
@@ -125,55 +124,7 @@ pub(crate) enum MemberSetDraft {
     Only(Vec<At<String>>),
 }
 
-/// A table of one file, read without complaint.
-#[derive(Clone, Copy)]
-struct Reader<'a> {
-    table: &'a DeTable<'a>,
-    file: usize,
-}
-
 impl<'a> Reader<'a> {
-    fn get(self, key: &str) -> Option<(&'a DeValue<'a>, Span)> {
-        let value = self.table.get(key)?;
-        Some((value.get_ref(), Span::new(self.file, value.span())))
-    }
-
-    fn text(self, key: &str) -> Option<At<String>> {
-        text(self.table.get(key)?, self.file)
-    }
-
-    fn plain(self, key: &str) -> Option<String> {
-        self.text(key).map(|text| text.value)
-    }
-
-    fn flag(self, key: &str) -> Option<At<bool>> {
-        let (value, span) = self.get(key)?;
-        value.as_bool().map(|value| At { value, span })
-    }
-
-    fn number<T: TryFrom<i64>>(self, key: &str) -> Option<At<T>> {
-        let (value, span) = self.get(key)?;
-        let number = value.as_integer()?;
-        let number = i64::from_str_radix(number.as_str(), number.radix()).ok()?;
-        Some(At {
-            value: T::try_from(number).ok()?,
-            span,
-        })
-    }
-
-    fn names(self, key: &str) -> Option<At<Vec<At<String>>>> {
-        names(self.table.get(key)?, self.file)
-    }
-
-    fn name_lists(self, key: &str) -> Vec<At<Vec<At<String>>>> {
-        let lists = self.get(key).and_then(|(value, _)| value.as_array());
-        lists
-            .into_iter()
-            .flatten()
-            .filter_map(|list| names(list, self.file))
-            .collect()
-    }
-
     fn literal(self, key: &str) -> Option<At<Literal>> {
         let (value, span) = self.get(key)?;
         let (text, quoted) = match value {
@@ -210,24 +161,6 @@ impl<'a> Reader<'a> {
         }
     }
 
-    /// Tables by name under a key.
-    fn named(self, key: &str) -> impl Iterator<Item = (At<String>, &'a Spanned<DeValue<'a>>)> {
-        let file = self.file;
-        self.get(key)
-            .and_then(|(value, _)| value.as_table())
-            .into_iter()
-            .flatten()
-            .map(move |(name, value)| {
-                (
-                    At {
-                        value: name.get_ref().to_string(),
-                        span: Span::new(file, name.span()),
-                    },
-                    value,
-                )
-            })
-    }
-
     fn described(self, name: At<String>) -> Described {
         Described {
             name,
@@ -236,23 +169,6 @@ impl<'a> Reader<'a> {
             renamed_from: self.text("renamed_from"),
         }
     }
-}
-
-fn text(value: &Spanned<DeValue<'_>>, file: usize) -> Option<At<String>> {
-    let text = value.get_ref().as_str()?;
-    Some(At {
-        value: text.to_owned(),
-        span: Span::new(file, value.span()),
-    })
-}
-
-fn names(value: &Spanned<DeValue<'_>>, file: usize) -> Option<At<Vec<At<String>>>> {
-    let list = value.get_ref().as_array()?;
-    let names = list.iter().filter_map(|name| text(name, file)).collect();
-    Some(At {
-        value: names,
-        span: Span::new(file, value.span()),
-    })
 }
 
 fn undescribed(name: At<String>) -> Described {

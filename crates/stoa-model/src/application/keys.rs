@@ -1,63 +1,11 @@
 //! Every key of the application's files, once: what the reader accepts, what it suggests, and what the
 //! JSON Schema says come from here.
 
+use toml::de::DeValue;
+
+use super::names::BUILT_IN_TYPES;
+use crate::document::{Advice, Form, Key, Section, key};
 use crate::physical::MAXIMUM_IDENTIFIER;
-
-/// A table with known keys.
-pub(crate) struct Section {
-    /// What the table is about.
-    pub about: &'static str,
-    /// What may stand in it.
-    pub keys: &'static [Key],
-    /// What must stand in it.
-    pub required: &'static [&'static str],
-}
-
-/// A key of a section.
-pub(crate) struct Key {
-    pub name: &'static str,
-    pub form: Form,
-    /// What it means; the JSON Schema's description.
-    pub about: &'static str,
-}
-
-/// What a key takes.
-pub(crate) enum Form {
-    /// A string.
-    Text,
-    /// `true` or `false`.
-    Flag,
-    /// A whole number in a range.
-    Number(i64, i64),
-    /// One of these words.
-    Choice(&'static [&'static str]),
-    /// A list of names.
-    Names,
-    /// A list of lists of names.
-    NameLists,
-    /// `"*"` or a list of names.
-    NamesOrAll,
-    /// `true`, `false` or an expression.
-    FlagOrExpression,
-    /// A string, number, boolean, or date and time.
-    Literal,
-    /// A table.
-    Table(&'static Section),
-    /// An array of tables.
-    Tables(&'static Section),
-    /// A table whose keys are names.
-    Named(&'static Form),
-    /// A table whose keys are names, and one more key of its own form.
-    NamedOr(&'static Form, &'static str, &'static Form),
-    /// A string that stands for a table with just this key.
-    Shorthand(&'static Section, &'static str),
-    /// An array of strings or tables, a string standing for a table with just this key.
-    Shorthands(&'static Section, &'static str),
-}
-
-const fn key(name: &'static str, form: Form, about: &'static str) -> Key {
-    Key { name, form, about }
-}
 
 const LABEL: Key = key(
     "label",
@@ -125,6 +73,7 @@ pub(crate) static APPLICATION: Section = Section {
         ),
     ],
     required: &["name"],
+    advise: None,
 };
 
 static SESSIONS: Section = Section {
@@ -142,6 +91,7 @@ static SESSIONS: Section = Section {
         ),
     ],
     required: &[],
+    advise: None,
 };
 
 static DEMONSTRATION: Section = Section {
@@ -160,6 +110,7 @@ static DEMONSTRATION: Section = Section {
         ),
     ],
     required: &["password", "users"],
+    advise: None,
 };
 
 static DEMONSTRATION_USER: Section = Section {
@@ -169,6 +120,7 @@ static DEMONSTRATION_USER: Section = Section {
         key("role", Form::Text, "User role of the model."),
     ],
     required: &["name", "role"],
+    advise: None,
 };
 
 static WEB: Section = Section {
@@ -180,6 +132,7 @@ static WEB: Section = Section {
          what comes from the server itself and nothing inline.",
     )],
     required: &[],
+    advise: None,
 };
 
 static APPLICATION_ACCESS: Section = Section {
@@ -190,6 +143,7 @@ static APPLICATION_ACCESS: Section = Section {
         "Whoever is not signed in has the role Anonymous, which access rules may name. Default false: everybody signs in.",
     )],
     required: &[],
+    advise: None,
 };
 
 static LIMITS: Section = Section {
@@ -237,6 +191,7 @@ static LIMITS: Section = Section {
         ),
     ],
     required: &[],
+    advise: None,
 };
 
 /// `model/*.toml`.
@@ -264,6 +219,7 @@ pub(crate) static MODEL: Section = Section {
         ),
     ],
     required: &[],
+    advise: None,
 };
 
 static ENUMERATION: Section = Section {
@@ -278,6 +234,7 @@ static ENUMERATION: Section = Section {
         DESCRIPTION,
     ],
     required: &["values"],
+    advise: None,
 };
 
 static ENUMERATION_MEMBER: Section = Section {
@@ -292,15 +249,17 @@ static ENUMERATION_MEMBER: Section = Section {
         RENAMED_FROM,
     ],
     required: &["name"],
+    advise: None,
 };
 
 static ROLE: Section = Section {
     about: "A user role.",
     keys: &[LABEL, DESCRIPTION],
     required: &[],
+    advise: None,
 };
 
-pub(super) static ENTITY: Section = Section {
+static ENTITY: Section = Section {
     about: "An entity: a type of rows.",
     keys: &[
         LABEL,
@@ -355,13 +314,15 @@ pub(super) static ENTITY: Section = Section {
         RULES,
     ],
     required: &[],
+    advise: Some(advise_entity),
 };
 
 /// What a model may say about the entity of users, which is not its own.
-pub(super) static SYSTEM_USER: Section = Section {
+static SYSTEM_USER: Section = Section {
     about: "What the application adds to the entity of users; attributes go into an entity that extends it.",
     keys: &[LABEL, DESCRIPTION, AUDIT, RULES],
     required: &[],
+    advise: Some(advise_system_user),
 };
 
 static ATTRIBUTE: Section = Section {
@@ -371,7 +332,8 @@ static ATTRIBUTE: Section = Section {
             "type",
             Form::Text,
             "String, Integer, Long, Decimal, Boolean, DateTime, Date, Time, Duration, Uuid, Binary, File, Json, AutoNumber, or an enumeration.",
-        ),
+        )
+        .examples(BUILT_IN_TYPES),
         key(
             "length",
             Form::Number(1, u32::MAX as i64),
@@ -416,6 +378,7 @@ static ATTRIBUTE: Section = Section {
         ),
     ],
     required: &["type"],
+    advise: None,
 };
 
 static ASSOCIATION: Section = Section {
@@ -483,6 +446,7 @@ static ASSOCIATION: Section = Section {
         RENAMED_FROM,
     ],
     required: &["to"],
+    advise: None,
 };
 
 static ACCESS: Section = Section {
@@ -516,6 +480,7 @@ static ACCESS: Section = Section {
         ),
     ],
     required: &["role"],
+    advise: None,
 };
 
 /// What the files of a model call the entity of users.
@@ -530,8 +495,24 @@ pub(crate) const DATABASE_NAME_BYTES: usize = MAXIMUM_IDENTIFIER;
 /// Most characters of a name (OData's SimpleIdentifier).
 pub(crate) const IDENTIFIER_CHARACTERS: usize = 128;
 
-impl Section {
-    pub(crate) fn find(&self, name: &str) -> Option<&Key> {
-        self.keys.iter().find(|key| key.name == name)
-    }
+fn advise_entity(_: &str, value: &DeValue<'_>) -> Option<Advice> {
+    let has = |key: &str| value.get(key).is_some();
+    let place = if has("type") {
+        "attributes"
+    } else if has("to") {
+        "associations"
+    } else {
+        return None;
+    };
+    Some(Advice {
+        label: None,
+        help: format!("it belongs under `[entity.….{place}]`"),
+    })
+}
+
+fn advise_system_user(name: &str, _: &DeValue<'_>) -> Option<Advice> {
+    ENTITY.find(name).map(|_| Advice {
+        label: Some(format!("{USER_ENTITY} is not the application's own")),
+        help: format!("say it at an entity of your own that has `extends = \"{USER_ENTITY}\"`"),
+    })
 }

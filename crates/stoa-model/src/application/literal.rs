@@ -3,7 +3,7 @@
 use rust_decimal::Decimal;
 use uuid::Uuid;
 
-use super::names::nearest;
+use crate::document::nearest;
 use crate::model::Enumeration;
 use crate::value::{ScalarType, Value, text};
 

@@ -9,14 +9,14 @@ use std::time::Duration;
 use toml::de::{DeTable, DeValue};
 
 use super::draft::{self, Drafts};
-use super::faults::{At, Faults};
-use super::keys::{self, Section};
+use super::keys;
 use super::names::{NameOf, check_identifier};
 use super::{
     Application, Demonstration, DemonstrationUser, Limits, Loaded, Manifest, Sessions, Web,
-    resolve, shape, system,
+    resolve, system,
 };
 use crate::diagnostic::{Code, Diagnostic, Diagnostics, SourceFile, Span};
+use crate::document::{self, At, Faults, Form, Section, shape};
 use crate::model::Model;
 
 /// File with the application's own settings.
@@ -292,20 +292,7 @@ fn report_syntax(errors: &[toml::de::Error], index: usize, file: &SourceFile, fa
     if errors.is_empty() {
         return;
     }
-    let diagnostics = errors
-        .iter()
-        .map(|error| {
-            let range = error.span().unwrap_or(0..0);
-            let duplicate = error.message() == "duplicate key";
-            let key = file.text().get(range.clone()).unwrap_or_default();
-            let span = Span::new(index, range);
-            if duplicate {
-                Diagnostic::error(Code::DuplicateName, span, format!("`{key}` is given twice"))
-            } else {
-                Diagnostic::error(Code::Syntax, span, format!("not TOML: {}", error.message()))
-            }
-        })
-        .collect::<Vec<_>>();
+    let diagnostics = document::syntax(errors, index, file);
     if diagnostics
         .iter()
         .all(|diagnostic| diagnostic.code == Code::DuplicateName)
@@ -458,7 +445,7 @@ fn read_limits(table: &DeTable<'_>) -> Limits {
 
 fn limits_section() -> Option<&'static Section> {
     match keys::APPLICATION.find("limits")?.form {
-        keys::Form::Table(section) => Some(section),
+        Form::Table(section) => Some(section),
         _ => None,
     }
 }

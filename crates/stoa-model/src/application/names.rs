@@ -1,34 +1,9 @@
 //! What names are legal, and which name was probably meant.
 
-use super::faults::{At, Faults};
 use super::keys::{ANONYMOUS_ROLE, DATABASE_NAME_BYTES, IDENTIFIER_CHARACTERS, USER_ENTITY};
 use crate::diagnostic::{Code, Diagnostic};
+use crate::document::{At, Faults};
 use crate::model::SYSTEM_NAMES;
-
-/// The candidate nearest to a name, if it is near enough to be a slip.
-pub(crate) fn nearest<'a>(
-    name: &str,
-    candidates: impl IntoIterator<Item = &'a str>,
-) -> Option<&'a str> {
-    let wanted: String = name
-        .chars()
-        .take(IDENTIFIER_CHARACTERS)
-        .collect::<String>()
-        .to_lowercase();
-    let limit = (wanted.chars().count() / 3).max(1);
-    candidates
-        .into_iter()
-        .filter(|candidate| candidate.len().abs_diff(wanted.len()) <= limit * 4)
-        .map(|candidate| {
-            (
-                strsim::damerau_levenshtein(&wanted, &candidate.to_lowercase()),
-                candidate,
-            )
-        })
-        .filter(|(distance, _)| *distance <= limit)
-        .min()
-        .map(|(_, candidate)| candidate)
-}
 
 /// Words of the expression language that would shadow a member of the same name.
 const MEMBER_WORDS: &[&str] = &["null", "true", "false", "not", "any", "all", "INF", "NaN"];

@@ -17,10 +17,10 @@ use std::borrow::Cow;
 use std::collections::{HashMap, HashSet};
 
 use super::draft::{Described, Drafts, EntityDraft};
-use super::faults::{At, Faults};
 use super::keys::{ANONYMOUS_ROLE, USER_ENTITY};
 use super::names::{NameOf, check_identifier};
 use crate::diagnostic::{Code, Diagnostic, SourceFile, Span};
+use crate::document::{At, Faults};
 use crate::model::{
     Entity, EntityId, Enumeration, EnumerationId, EnumerationMember, Model, Role, RoleId, UserModel,
 };

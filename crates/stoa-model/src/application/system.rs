@@ -3,9 +3,9 @@
 use toml::de::DeTable;
 
 use super::draft::{self, Drafts, EntityDraft};
-use super::faults::{At, Faults};
 use super::keys::{SYSTEM_PREFIX, USER_ENTITY};
 use crate::diagnostic::{Code, Diagnostic, SourceFile};
+use crate::document::{At, Faults};
 use crate::model::SYSTEM_NAMES;
 
 /// Name of the entity of users in the service.

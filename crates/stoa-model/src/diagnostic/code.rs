@@ -94,9 +94,35 @@ codes! {
     InvalidPage = "invalid-page",
     /// More than the model may have of something.
     TooMany = "too-many",
+    /// An address or port in a site's file that cannot be used.
+    InvalidAddress = "invalid-address",
+    /// A host name of an environment that is none.
+    InvalidHost = "invalid-host",
+    /// A certificate or key of a site that cannot be used, or does not fit.
+    Certificate = "certificate",
+    /// An environment that the site does not have.
+    UnknownEnvironment = "unknown-environment",
+    /// A server that the site does not have.
+    UnknownServer = "unknown-server",
+    /// Something that only other servers of the site may know.
+    NotForThisServer = "not-for-this-server",
 }
 
 impl Code {
+    /// Whether the rule is about a site's file, not about an application.
+    #[must_use]
+    pub fn is_of_site(self) -> bool {
+        matches!(
+            self,
+            Self::InvalidAddress
+                | Self::InvalidHost
+                | Self::Certificate
+                | Self::UnknownEnvironment
+                | Self::UnknownServer
+                | Self::NotForThisServer
+        )
+    }
+
     /// Whether the fault may only be the echo of a file that could not be read.
     pub(crate) fn is_unknown_reference(self) -> bool {
         matches!(

@@ -13,7 +13,9 @@ mod password;
 pub(crate) mod role;
 pub(crate) mod run;
 pub(crate) mod schema;
+pub(crate) mod site;
 pub(crate) mod token;
+pub(crate) mod trust;
 pub(crate) mod user;
 
 use std::io::{IsTerminal as _, Write as _, stderr};

@@ -2,10 +2,10 @@
 
 use super::Resolver;
 use crate::application::draft::{MemberSetDraft, PermissionDraft};
-use crate::application::faults::{At, Faults};
 use crate::application::keys::ANONYMOUS_ROLE;
 use crate::application::quoted;
 use crate::diagnostic::{Code, Diagnostic, SourceFile, Span};
+use crate::document::{At, Faults};
 use crate::expression::bind::Binder;
 use crate::expression::error::{Error, ErrorKind};
 use crate::expression::{Expression, syntax};

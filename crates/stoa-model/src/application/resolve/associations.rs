@@ -2,10 +2,10 @@
 
 use super::{Resolver, position};
 use crate::application::draft::AssociationDraft;
-use crate::application::faults::At;
 use crate::application::keys::USER_ENTITY;
 use crate::application::names::{NameOf, check_identifier};
 use crate::diagnostic::{Code, Diagnostic};
+use crate::document::At;
 use crate::model::{
     EntityId, Member, MemberReach, Navigation, NavigationId, OnDelete, Storage, Unique,
 };

@@ -2,8 +2,8 @@
 
 use super::Resolver;
 use crate::application::draft::EntityDraft;
-use crate::application::faults::At;
 use crate::diagnostic::{Code, Diagnostic, Span};
+use crate::document::At;
 use crate::model::{EntityId, IndexDefinition, Member, Storage, Unique};
 use crate::value::ScalarType;
 

@@ -3,9 +3,9 @@
 use std::collections::HashMap;
 
 use super::Resolver;
-use crate::application::faults::{At, Faults};
 use crate::application::names::{check_database_name, check_reserved_column, check_reserved_table};
 use crate::diagnostic::{Code, Diagnostic, Span};
+use crate::document::{At, Faults};
 use crate::model::{EntityId, Member, Storage};
 use crate::physical::{index_name, primary_key_name, unique_name};
 use crate::value::ScalarType;

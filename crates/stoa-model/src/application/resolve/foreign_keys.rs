@@ -6,8 +6,8 @@ use super::Resolver;
 use super::database::{ColumnUse, check_join_columns};
 use super::members::unknown_member;
 use crate::application::draft::AssociationDraft;
-use crate::application::faults::At;
 use crate::diagnostic::{Code, Diagnostic, Span};
+use crate::document::At;
 use crate::model::{AttributeId, EntityId, ForeignColumn, Purpose, Storage};
 
 impl Resolver<'_, '_> {

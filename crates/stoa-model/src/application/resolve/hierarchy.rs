@@ -7,11 +7,11 @@ use heck::ToSnakeCase;
 
 use super::{Resolver, check_renames, duplicate, entity_id};
 use crate::application::draft::EntityDraft;
-use crate::application::faults::At;
 use crate::application::names::{NameOf, check_identifier};
 use crate::application::plural::plural;
 use crate::application::system;
 use crate::diagnostic::{Code, Diagnostic, Span};
+use crate::document::At;
 use crate::model::{Entity, EntityId, EntityReach, Table};
 use crate::physical::DISCRIMINATOR_COLUMN;
 

@@ -4,8 +4,8 @@ use std::collections::HashMap;
 
 use super::Resolver;
 use super::members::unknown_member;
-use crate::application::faults::At;
 use crate::diagnostic::{Code, Diagnostic, Span};
+use crate::document::At;
 use crate::model::{AttributeId, EntityId, Purpose};
 use crate::value::ScalarType;
 

@@ -1,9 +1,9 @@
 //! Names of attributes and associations: declared once in an entity and all that it inherits.
 
 use super::{Resolver, check_renames};
-use crate::application::faults::At;
 use crate::application::names::{NameOf, check_identifier};
 use crate::diagnostic::{Code, Diagnostic, Span};
+use crate::document::At;
 use crate::model::{EntityId, Member};
 
 /// Generated key.

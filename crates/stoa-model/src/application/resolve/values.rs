@@ -2,9 +2,9 @@
 
 use super::Resolver;
 use crate::application::draft::{AttributeDraft, Literal};
-use crate::application::faults::At;
 use crate::application::literal;
 use crate::diagnostic::{Code, Diagnostic};
+use crate::document::At;
 use crate::model::{Attribute, Default, Purpose};
 use crate::value::{ScalarType, Value};
 

@@ -205,7 +205,8 @@ fn the_guide_names_every_key_and_code_and_its_examples_are_valid() {
             );
         }
     }
-    for code in crate::diagnostic::Code::ALL {
+    let codes = crate::diagnostic::Code::ALL.iter();
+    for code in codes.filter(|code| !code.is_of_site()) {
         assert!(
             guide.contains(&format!("`{code}`")),
             "the guide lacks `{code}`"

@@ -1,12 +1,14 @@
 //! Collects faults, and leaves out those that are only the echo of another.
 
-use super::names::nearest;
+use super::nearest;
 use crate::diagnostic::{Diagnostic, Span};
 
 /// A value and where it stands.
 #[derive(Clone, Debug)]
-pub(crate) struct At<T> {
+pub struct At<T> {
+    /// The value.
     pub value: T,
+    /// Where it stands.
     pub span: Span,
 }
 

@@ -5,8 +5,8 @@ use toml::Spanned;
 use toml::de::{DeTable, DeValue};
 
 use super::faults::Faults;
-use super::keys::{ENTITY, Form, SYSTEM_USER, Section, USER_ENTITY};
-use super::names::nearest;
+use super::nearest;
+use super::section::{Form, Section};
 use crate::diagnostic::{Code, Diagnostic, Span};
 
 /// Reports everything in a table that its section does not allow. `header` is where a missing key is
@@ -47,24 +47,14 @@ fn unknown_key(
 ) -> Diagnostic {
     let shown: String = name.chars().take(40).collect();
     let diagnostic = Diagnostic::error(Code::UnknownKey, span, format!("unknown key `{shown}`"));
-    if std::ptr::eq(section, &raw const SYSTEM_USER) && ENTITY.find(name).is_some() {
-        return diagnostic
-            .label(format!("{USER_ENTITY} is not the application's own"))
-            .help(format!(
-                "say it at an entity of your own that has `extends = \"{USER_ENTITY}\"`"
-            ));
+    if let Some(advice) = section.advise.and_then(|advise| advise(name, value)) {
+        return Diagnostic {
+            label: advice.label,
+            ..diagnostic.help(advice.help)
+        };
     }
     if let Some(near) = nearest(name, section.keys.iter().map(|key| key.name)) {
         return diagnostic.help(format!("did you mean `{near}`?"));
-    }
-    let has = |key: &str| value.get(key).is_some();
-    if std::ptr::eq(section, &raw const ENTITY) && (has("type") || has("to")) {
-        let place = if has("type") {
-            "attributes"
-        } else {
-            "associations"
-        };
-        return diagnostic.help(format!("it belongs under `[entity.….{place}]`"));
     }
     let known: Vec<&str> = section.keys.iter().map(|key| key.name).collect();
     diagnostic.help(format!("known keys here: {}", known.join(", ")))
@@ -72,7 +62,7 @@ fn unknown_key(
 
 fn check_value(
     value: &Spanned<DeValue<'_>>,
-    form: &'static Form,
+    form: &Form,
     key: &str,
     file: usize,
     header: Span,
@@ -120,6 +110,12 @@ fn check_value(
             }
         }
         (Form::NamesOrAll, DeValue::String(text)) if text == "*" => {}
+        (Form::Choices(words), DeValue::Array(list)) => {
+            let form = Form::Choice(words);
+            for word in list.iter() {
+                check_value(word, &form, key, file, header, faults);
+            }
+        }
         (Form::Names | Form::NamesOrAll, DeValue::Array(names)) => {
             for name in names.iter() {
                 check_value(name, &Form::Text, key, file, header, faults);
@@ -166,7 +162,7 @@ fn check_value(
                 }
             }
         }
-        (Form::Named(form), DeValue::Table(table)) => {
+        (Form::Named(form) | Form::Labelled(form), DeValue::Table(table)) => {
             for (name, value) in table {
                 check_value(
                     value,
@@ -198,12 +194,12 @@ fn expected(form: &Form) -> &'static str {
         Form::Text | Form::Choice(_) => "a string",
         Form::Flag => "true or false",
         Form::Number(..) => "a whole number",
-        Form::Names => "a list of names",
+        Form::Names | Form::Choices(_) => "a list of names",
         Form::NameLists => "a list of lists of names",
         Form::NamesOrAll => "\"*\" or a list of names",
         Form::FlagOrExpression => "true, false or an expression in quotes",
         Form::Literal => "a string, a number, true or false, or a date",
-        Form::Table(_) | Form::Named(_) | Form::NamedOr(..) => "a table",
+        Form::Table(_) | Form::Named(_) | Form::Labelled(_) | Form::NamedOr(..) => "a table",
         Form::Tables(_) => "an array of tables, each headed by [[…]]",
         Form::Shorthand(..) => "a table or a name",
         Form::Shorthands(..) => "a list of names or tables",

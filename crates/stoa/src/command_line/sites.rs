@@ -1,0 +1,164 @@
+//! Commands about a site: its file, the certificates of its links, serving as one of its servers.
+
+use std::path::PathBuf;
+
+use clap::{Args, Subcommand};
+
+use super::people::Output;
+use super::{Format, LogFormat};
+
+#[derive(Debug, Subcommand)]
+pub(crate) enum Site {
+    /// Check a site's file and what it names, and show all faults
+    #[command(
+        after_help = "Example:\n  stoa site check stoa.toml\n  stoa site check stoa.toml --server web1\n  \
+        stoa site check stoa.toml --format json | jq '.[].message'"
+    )]
+    Check(SiteCheck),
+    /// Write the part of a site's file that one server may know
+    ///
+    /// For a web server: no database, no application's folder, of other servers the names only. For an app server:
+    /// the environments that it serves, and how to reach the web servers.
+    #[command(
+        after_help = "Example:\n  stoa site extract stoa.toml --server web1 --output web1.toml\n  \
+        stoa site extract stoa.toml --server web1 | ssh web1 'cat > /etc/stoa/stoa.toml'"
+    )]
+    Extract(SiteExtract),
+}
+
+#[derive(Debug, Args)]
+pub(crate) struct SiteCheck {
+    /// The site's file
+    pub(crate) site: PathBuf,
+    /// Look only at what this server needs, which must be on this machine
+    #[arg(long, value_name = "NAME")]
+    pub(crate) server: Option<String>,
+    /// How to show the faults: for people on stderr, or as a JSON array on stdout
+    #[arg(long, value_enum, default_value_t = Format::Text)]
+    pub(crate) format: Format,
+}
+
+#[derive(Debug, Args)]
+pub(crate) struct SiteExtract {
+    /// The file of the whole site
+    pub(crate) site: PathBuf,
+    /// Name of the server
+    #[arg(long, value_name = "NAME")]
+    pub(crate) server: String,
+    /// File to write, for its owner only [default: stdout]
+    #[arg(long, value_name = "FILE")]
+    pub(crate) output: Option<PathBuf>,
+}
+
+#[derive(Debug, Subcommand)]
+pub(crate) enum Trust {
+    /// Make the site's authority, once
+    ///
+    /// Its key can make certificates for any server of the site: keep it where you run `stoa trust`, not on servers.
+    #[command(after_help = "Example:\n  stoa trust init stoa.toml\n  stoa trust issue stoa.toml")]
+    Init(TrustInit),
+    /// Make new certificates and keys for servers, over former ones
+    ///
+    /// Copy NAME.pem, NAME.key and authority.pem to the server. A running server takes them up by itself.
+    #[command(
+        after_help = "Example:\n  stoa trust issue stoa.toml\n  stoa trust issue stoa.toml web1 app1 --days 90"
+    )]
+    Issue(TrustIssue),
+    /// Show the certificates of servers: names, roles, environments, expiry
+    #[command(
+        after_help = "Example:\n  stoa trust show stoa.toml\n  stoa trust show stoa.toml web1\n  \
+        stoa trust show stoa.toml --json | jq '.[].expires'"
+    )]
+    Show(TrustShow),
+}
+
+#[derive(Debug, Args)]
+pub(crate) struct TrustInit {
+    /// The site's file
+    pub(crate) site: PathBuf,
+    /// Days that the authority is valid
+    #[arg(long, value_name = "DAYS", default_value_t = 3650,
+        value_parser = clap::value_parser!(u32).range(1..=36500))]
+    pub(crate) days: u32,
+}
+
+#[derive(Debug, Args)]
+pub(crate) struct TrustIssue {
+    /// The site's file
+    pub(crate) site: PathBuf,
+    /// Names of servers [default: all]
+    #[arg(value_name = "SERVER")]
+    pub(crate) servers: Vec<String>,
+    /// Days that the certificates are valid
+    #[arg(long, value_name = "DAYS", default_value_t = 365,
+        value_parser = clap::value_parser!(u32).range(1..=36500))]
+    pub(crate) days: u32,
+}
+
+#[derive(Debug, Args)]
+pub(crate) struct TrustShow {
+    /// The site's file
+    pub(crate) site: PathBuf,
+    /// Names of servers [default: all]
+    #[arg(value_name = "SERVER")]
+    pub(crate) servers: Vec<String>,
+    #[command(flatten)]
+    pub(crate) output: Output,
+}
+
+/// `stoa serve`: one server of a site.
+#[derive(Debug, Args)]
+pub(crate) struct Serve {
+    /// The site's file
+    #[arg(long, value_name = "FILE", env = "STOA_SITE", hide_env_values = true)]
+    pub(crate) site: PathBuf,
+    /// Which of its servers this is
+    #[arg(long, value_name = "NAME", env = "STOA_SERVER", hide_env_values = true)]
+    pub(crate) server: String,
+    /// Make changes of databases that lose data, too
+    #[arg(long, env = "STOA_ALLOW_DATA_LOSS", hide_env_values = true)]
+    pub(crate) allow_data_loss: bool,
+    /// What to log: error, warn, info, debug, trace, or a list like `info,stoa_store=debug`
+    #[arg(
+        long,
+        value_name = "FILTER",
+        env = "STOA_LOG",
+        default_value = "info",
+        hide_env_values = true
+    )]
+    pub(crate) log: String,
+    /// How to log: `auto` is text on a terminal and JSON otherwise
+    #[arg(long, value_enum, value_name = "FORMAT", env = "STOA_LOG_FORMAT", default_value_t = LogFormat::Auto,
+        hide_env_values = true)]
+    pub(crate) log_format: LogFormat,
+    /// Log a line for each request
+    #[arg(long, env = "STOA_ACCESS_LOG", hide_env_values = true)]
+    pub(crate) access_log: bool,
+    /// Seconds that requests in flight get to finish when the server is told to stop
+    #[arg(
+        long,
+        value_name = "SECONDS",
+        env = "STOA_DRAIN_SECONDS",
+        default_value_t = 30,
+        hide_env_values = true
+    )]
+    pub(crate) drain_seconds: u64,
+    /// Mebibytes of static content to hold in memory; what is beyond is streamed from disk
+    #[arg(
+        long,
+        value_name = "MIB",
+        env = "STOA_WEB_MEMORY_MIB",
+        default_value_t = 64,
+        hide_env_values = true
+    )]
+    pub(crate) web_memory_mib: u64,
+    /// Most connections at once
+    #[arg(
+        long,
+        value_name = "NUMBER",
+        env = "STOA_CONNECTIONS",
+        default_value_t = 10_000,
+        hide_env_values = true
+    )]
+    pub(crate) connections: usize,
+}

@@ -1,0 +1,184 @@
+//! Certificates for HTTPS: usable, for the host names that are served, and not about to expire.
+
+use std::fs;
+use std::path::Path;
+use std::time::{Duration, SystemTime};
+
+use rustls::crypto::aws_lc_rs::default_provider;
+use rustls::pki_types::CertificateDer;
+use rustls::sign::CertifiedKey;
+use stoa_link::trust;
+use stoa_model::diagnostic::{Code, Diagnostic};
+use stoa_model::document::At;
+use x509_parser::certificate::X509Certificate;
+use x509_parser::extensions::GeneralName;
+use x509_parser::prelude::FromDer as _;
+
+use super::draft::{CertificateDraft, Draft, ServerDraft};
+use super::{CertificateFiles, Host, LookAt, SiteFile};
+
+/// A certificate that expires sooner is warned of.
+pub(super) const SOON: Duration = Duration::from_hours(30 * 24);
+
+/// Adds what is wrong with the certificates of web servers.
+pub(super) fn judge(
+    draft: &Draft,
+    site: &SiteFile,
+    look_at: LookAt<'_>,
+    faults: &mut Vec<Diagnostic>,
+) {
+    for (server, resolved) in draft.servers.iter().zip(&site.servers) {
+        let is_looked_at = match look_at {
+            LookAt::Text => false,
+            LookAt::Everything => true,
+            LookAt::Server(name) => server.name.value == name,
+        };
+        if let (Some(draft), Some(web)) = (&server.web, &resolved.web)
+            && is_looked_at
+            && web.https.is_some()
+        {
+            of_server(server, &draft.certificates, &web.certificates, site, faults);
+        }
+    }
+}
+
+fn of_server(
+    server: &ServerDraft,
+    drafts: &[CertificateDraft],
+    files: &[CertificateFiles],
+    site: &SiteFile,
+    faults: &mut Vec<Diagnostic>,
+) {
+    let mut names = Vec::new();
+    let mut all_are_known = true;
+    for (draft, files) in drafts.iter().zip(files) {
+        match examine(draft, files) {
+            Ok(facts) => {
+                warn_of_expiry(&draft.chain, "the certificate", facts.not_after, faults);
+                names.extend(facts.names);
+            }
+            Err(fault) => {
+                all_are_known = false;
+                faults.push(fault);
+            }
+        }
+    }
+    if !all_are_known {
+        return;
+    }
+    let hosts = site.environments.iter().flat_map(|one| &one.hosts);
+    let is_uncovered = |host: &&Host| !names.iter().any(|name| host.is_covered_by(name));
+    let uncovered: Vec<String> = hosts
+        .filter(is_uncovered)
+        .map(|host| format!("`{host}`"))
+        .collect();
+    if let Some(last) = drafts.last()
+        && !uncovered.is_empty()
+    {
+        faults.push(
+            Diagnostic::error(
+                Code::Certificate,
+                last.chain.span,
+                format!(
+                    "no certificate of the server `{}` covers {}",
+                    server.name.value,
+                    uncovered.join(", ")
+                ),
+            )
+            .label(format!("covered: {}", names.join(", ")))
+            .help("get a certificate with these names, and add it as another `certificate`"),
+        );
+    }
+}
+
+struct Facts {
+    names: Vec<String>,
+    not_after: SystemTime,
+}
+
+fn examine(draft: &CertificateDraft, files: &CertificateFiles) -> Result<Facts, Diagnostic> {
+    let chain = read(&draft.chain, &files.chain)?;
+    let key = read(&draft.key, &files.key)?;
+    let fault =
+        |at: &At<String>, message: String| Diagnostic::error(Code::Certificate, at.span, message);
+    let chain = trust::certificates(&files.chain, &chain)
+        .map_err(|error| fault(&draft.chain, error.to_string()))?;
+    let key = trust::private_key(&files.key, &key)
+        .map_err(|error| fault(&draft.key, error.to_string()))?;
+    let facts = chain
+        .first()
+        .ok_or_else(|| "there is none".to_owned())
+        .and_then(|certificate| facts(certificate))
+        .map_err(|why| {
+            let shown = files.chain.display();
+            fault(&draft.chain, format!("{shown} is no certificate: {why}"))
+        })?;
+    CertifiedKey::from_der(chain, key, &default_provider()).map_err(|error| match error {
+        rustls::Error::InconsistentKeys(_) => fault(
+            &draft.key,
+            "the key does not belong to the certificate".to_owned(),
+        ),
+        error => fault(&draft.key, format!("the key cannot be used: {error}")),
+    })?;
+    Ok(facts)
+}
+
+fn read(at: &At<String>, path: &Path) -> Result<Vec<u8>, Diagnostic> {
+    fs::read(path).map_err(|error| {
+        Diagnostic::error(
+            Code::Unreadable,
+            at.span,
+            format!("cannot read {}: {error}", path.display()),
+        )
+        .help("on another machine than the server's, check what is here with --server NAME")
+    })
+}
+
+fn facts(certificate: &CertificateDer<'_>) -> Result<Facts, String> {
+    let (_, certificate) =
+        X509Certificate::from_der(certificate).map_err(|error| error.to_string())?;
+    let alternative = certificate
+        .subject_alternative_name()
+        .map_err(|error| error.to_string())?;
+    let names = alternative
+        .iter()
+        .flat_map(|names| &names.value.general_names)
+        .filter_map(|name| match name {
+            GeneralName::DNSName(name) => Some((*name).to_owned()),
+            GeneralName::IPAddress(bytes) => <[u8; 4]>::try_from(*bytes)
+                .ok()
+                .map(|bytes| std::net::Ipv4Addr::from(bytes).to_string()),
+            _ => None,
+        })
+        .collect();
+    let seconds = u64::try_from(certificate.validity().not_after.timestamp()).unwrap_or(0);
+    Ok(Facts {
+        names,
+        not_after: SystemTime::UNIX_EPOCH + Duration::from_secs(seconds),
+    })
+}
+
+/// Warns of a certificate that expires soon; one that has expired is a fault.
+pub(super) fn warn_of_expiry(
+    at: &At<String>,
+    what: &str,
+    not_after: SystemTime,
+    faults: &mut Vec<Diagnostic>,
+) {
+    match not_after.duration_since(SystemTime::now()) {
+        Err(_) => faults.push(Diagnostic::error(
+            Code::Certificate,
+            at.span,
+            format!("{what} has expired"),
+        )),
+        Ok(remaining) if remaining < SOON => faults.push(Diagnostic::warning(
+            Code::Certificate,
+            at.span,
+            format!(
+                "{what} expires in {} days",
+                remaining.as_secs() / (24 * 3600)
+            ),
+        )),
+        Ok(_) => {}
+    }
+}
