@@ -8,12 +8,14 @@
 //!
 //! Invariants:
 //! - A path of a request never reaches the file system: it is a key of a map made at load.
-//! - A response is made from bytes and headers prepared at load; compression never happens in a request.
+//! - Static content is sent from bytes and headers prepared at load; only answers of applications are compressed as
+//!   they pass ([`compression`]).
 //! - Nothing that a client sends or withholds keeps a connection for ever, nor costs memory without bound.
 //!
 //! Start reading at [`server::serve`] and [`static_content::StaticContent::respond`].
 
 pub mod body;
+pub mod compression;
 pub mod request_id;
 pub mod security_headers;
 pub mod server;

@@ -4,7 +4,7 @@ use http::{HeaderMap, header};
 
 /// A content coding.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) enum Coding {
+pub(crate) enum Coding {
     Identity,
     Gzip,
     Brotli,
@@ -12,11 +12,11 @@ pub(super) enum Coding {
 
 /// How much a client wants each coding, in thousandths; 0: not at all.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) struct Accepted {
-    pub(super) brotli: u16,
-    pub(super) gzip: u16,
+pub(crate) struct Accepted {
+    pub(crate) brotli: u16,
+    pub(crate) gzip: u16,
     /// None: not named, so acceptable but never preferred.
-    pub(super) identity: Option<u16>,
+    pub(crate) identity: Option<u16>,
 }
 
 impl Accepted {
@@ -26,7 +26,7 @@ impl Accepted {
         identity: None,
     };
 
-    pub(super) fn of(headers: &HeaderMap) -> Self {
+    pub(crate) fn of(headers: &HeaderMap) -> Self {
         let mut brotli = None;
         let mut gzip = None;
         let mut identity = None;
@@ -61,7 +61,7 @@ impl Accepted {
     }
 
     /// The best of what there is; none if the client refuses all of it.
-    pub(super) fn choose(self, has_gzip: bool, has_brotli: bool) -> Option<Coding> {
+    pub(crate) fn choose(self, has_gzip: bool, has_brotli: bool) -> Option<Coding> {
         let mut best = (0, Coding::Identity);
         for (quality, exists, coding) in [
             (self.brotli, has_brotli, Coding::Brotli),

@@ -5,10 +5,10 @@
 
 mod compress;
 mod condition;
-mod encoding;
+pub(crate) mod encoding;
 mod file;
 mod load;
-mod names;
+pub(crate) mod names;
 mod range;
 mod respond;
 

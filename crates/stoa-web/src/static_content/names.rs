@@ -41,7 +41,7 @@ pub(super) fn content_type(name: &str) -> HeaderValue {
 }
 
 /// Whether compression is worth trying. Images, sound, video, archives and fonts already are compressed.
-pub(super) fn is_compressible(content_type: &HeaderValue) -> bool {
+pub(crate) fn is_compressible(content_type: &HeaderValue) -> bool {
     let essence = content_type
         .as_bytes()
         .split(|byte| *byte == b';')
