@@ -275,9 +275,80 @@ where
     }
 }
 
+/// A body of a request that may not be longer than a limit.
+#[derive(Debug)]
+pub struct LimitedBody<B> {
+    body: B,
+    limit: u64,
+    left: u64,
+}
+
+/// A body is longer than its limit.
+#[derive(Debug, thiserror::Error)]
+#[error("the body is longer than {limit} bytes")]
+pub struct BodyTooLong {
+    limit: u64,
+}
+
+impl<B> LimitedBody<B> {
+    /// At most `limit` bytes of `body`.
+    pub fn new(body: B, limit: u64) -> Self {
+        Self {
+            body,
+            limit,
+            left: limit,
+        }
+    }
+}
+
+impl<B> http_body::Body for LimitedBody<B>
+where
+    B: http_body::Body<Data = Bytes> + Unpin,
+    B::Error: Into<BodyError>,
+{
+    type Data = Bytes;
+    type Error = BodyError;
+
+    fn poll_frame(
+        self: Pin<&mut Self>,
+        context: &mut Context<'_>,
+    ) -> Poll<Option<Result<Frame<Bytes>, BodyError>>> {
+        let this = self.get_mut();
+        let next = ready!(Pin::new(&mut this.body).poll_frame(context));
+        Poll::Ready(next.map(|result| {
+            let frame = result.map_err(Into::into)?;
+            let length = frame.data_ref().map_or(0, |data| data.len() as u64);
+            this.left = this
+                .left
+                .checked_sub(length)
+                .ok_or(BodyTooLong { limit: this.limit })?;
+            Ok(frame)
+        }))
+    }
+
+    fn is_end_stream(&self) -> bool {
+        self.body.is_end_stream()
+    }
+
+    fn size_hint(&self) -> SizeHint {
+        self.body.size_hint()
+    }
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[tokio::test]
+    async fn a_body_may_be_as_long_as_its_limit() {
+        let body = || LimitedBody::new(Body::from("12345"), 5);
+        assert_eq!(body().collect().await.unwrap().to_bytes(), "12345");
+        let error = LimitedBody::new(Body::from("12345"), 4)
+            .collect()
+            .await
+            .unwrap_err();
+        assert!(error.is::<BodyTooLong>(), "{error}");
+    }
 
     struct Silent;
 

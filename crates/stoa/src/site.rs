@@ -1,12 +1,10 @@
 //! Who answers which path, and what every request is told and every answer carries.
 
-use std::net::{IpAddr, SocketAddr};
 use std::sync::Arc;
 use std::time::Duration;
 
 use arc_swap::ArcSwap;
-use http::request::Parts;
-use http::{HeaderMap, HeaderValue, Request, Response, StatusCode, header};
+use http::{HeaderValue, Request, Response, StatusCode, header};
 use hyper::body::Incoming;
 use stoa_model::application::Application;
 use stoa_runtime::csrf::HostNames;
@@ -16,9 +14,10 @@ use stoa_runtime::pages::{self, Pages, Theme};
 use stoa_runtime::single_sign_on::SingleSignOn;
 use stoa_store::Store;
 use stoa_web::body::TimedBody;
+use stoa_web::forwarded::{Client, X_FORWARDED_HOST};
 use stoa_web::security_headers::Answer;
-use stoa_web::server::{Handler, PeerAddress};
-use stoa_web::{Body, SecurityHeaders, StaticContent};
+use stoa_web::server::Handler;
+use stoa_web::{Body, SecurityHeaders, StaticContent, access_log};
 use tracing::Instrument as _;
 
 use crate::health::Health;
@@ -36,12 +35,12 @@ pub(crate) struct Site {
     pub(crate) served: ArcSwap<Served>,
     pub(crate) content: StaticContent,
     pub(crate) health: Health,
-    /// What a proxy says of the client is believed.
-    pub(crate) behind_tls: bool,
     /// Providers to sign in with.
     pub(crate) single_sign_on: Option<Arc<SingleSignOn>>,
     /// Names under which it is to be asked.
     pub(crate) names: HostNames,
+    /// The log of requests tells of each what kind it is.
+    pub(crate) tells_route: bool,
 }
 
 /// An application in motion, and those who use it.
@@ -102,10 +101,13 @@ impl Handler for Site {
     async fn handle(&self, request: Request<Incoming>, id: &HeaderValue) -> Response<Body> {
         let (mut parts, body) = request.into_parts();
         let route = Route::of(&parts.method, parts.uri.path());
-        if self.behind_tls {
-            assume_tls(&mut parts.headers);
+        let client = parts.extensions.remove::<Client>();
+        let is_secure = client.as_ref().is_some_and(Client::is_secure);
+        if let Some(client) = &client {
+            client.apply(&mut parts.headers);
+            // `Host` has the same, and here nobody needs to be told that there is a proxy.
+            parts.headers.remove(X_FORWARDED_HOST);
         }
-        let is_secure = self.behind_tls && forwarded_scheme(&parts.headers) == Some("https");
         // Balancers ask for health by address.
         if route != Route::Health && !self.names.accept(&parts) {
             let mut response = misdirected();
@@ -115,7 +117,7 @@ impl Handler for Site {
         }
         let id = id.to_str().unwrap_or_default();
         parts.extensions.insert(Peer {
-            address: self.client(&parts),
+            address: client.map(|client| client.address),
             request: Some(id.to_owned()),
         });
         let served = self.served.load_full();
@@ -129,6 +131,12 @@ impl Handler for Site {
         served
             .security
             .apply(response.headers_mut(), answer, is_secure);
+        if self.tells_route {
+            response.extensions_mut().insert(access_log::Served {
+                route: Some(route.label()),
+                ..access_log::Served::default()
+            });
+        }
         response
     }
 }
@@ -168,45 +176,6 @@ impl Site {
             old.identity.close().await;
         });
     }
-
-    /// Address of the client.
-    fn client(&self, parts: &Parts) -> Option<IpAddr> {
-        let peer = parts.extensions.get::<PeerAddress>();
-        let peer = peer.map(|PeerAddress(address)| address.ip().to_canonical());
-        if self.behind_tls {
-            forwarded(&parts.headers).or(peer)
-        } else {
-            peer
-        }
-    }
-}
-
-/// Address that the proxy in front saw: the last one, which is the one that it has added. Those before it are
-/// what the client says.
-fn forwarded(headers: &HeaderMap) -> Option<IpAddr> {
-    let last = headers.get_all("x-forwarded-for").iter().next_back()?;
-    let address = last.to_str().ok()?.rsplit(',').next()?.trim();
-    // Some balancers add the port.
-    let with_port = || address.parse().ok().map(|address: SocketAddr| address.ip());
-    address
-        .parse()
-        .ok()
-        .or_else(with_port)
-        .map(|address: IpAddr| address.to_canonical())
-}
-
-/// How the client reaches the proxy in front.
-fn forwarded_scheme(headers: &HeaderMap) -> Option<&str> {
-    let value = headers.get_all("x-forwarded-proto").iter().next_back()?;
-    value.to_str().ok()?.rsplit(',').next().map(str::trim)
-}
-
-/// Clients reach the proxy in front with TLS unless it says otherwise: one that says nothing, and names this
-/// server by its own address, must not make cookies of sessions travel without TLS.
-fn assume_tls(headers: &mut HeaderMap) {
-    headers
-        .entry("x-forwarded-proto")
-        .or_insert(HeaderValue::from_static("https"));
 }
 
 /// The request names a host that this server is not.
@@ -236,47 +205,4 @@ fn to_service_root() -> Response<Body> {
         .headers_mut()
         .insert(header::LOCATION, HeaderValue::from_static("/odata/"));
     response
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn behind_tls_cookies_are_secure_even_if_the_proxy_says_nothing() {
-        let secure = |scheme: Option<&'static str>| {
-            let mut headers = HeaderMap::new();
-            headers.insert(header::HOST, HeaderValue::from_static("127.0.0.1:8080"));
-            if let Some(scheme) = scheme {
-                headers.insert("x-forwarded-proto", HeaderValue::from_static(scheme));
-            }
-            assume_tls(&mut headers);
-            stoa_runtime::identity::Cookies::of(&headers).are_secure()
-        };
-        assert!(secure(None) && secure(Some("https")));
-        assert!(!secure(Some("http")));
-    }
-
-    #[test]
-    fn the_last_forwarded_address_counts() {
-        let check = |values: &[&'static str], expected: Option<&str>| {
-            let mut headers = HeaderMap::new();
-            for value in values {
-                headers.append("x-forwarded-for", HeaderValue::from_static(value));
-            }
-            assert_eq!(
-                forwarded(&headers),
-                expected.map(|address| address.parse().unwrap()),
-                "{values:?}"
-            );
-        };
-        check(&[], None);
-        check(&["192.0.2.1"], Some("192.0.2.1"));
-        check(&["10.0.0.1, 192.0.2.1"], Some("192.0.2.1"));
-        check(&["10.0.0.1", "192.0.2.1"], Some("192.0.2.1"));
-        check(&["::ffff:192.0.2.1"], Some("192.0.2.1"));
-        check(&["10.0.0.1, 192.0.2.1:4711"], Some("192.0.2.1"));
-        check(&["[2001:db8::1]:4711"], Some("2001:db8::1"));
-        check(&["10.0.0.1, unknown"], None);
-    }
 }

@@ -1,56 +1,119 @@
-//! One connection.
+//! One connection: who it is of, TLS, and then HTTP/1.1 or HTTP/2.
 
-use std::future::poll_fn;
-use std::io::{self, IoSlice};
-use std::panic::AssertUnwindSafe;
+use std::future::{Future, poll_fn};
+use std::net::SocketAddr;
 use std::pin::{Pin, pin};
 use std::sync::Arc;
-use std::task::{Context, Poll};
+use std::sync::atomic::Ordering;
+use std::task::Poll;
 
-use futures_util::FutureExt as _;
-use http::{HeaderValue, Request, Response, StatusCode, header};
+use http::{Request, Response};
 use hyper::body::Incoming;
-use hyper::server::conn::http1;
-use hyper::service::service_fn;
-use hyper_util::rt::TokioIo;
-use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
+use hyper::server::conn::{http1, http2};
+use hyper::service::{Service, service_fn};
+use hyper_util::rt::{TokioIo, TokioTimer};
+use tokio::io::{AsyncRead, AsyncWrite};
 use tokio::net::TcpStream;
 
-use super::observed::{Begun, Observed, Observer, Told};
-use super::registry::{Command, Place, Status};
-use super::{Handler, PeerAddress};
-use crate::body::Body;
-use crate::request_id::{self, X_REQUEST_ID};
+use super::exchange::{Connection, Shared};
+use super::observed::{Observed, Observer};
+use super::registry::{Command, Place, Status, unless_told};
+use super::stream::Noted;
+use super::streams::{Spawner, Streams};
+use super::{Handler, Transport};
+use crate::forwarded::Scheme;
+use crate::{proxy_protocol, tls};
+
+/// Headers of HTTP/1 for which hyper needs no memory of its own.
+const USUAL_HEADERS: usize = 100;
 
 pub(super) async fn serve<H: Handler, O: Observer>(
     stream: TcpStream,
-    peer: PeerAddress,
+    mut peer: SocketAddr,
     place: Place,
-    header_bytes: usize,
-    handler: Arc<H>,
-    observer: Arc<O>,
+    transport: Arc<Transport>,
+    shared: Arc<Shared<H, O>>,
 ) {
-    let status = &place.status;
-    let told = Arc::new(Told {
-        observer,
-        connection: Arc::clone(status),
-    });
-    let service = service_fn(|mut request: Request<Incoming>| {
-        status.begin();
-        request.extensions_mut().insert(peer);
-        answer(request, &*handler, &told)
-    });
+    let status = Arc::clone(&place.status);
+    let mut stream = Noted::new(stream, place);
+    if transport.proxy_protocol && shared.config.trust.includes(peer.ip()) {
+        let read = Box::pin(proxy_protocol::read(&mut stream));
+        match unless_told(&status, Command::Drain, read).await {
+            Some(Ok(source)) => peer = source.unwrap_or(peer),
+            Some(Err(error)) => {
+                tracing::warn!(proxy = %peer, %error, "a connection is refused");
+                return failed(&stream);
+            }
+            None => return failed(&stream),
+        }
+    }
+    let Some(tls) = &transport.tls else {
+        status.greeted();
+        let connection = Connection::new(&shared, &status, peer, Scheme::Http);
+        if let Some(stream) = http_1(stream, &status, &connection).await {
+            stream.close().await;
+        }
+        return;
+    };
+    // Boxed, so that connections without TLS do not take the room that one with TLS needs.
+    Box::pin(async {
+        let traffic = stream.traffic();
+        let accepted = unless_told(&status, Command::Drain, tls.accept(stream)).await;
+        let stream = match accepted {
+            Some(Ok(stream)) => stream,
+            other => {
+                traffic.handshakes_failed.fetch_add(1, Ordering::Relaxed);
+                if let Some(Err(error)) = other {
+                    tracing::debug!(%error, "a handshake failed");
+                }
+                return;
+            }
+        };
+        let connection = Connection::new(&shared, &status, peer, Scheme::Https);
+        if tls::is_http_2(&stream) {
+            let streams = Arc::clone(status.has_streams());
+            status.greeted();
+            http_2(stream, &status, streams, Arc::new(connection)).await;
+        } else {
+            status.greeted();
+            if let Some(stream) = http_1(stream, &status, &connection).await {
+                stream.into_inner().0.close().await;
+            }
+        }
+    })
+    .await;
+}
+
+fn failed(stream: &Noted) {
+    let traffic = stream.traffic();
+    traffic.handshakes_failed.fetch_add(1, Ordering::Relaxed);
+}
+
+/// Returns the stream if it is still open in this direction, and the client may have something to read.
+async fn http_1<S, H, O>(
+    stream: S,
+    status: &Arc<Status>,
+    connection: &Connection<H, O>,
+) -> Option<S>
+where
+    S: AsyncRead + AsyncWrite + Unpin + Send + 'static,
+    H: Handler,
+    O: Observer,
+{
+    let config = connection.config();
+    let service = service_fn(|request: Request<Incoming>| connection.answer(request, None));
     let mut builder = http1::Builder::new();
     // The sweep times connections; hyper's own timer would be set anew for each request.
     builder
         .header_read_timeout(None)
-        .max_header_size(header_bytes)
-        .max_buf_size((2 * header_bytes).max(128 * 1024));
-    let stream = TokioIo::new(Noted {
-        stream,
-        status: Arc::clone(status),
-    });
-    let mut connection = pin!(builder.serve_connection(stream, service));
+        .max_header_size(config.header_bytes)
+        .max_buf_size((2 * config.header_bytes).max(128 * 1024));
+    if config.headers > USUAL_HEADERS {
+        builder.max_headers(config.headers);
+    }
+    let mut serving = builder
+        .serve_connection(TokioIo::new(stream), service)
+        .with_upgrades();
     let mut draining = false;
     let result = poll_fn(|context| {
         match status.command(context) {
@@ -58,117 +121,89 @@ pub(super) async fn serve<H: Handler, O: Observer>(
             Command::Drain if draining => {}
             Command::Drain => {
                 draining = true;
-                connection.as_mut().graceful_shutdown();
+                Pin::new(&mut serving).graceful_shutdown();
             }
-            Command::Cut => return Poll::Ready(Ok(())),
+            Command::Cut => return Poll::Ready(None),
         }
-        connection.as_mut().poll(context)
+        Pin::new(&mut serving).poll(context).map(Some)
     })
-    .await;
+    .await?;
     if let Err(error) = result {
         tracing::debug!(%error, "a connection ended with an error");
     }
-}
-
-async fn answer<H: Handler, O: Observer>(
-    request: Request<Incoming>,
-    handler: &H,
-    told: &Arc<Told<O>>,
-) -> Result<Response<Observed<O>>, std::convert::Infallible> {
-    let id = request_id::accept_or_make(request.headers());
-    let begun = Begun::new(&request, &id, Arc::clone(told));
-    // The handler's own state is not touched after a panic: it is shared between requests anyway.
-    let handled = AssertUnwindSafe(async { handler.handle(request, &id).await })
-        .catch_unwind()
-        .await;
-    let mut response = handled.unwrap_or_else(|_| {
-        tracing::error!(
-            request.id = id.to_str().unwrap_or_default(),
-            "a request made the server panic"
-        );
-        internal_error()
-    });
-    let headers = response.headers_mut();
-    headers.insert(X_REQUEST_ID, id);
-    headers.insert(
-        header::X_CONTENT_TYPE_OPTIONS,
-        HeaderValue::from_static("nosniff"),
-    );
-    Ok(begun.respond(response))
-}
-
-fn internal_error() -> Response<Body> {
-    let mut response = Response::new(Body::from(
-        "The server failed. The log tells why, by the request's id.\n",
-    ));
-    *response.status_mut() = StatusCode::INTERNAL_SERVER_ERROR;
-    let text = HeaderValue::from_static("text/plain; charset=utf-8");
-    response.headers_mut().insert(header::CONTENT_TYPE, text);
-    response
-}
-
-/// A stream that counts its bytes and notes whether the client keeps up.
-struct Noted {
-    stream: TcpStream,
-    status: Arc<Status>,
-}
-
-impl AsyncRead for Noted {
-    fn poll_read(
-        mut self: Pin<&mut Self>,
-        context: &mut Context<'_>,
-        buffer: &mut ReadBuf<'_>,
-    ) -> Poll<io::Result<()>> {
-        let before = buffer.filled().len();
-        let result = Pin::new(&mut self.stream).poll_read(context, buffer);
-        let read = buffer.filled().len() - before;
-        if read > 0 {
-            self.status.read(read);
-        }
-        result
-    }
-}
-
-impl Noted {
-    fn note(&self, result: &Poll<io::Result<usize>>) {
-        match result {
-            Poll::Pending => self.status.stalled(),
-            Poll::Ready(Ok(written)) => self.status.written(*written),
-            Poll::Ready(Err(_)) => {}
+    match serving.into_parts() {
+        Some(parts) => (!draining).then(|| parts.io.into_inner()),
+        None => {
+            status.upgrade();
+            None
         }
     }
 }
 
-impl AsyncWrite for Noted {
-    fn poll_write(
-        mut self: Pin<&mut Self>,
-        context: &mut Context<'_>,
-        bytes: &[u8],
-    ) -> Poll<io::Result<usize>> {
-        let result = Pin::new(&mut self.stream).poll_write(context, bytes);
-        self.note(&result);
-        result
-    }
+/// Answers the streams of a connection, each in a task of its own.
+struct ByStream<H, O> {
+    connection: Arc<Connection<H, O>>,
+    streams: Arc<Streams>,
+}
 
-    fn poll_write_vectored(
-        mut self: Pin<&mut Self>,
-        context: &mut Context<'_>,
-        slices: &[IoSlice<'_>],
-    ) -> Poll<io::Result<usize>> {
-        let result = Pin::new(&mut self.stream).poll_write_vectored(context, slices);
-        self.note(&result);
-        result
-    }
+impl<H: Handler, O: Observer> Service<Request<Incoming>> for ByStream<H, O> {
+    type Response = Response<Observed<O>>;
+    type Error = std::convert::Infallible;
+    type Future = Pin<Box<dyn Future<Output = Result<Self::Response, Self::Error>> + Send>>;
 
-    fn is_write_vectored(&self) -> bool {
-        true
+    fn call(&self, request: Request<Incoming>) -> Self::Future {
+        let connection = Arc::clone(&self.connection);
+        let stream = self.streams.begin();
+        Box::pin(async move { connection.answer(request, Some(stream)).await })
     }
+}
 
-    fn poll_flush(mut self: Pin<&mut Self>, context: &mut Context<'_>) -> Poll<io::Result<()>> {
-        Pin::new(&mut self.stream).poll_flush(context)
+async fn http_2<S, H, O>(
+    stream: S,
+    status: &Arc<Status>,
+    streams: Arc<Streams>,
+    connection: Arc<Connection<H, O>>,
+) where
+    S: AsyncRead + AsyncWrite + Unpin + Send + 'static,
+    H: Handler,
+    O: Observer,
+{
+    let config = connection.config();
+    let mut builder = http2::Builder::new(Spawner(Arc::clone(&streams)));
+    let limits = &config.http_2;
+    builder
+        .timer(TokioTimer::new())
+        .max_concurrent_streams(limits.streams)
+        .max_header_list_size(u32::try_from(config.header_bytes).unwrap_or(u32::MAX))
+        .max_pending_accept_reset_streams(limits.resets)
+        .max_local_error_reset_streams(limits.resets)
+        .initial_stream_window_size(limits.stream_window)
+        .initial_connection_window_size(limits.connection_window)
+        .max_send_buf_size(limits.send_buffer)
+        .keep_alive_interval(limits.ping_interval)
+        .keep_alive_timeout(limits.ping_timeout);
+    let service = ByStream {
+        connection: Arc::clone(&connection),
+        streams: Arc::clone(&streams),
+    };
+    let mut serving = pin!(builder.serve_connection(TokioIo::new(stream), service));
+    let mut draining = false;
+    let result = poll_fn(|context| {
+        match status.command(context) {
+            Command::Continue => {}
+            Command::Drain if draining => {}
+            Command::Drain => {
+                draining = true;
+                serving.as_mut().graceful_shutdown();
+            }
+            Command::Cut => return Poll::Ready(None),
+        }
+        serving.as_mut().poll(context).map(Some)
+    })
+    .await;
+    if let Some(Err(error)) = result {
+        tracing::debug!(%error, "a connection ended with an error");
     }
-
-    fn poll_shutdown(mut self: Pin<&mut Self>, context: &mut Context<'_>) -> Poll<io::Result<()>> {
-        Pin::new(&mut self.stream).poll_shutdown(context)
-    }
+    // Whatever is still at work works for nobody.
+    streams.end();
 }

@@ -1,36 +1,54 @@
 //! Connections: accept, limit, time out, drain.
 //!
-//! One task for each connection. Deadlines cost a request no timer: a connection notes what it is doing since
-//! when, and one sweep a second ends those that take too long.
+//! One task for each connection, and for each stream of HTTP/2. Deadlines cost a request no timer: a connection
+//! notes what it is doing since when, and one sweep a second ends those that take too long.
 
+mod check;
 mod connection;
+mod exchange;
+mod listener;
 mod observed;
 mod registry;
+mod stream;
+mod streams;
 
 use std::future::Future;
 use std::io;
-use std::net::SocketAddr;
 use std::sync::Arc;
 use std::time::Duration;
 
 use http::{HeaderValue, Request, Response};
 use hyper::body::Incoming;
-use tokio::net::TcpListener;
 use tokio_util::sync::CancellationToken;
 
+pub use listener::{Listener, bind};
 pub use observed::{Finished, Observer, Unobserved};
 pub use registry::Traffic;
 
 use crate::body::Body;
-use registry::Registry;
+use crate::error_pages::ErrorPages;
+use crate::forwarded::Trust;
+use crate::rate_limit::RateLimit;
+use exchange::Shared;
+use listener::Transport;
+use registry::{Phase, Registry};
 
-/// Limits on connections.
+/// Limits on connections and requests, and whom to believe.
 #[derive(Clone, Debug)]
 pub struct Config {
     /// Most connections at once. At the limit the one that is idle longest makes room; with none idle, new ones wait.
     pub connections: usize,
+    /// Most handshakes of TLS at once. At the limit the one that lasts longest makes room.
+    pub handshakes: usize,
     /// Bytes of a request's line and headers.
     pub header_bytes: usize,
+    /// Most headers of a request.
+    pub headers: usize,
+    /// Most bytes that a request may announce for its body. Whoever reads a body limits what is not announced, see
+    /// [`LimitedBody`](crate::body::LimitedBody).
+    pub body_bytes: u64,
+    /// Time from the start of a connection to the end of its handshake.
+    pub handshake_timeout: Duration,
     /// Time from the first byte of a request to the end of its headers.
     pub header_timeout: Duration,
     /// Time that a connection may wait for its next (or first) request.
@@ -40,17 +58,67 @@ pub struct Config {
     pub stall_timeout: Duration,
     /// Time that requests in flight get to finish once the server drains.
     pub drain_timeout: Duration,
+    /// Limits of HTTP/2.
+    pub http_2: Http2,
+    /// Who may say for whom a request is made.
+    pub trust: Arc<Trust>,
+    /// How often one address may ask; none: as often as it likes.
+    pub rate_limit: Option<Arc<RateLimit>>,
+    /// What is shown where no environment has its own.
+    pub error_pages: Arc<ErrorPages>,
 }
 
 impl Default for Config {
     fn default() -> Self {
         Self {
             connections: 10_000,
+            handshakes: 1_000,
             header_bytes: 64 * 1024,
+            headers: 100,
+            body_bytes: u64::MAX,
+            handshake_timeout: Duration::from_secs(10),
             header_timeout: Duration::from_secs(15),
             idle_timeout: Duration::from_secs(75),
             stall_timeout: Duration::from_secs(60),
             drain_timeout: Duration::from_secs(30),
+            http_2: Http2::default(),
+            trust: Arc::default(),
+            rate_limit: None,
+            error_pages: Arc::default(),
+        }
+    }
+}
+
+/// Limits of HTTP/2, for each connection.
+#[derive(Clone, Debug)]
+pub struct Http2 {
+    /// Most streams at once.
+    pub streams: u32,
+    /// Most streams that a client has given up, or broken, while the server was not yet done with them; one more
+    /// ends the connection.
+    pub resets: usize,
+    /// Bytes of a body that a client may send ahead of its being read.
+    pub stream_window: u32,
+    /// The same for all streams together.
+    pub connection_window: u32,
+    /// Bytes of a response that wait to be sent.
+    pub send_buffer: usize,
+    /// How often the client is asked whether it is still there.
+    pub ping_interval: Duration,
+    /// Time that it has to answer.
+    pub ping_timeout: Duration,
+}
+
+impl Default for Http2 {
+    fn default() -> Self {
+        Self {
+            streams: 100,
+            resets: 50,
+            stream_window: 256 * 1024,
+            connection_window: 1024 * 1024,
+            send_buffer: 256 * 1024,
+            ping_interval: Duration::from_secs(30),
+            ping_timeout: Duration::from_secs(20),
         }
     }
 }
@@ -62,13 +130,13 @@ pub struct Drained {
     pub cut: usize,
 }
 
-/// Where a connection comes from: an extension of every request.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct PeerAddress(pub SocketAddr);
-
 /// Answers requests.
 pub trait Handler: Send + Sync + 'static {
     /// Answers one request, whose id is `id`. A panic becomes a 500 and spares the connection.
+    ///
+    /// The request has one form, whichever version of HTTP it came by: the host in `Host`, the path as its target,
+    /// and a [`Client`](crate::forwarded::Client) as extension. With HTTP/1.1 the connection can be taken over with
+    /// [`hyper::upgrade::on`].
     fn handle(
         &self,
         request: Request<Incoming>,
@@ -80,14 +148,22 @@ pub trait Handler: Send + Sync + 'static {
 ///
 /// Every response gets `X-Request-Id` and `X-Content-Type-Options: nosniff`.
 pub async fn serve<H: Handler, O: Observer>(
-    listener: TcpListener,
+    listener: impl Into<Listener>,
     config: Config,
     handler: Arc<H>,
     observer: Arc<O>,
     traffic: Arc<Traffic>,
     shutdown: CancellationToken,
 ) -> Drained {
+    let Listener { socket, transport } = listener.into();
+    let transport = Arc::new(transport);
     let registry = Arc::new(Registry::new(config.clone(), traffic));
+    let drain_timeout = config.drain_timeout;
+    let shared = Arc::new(Shared {
+        config,
+        handler,
+        observer,
+    });
     let sweep = tokio::spawn({
         let registry = Arc::clone(&registry);
         async move { registry.sweep().await }
@@ -96,7 +172,7 @@ pub async fn serve<H: Handler, O: Observer>(
         let accepted = tokio::select! {
             biased;
             () = shutdown.cancelled() => break,
-            accepted = listener.accept() => accepted,
+            accepted = socket.accept() => accepted,
         };
         match accepted {
             Ok((stream, peer)) => {
@@ -110,14 +186,18 @@ pub async fn serve<H: Handler, O: Observer>(
                     () = shutdown.cancelled() => break,
                     () = registry.room() => {}
                 }
-                let place = registry.enter();
+                let begins_with = if transport.begins_with_handshake() {
+                    registry.room_for_handshake();
+                    Phase::Handshake
+                } else {
+                    Phase::Idle
+                };
                 tokio::spawn(connection::serve(
                     stream,
-                    PeerAddress(peer),
-                    place,
-                    config.header_bytes,
-                    Arc::clone(&handler),
-                    Arc::clone(&observer),
+                    peer,
+                    registry.enter(begins_with),
+                    Arc::clone(&transport),
+                    Arc::clone(&shared),
                 ));
             }
             Err(error) if is_of_the_client(&error) => {}
@@ -129,9 +209,9 @@ pub async fn serve<H: Handler, O: Observer>(
         }
     }
     // Nobody may be greeted any more: the address is free for a successor.
-    drop(listener);
+    drop(socket);
     registry.drain();
-    if tokio::time::timeout(config.drain_timeout, registry.empty())
+    if tokio::time::timeout(drain_timeout, registry.empty())
         .await
         .is_ok()
     {
@@ -139,7 +219,7 @@ pub async fn serve<H: Handler, O: Observer>(
         return Drained { cut: 0 };
     }
     let cut = registry.cut();
-    registry.empty().await;
+    registry.gone().await;
     sweep.abort();
     Drained { cut }
 }
@@ -166,20 +246,4 @@ where
     ) -> impl Future<Output = Response<Body>> + Send {
         self(request, id.clone())
     }
-}
-
-/// Binds an address.
-///
-/// # Errors
-/// When the address cannot be bound.
-pub fn bind(address: SocketAddr) -> io::Result<TcpListener> {
-    let socket = if address.is_ipv4() {
-        tokio::net::TcpSocket::new_v4()?
-    } else {
-        tokio::net::TcpSocket::new_v6()?
-    };
-    // A restart need not wait for the connections of its predecessor to be forgotten.
-    socket.set_reuseaddr(true)?;
-    socket.bind(address)?;
-    socket.listen(4096)
 }

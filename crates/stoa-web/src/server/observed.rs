@@ -10,15 +10,22 @@ use http_body::{Frame, SizeHint};
 use hyper::body::Incoming;
 
 use super::registry::Status;
+use super::streams::Guard;
 use crate::body::{Body, BodyError};
 
-/// Is told of each request, twice.
+/// Most bytes that a stream of HTTP/2 is given at a time.
+const PIECE: usize = 64 * 1024;
+
+/// Is told of each request: when it comes, when it is answered, and when that is sent.
 pub trait Observer: Send + Sync + 'static {
     /// What it keeps about a request while it is worked on.
     type Exchange: Send + Unpin + 'static;
 
     /// A request has come.
     fn begin(&self, request: &Request<Incoming>, id: &HeaderValue) -> Self::Exchange;
+
+    /// There is a response, of which nothing is sent yet.
+    fn answered(&self, _exchange: &mut Self::Exchange, _response: &Response<Body>) {}
 
     /// Its response was sent, or given up.
     fn finish(&self, exchange: Self::Exchange, finished: Finished);
@@ -51,6 +58,8 @@ pub struct Finished {
 pub(super) struct Begun<O: Observer> {
     exchange: Option<O::Exchange>,
     told: Arc<Told<O>>,
+    /// Its place among the streams of HTTP/2.
+    stream: Option<Guard>,
 }
 
 /// Who is told, in one allocation of the connection: what all connections share is not touched for each request.
@@ -60,10 +69,22 @@ pub(super) struct Told<O> {
 }
 
 impl<O: Observer> Begun<O> {
-    pub(super) fn new(request: &Request<Incoming>, id: &HeaderValue, told: Arc<Told<O>>) -> Self {
+    pub(super) fn new(
+        request: &Request<Incoming>,
+        id: &HeaderValue,
+        told: Arc<Told<O>>,
+        stream: Option<Guard>,
+    ) -> Self {
         Self {
             exchange: Some(told.observer.begin(request, id)),
             told,
+            stream,
+        }
+    }
+
+    pub(super) fn answered(&mut self, response: &Response<Body>) {
+        if let Some(exchange) = &mut self.exchange {
+            self.told.observer.answered(exchange, response);
         }
     }
 
@@ -75,6 +96,7 @@ impl<O: Observer> Begun<O> {
         };
         response.map(|body| Observed {
             body,
+            rest: Bytes::new(),
             begun: self,
             finished,
         })
@@ -101,14 +123,44 @@ impl<O: Observer> Drop for Begun<O> {
 /// A body whose end is told.
 pub(super) struct Observed<O: Observer> {
     body: Body,
+    /// Of HTTP/2: what does not go out in this piece.
+    rest: Bytes,
     begun: Begun<O>,
     finished: Finished,
 }
 
 impl<O: Observer> Drop for Observed<O> {
     fn drop(&mut self) {
-        self.finished.aborted = !http_body::Body::is_end_stream(&self.body);
+        self.finished.aborted = !http_body::Body::is_end_stream(self);
         self.begun.finish(self.finished);
+    }
+}
+
+impl<O: Observer> Observed<O> {
+    /// The next frame. HTTP/2 takes over a frame as a whole, however little of it the client wants: it gets pieces,
+    /// so that a client that takes nothing shows.
+    fn poll_next(
+        &mut self,
+        context: &mut Context<'_>,
+    ) -> Poll<Option<Result<Frame<Bytes>, BodyError>>> {
+        if self.rest.is_empty() {
+            let mut next = http_body::Body::poll_frame(Pin::new(&mut self.body), context);
+            if self.begun.stream.is_none() {
+                return next;
+            }
+            match &mut next {
+                Poll::Ready(Some(Ok(frame)))
+                    if frame.data_ref().is_some_and(|data| data.len() > PIECE) =>
+                {
+                    if let Some(data) = frame.data_mut() {
+                        self.rest = std::mem::take(data);
+                    }
+                }
+                _ => return next,
+            }
+        }
+        let piece = self.rest.split_to(PIECE.min(self.rest.len()));
+        Poll::Ready(Some(Ok(Frame::data(piece))))
     }
 }
 
@@ -121,20 +173,34 @@ impl<O: Observer> http_body::Body for Observed<O> {
         context: &mut Context<'_>,
     ) -> Poll<Option<Result<Frame<Bytes>, BodyError>>> {
         let this = self.get_mut();
-        let result = Pin::new(&mut this.body).poll_frame(context);
+        let result = this.poll_next(context);
         if let Poll::Ready(Some(Ok(frame))) = &result
             && let Some(data) = frame.data_ref()
         {
             this.finished.bytes += data.len() as u64;
         }
+        if let Some(stream) = &this.begun.stream {
+            match &result {
+                Poll::Pending => stream.waits_for_server(),
+                Poll::Ready(_) => stream.waits_for_client(),
+            }
+        }
         result
     }
 
     fn is_end_stream(&self) -> bool {
-        self.body.is_end_stream()
+        self.rest.is_empty() && self.body.is_end_stream()
     }
 
     fn size_hint(&self) -> SizeHint {
-        self.body.size_hint()
+        let mut hint = self.body.size_hint();
+        let rest = self.rest.len() as u64;
+        if rest > 0 {
+            if let Some(upper) = hint.upper() {
+                hint.set_upper(upper.saturating_add(rest));
+            }
+            hint.set_lower(hint.lower().saturating_add(rest));
+        }
+        hint
     }
 }

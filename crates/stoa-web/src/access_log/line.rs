@@ -1,0 +1,290 @@
+//! How a line looks.
+
+use std::io::Write as _;
+use std::time::{Duration, SystemTime};
+
+use http::Version;
+use jiff::Timestamp;
+
+use super::Served;
+use crate::forwarded::Client;
+use crate::server::Finished;
+
+/// How a line looks.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Format {
+    /// An object of JSON.
+    Json,
+    /// As Apache and nginx write it, followed by the request's id, the environment, the instance and milliseconds.
+    Combined,
+}
+
+/// All that is told of a request.
+#[derive(Debug)]
+pub(super) struct Line<'a> {
+    pub(super) id: &'a str,
+    pub(super) client: Option<&'a Client>,
+    pub(super) method: &'a str,
+    pub(super) path: &'a str,
+    pub(super) version: Version,
+    pub(super) referer: &'a str,
+    pub(super) agent: &'a str,
+    pub(super) served: &'a Served,
+    pub(super) finished: Finished,
+    pub(super) elapsed: Duration,
+}
+
+/// The time as text, made once a second.
+#[derive(Debug, Default)]
+pub(super) struct Clock {
+    second: u64,
+    /// Without fractions and zone.
+    json: String,
+    combined: String,
+}
+
+impl Clock {
+    /// Milliseconds within the second that the texts tell.
+    fn set(&mut self, now: SystemTime) -> u32 {
+        let since = now
+            .duration_since(SystemTime::UNIX_EPOCH)
+            .unwrap_or_default();
+        if since.as_secs() != self.second || self.json.is_empty() {
+            self.second = since.as_secs();
+            let seconds = i64::try_from(self.second).unwrap_or_default();
+            let time = Timestamp::from_second(seconds).unwrap_or_default();
+            self.json = time.strftime("%Y-%m-%dT%H:%M:%S").to_string();
+            self.combined = time.strftime("%d/%b/%Y:%H:%M:%S +0000").to_string();
+        }
+        since.subsec_millis()
+    }
+}
+
+fn protocol(version: Version) -> &'static str {
+    match version {
+        Version::HTTP_10 => "HTTP/1.0",
+        Version::HTTP_11 => "HTTP/1.1",
+        Version::HTTP_2 => "HTTP/2.0",
+        _ => "HTTP",
+    }
+}
+
+impl Line<'_> {
+    pub(super) fn write(&self, format: Format, buffer: &mut Vec<u8>, clock: &mut Clock) {
+        self.write_at(SystemTime::now(), format, buffer, clock);
+    }
+
+    fn write_at(&self, now: SystemTime, format: Format, buffer: &mut Vec<u8>, clock: &mut Clock) {
+        let milliseconds = clock.set(now);
+        match format {
+            Format::Json => self.json(buffer, clock, milliseconds),
+            Format::Combined => self.combined(buffer, clock),
+        }
+        buffer.push(b'\n');
+    }
+
+    fn status(&self) -> u16 {
+        self.finished.status.map_or(0, |status| status.as_u16())
+    }
+
+    fn milliseconds(&self) -> f64 {
+        self.elapsed.as_micros() as f64 / 1000.0
+    }
+
+    fn host(&self) -> &str {
+        let host = self.client.map(|client| client.host.to_str());
+        host.and_then(Result::ok).unwrap_or_default()
+    }
+
+    fn json(&self, buffer: &mut Vec<u8>, clock: &Clock, milliseconds: u32) {
+        put(
+            buffer,
+            format_args!(
+                "{{\"timestamp\":\"{}.{milliseconds:03}Z\",\"target\":\"stoa::access\"",
+                clock.json
+            ),
+        );
+        member(buffer, "request.id", self.id);
+        if let Some(client) = self.client {
+            put(
+                buffer,
+                format_args!(",\"client.address\":\"{}\"", client.address),
+            );
+            member(buffer, "request.scheme", client.scheme.as_str());
+            member(buffer, "request.host", self.host());
+        }
+        member(buffer, "request.protocol", protocol(self.version));
+        member(buffer, "request.method", self.method);
+        member(buffer, "request.path", self.path);
+        for (name, value) in [
+            ("request.route", self.served.route),
+            ("environment", self.served.environment.as_deref()),
+            ("instance", self.served.instance.as_deref()),
+            ("request.referer", Some(self.referer)),
+            ("request.agent", Some(self.agent)),
+        ] {
+            if let Some(value) = value
+                && !value.is_empty()
+            {
+                member(buffer, name, value);
+            }
+        }
+        put(
+            buffer,
+            format_args!(
+                ",\"response.status\":{},\"response.bytes\":{},\"response.aborted\":{},\"milliseconds\":{}}}",
+                self.status(),
+                self.finished.bytes,
+                self.finished.aborted,
+                self.milliseconds()
+            ),
+        );
+    }
+
+    fn combined(&self, buffer: &mut Vec<u8>, clock: &Clock) {
+        match self.client {
+            Some(client) => put(buffer, format_args!("{}", client.address)),
+            None => buffer.push(b'-'),
+        }
+        put(buffer, format_args!(" - - [{}] \"", clock.combined));
+        for part in [self.method, " ", self.path, " ", protocol(self.version)] {
+            quoted(buffer, part);
+        }
+        put(
+            buffer,
+            format_args!("\" {} {} \"", self.status(), self.finished.bytes),
+        );
+        quoted(buffer, or_dash(self.referer));
+        buffer.extend_from_slice(b"\" \"");
+        quoted(buffer, or_dash(self.agent));
+        put(
+            buffer,
+            format_args!(
+                "\" {} {} {} {}",
+                or_dash(self.id),
+                or_dash(self.served.environment.as_deref().unwrap_or_default()),
+                or_dash(self.served.instance.as_deref().unwrap_or_default()),
+                self.milliseconds()
+            ),
+        );
+    }
+}
+
+fn or_dash(text: &str) -> &str {
+    if text.is_empty() { "-" } else { text }
+}
+
+/// Writing into memory cannot fail.
+fn put(buffer: &mut Vec<u8>, text: std::fmt::Arguments<'_>) {
+    let _ = buffer.write_fmt(text);
+}
+
+/// A member of an object, not its first. `name` needs no escapes.
+fn member(buffer: &mut Vec<u8>, name: &str, value: &str) {
+    put(buffer, format_args!(",\"{name}\":"));
+    let start = buffer.len();
+    if serde_json::to_writer(&mut *buffer, value).is_err() {
+        buffer.truncate(start);
+        buffer.extend_from_slice(b"null");
+    }
+}
+
+/// As Apache does it: whatever a client sends, it can neither end the field nor the line.
+fn quoted(buffer: &mut Vec<u8>, text: &str) {
+    for byte in text.bytes() {
+        match byte {
+            b'"' | b'\\' => buffer.extend([b'\\', byte]),
+            b' '..=b'~' => buffer.push(byte),
+            _ => put(buffer, format_args!("\\x{byte:02x}")),
+        }
+    }
+}
+
+/// The page that a request came from, without what may be secret in it.
+pub(super) fn referer(url: &str, shown: impl Fn(&str) -> String) -> String {
+    let url = url.split(['?', '#']).next().unwrap_or_default();
+    let path = url
+        .split_once("://")
+        .and_then(|(_, rest)| rest.find('/').map(|place| url.len() - rest.len() + place));
+    match path {
+        Some(place) => {
+            let (origin, path) = url.split_at(place);
+            format!("{origin}{}", shown(path))
+        }
+        None => url.to_owned(),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::sync::Arc;
+
+    use http::{HeaderValue, StatusCode};
+
+    use super::*;
+    use crate::forwarded::Scheme;
+
+    fn written(format: Format) -> String {
+        let mut client = Client::new(([192, 0, 2, 1], 4711).into(), Scheme::Https);
+        client.host = HeaderValue::from_static("shop.example");
+        let line = Line {
+            id: "k3f9x2ab-0000001",
+            client: Some(&client),
+            method: "GET",
+            path: "/a\"b\\c",
+            version: Version::HTTP_2,
+            referer: "",
+            agent: "evil\n\"agent\"",
+            served: &Served {
+                environment: Some(Arc::from("production")),
+                instance: Some(Arc::from("app1")),
+                route: None,
+            },
+            finished: Finished {
+                status: Some(StatusCode::OK),
+                bytes: 1234,
+                aborted: false,
+            },
+            elapsed: Duration::from_micros(1500),
+        };
+        let mut buffer = Vec::new();
+        let now = SystemTime::UNIX_EPOCH + Duration::from_millis(1_795_843_564_007);
+        line.write_at(now, format, &mut buffer, &mut Clock::default());
+        String::from_utf8(buffer).unwrap()
+    }
+
+    #[test]
+    fn json() {
+        let line = written(Format::Json);
+        insta::assert_snapshot!(line, @r#"{"timestamp":"2026-11-28T05:26:04.007Z","target":"stoa::access","request.id":"k3f9x2ab-0000001","client.address":"192.0.2.1","request.scheme":"https","request.host":"shop.example","request.protocol":"HTTP/2.0","request.method":"GET","request.path":"/a\"b\\c","environment":"production","instance":"app1","request.agent":"evil\n\"agent\"","response.status":200,"response.bytes":1234,"response.aborted":false,"milliseconds":1.5}"#);
+        let read: serde_json::Value = serde_json::from_str(&line).unwrap();
+        assert_eq!(read["request.agent"], "evil\n\"agent\"");
+    }
+
+    #[test]
+    fn combined() {
+        insta::assert_snapshot!(written(Format::Combined), @r#"192.0.2.1 - - [28/Nov/2026:05:26:04 +0000] "GET /a\"b\\c HTTP/2.0" 200 1234 "-" "evil\x0a\"agent\"" k3f9x2ab-0000001 production app1 1.5"#);
+    }
+
+    #[test]
+    fn referers_keep_secrets() {
+        let shown = |path: &str| {
+            if path.starts_with("/-/link/") {
+                "/-/link/".to_owned()
+            } else {
+                path.to_owned()
+            }
+        };
+        for (url, expected) in [
+            ("https://a.example/x?token=1#y", "https://a.example/x"),
+            (
+                "https://a.example/-/link/secret",
+                "https://a.example/-/link/",
+            ),
+            ("https://a.example", "https://a.example"),
+            ("", ""),
+        ] {
+            assert_eq!(referer(url, shown), expected);
+        }
+    }
+}

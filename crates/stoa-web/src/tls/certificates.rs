@@ -1,0 +1,228 @@
+//! Certificates by name.
+
+use std::collections::HashMap;
+use std::fs::{self, Metadata};
+use std::io;
+use std::os::unix::fs::MetadataExt as _;
+use std::path::Path;
+use std::sync::{Arc, Mutex, PoisonError};
+use std::time::{Duration, SystemTime, UNIX_EPOCH};
+
+use arc_swap::ArcSwap;
+use rustls::crypto::aws_lc_rs;
+use rustls::pki_types::pem::PemObject as _;
+use rustls::pki_types::{CertificateDer, PrivateKeyDer};
+use rustls::server::{ClientHello, ResolvesServerCert};
+use rustls::sign::CertifiedKey;
+use x509_parser::extensions::GeneralName;
+use x509_parser::prelude::{FromDer as _, X509Certificate};
+
+use super::{Certificate, CertificateFiles, TlsError};
+
+/// The certificates in use, and where they come from.
+#[derive(Debug)]
+pub(super) struct Certificates {
+    files: Vec<CertificateFiles>,
+    /// What the files looked like when they were last read, well or not.
+    seen: Mutex<Vec<Look>>,
+    current: ArcSwap<Set>,
+}
+
+/// A change of a file shows in one of these, also if it is replaced as a whole or through a link.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+struct Look {
+    device: u64,
+    inode: u64,
+    length: u64,
+    modified: (i64, i64),
+}
+
+impl Look {
+    fn of(metadata: &Metadata) -> Self {
+        Self {
+            device: metadata.dev(),
+            inode: metadata.ino(),
+            length: metadata.len(),
+            modified: (metadata.mtime(), metadata.mtime_nsec()),
+        }
+    }
+
+    const NONE: Self = Self {
+        device: 0,
+        inode: 0,
+        length: 0,
+        modified: (0, 0),
+    };
+}
+
+#[derive(Debug)]
+struct Set {
+    described: Vec<Certificate>,
+    first: Arc<CertifiedKey>,
+    /// By name. Several for one name are of different kinds, for clients of different age.
+    exact: HashMap<String, Vec<Arc<CertifiedKey>>>,
+    /// By what follows `*.`.
+    wildcards: HashMap<String, Vec<Arc<CertifiedKey>>>,
+}
+
+impl Certificates {
+    pub(super) fn load(files: Vec<CertificateFiles>) -> Result<Self, TlsError> {
+        let seen = looks(&files);
+        let set = Set::load(&files)?;
+        Ok(Self {
+            files,
+            seen: Mutex::new(seen),
+            current: ArcSwap::from_pointee(set),
+        })
+    }
+
+    pub(super) fn describe(&self) -> Vec<Certificate> {
+        self.current.load().described.clone()
+    }
+
+    pub(super) fn reload(&self) -> Result<bool, TlsError> {
+        let mut seen = self.seen.lock().unwrap_or_else(PoisonError::into_inner);
+        let now = looks(&self.files);
+        if *seen == now {
+            return Ok(false);
+        }
+        // Before the files are read: a change meanwhile is seen the next time.
+        *seen = now;
+        self.current.store(Arc::new(Set::load(&self.files)?));
+        Ok(true)
+    }
+}
+
+fn looks(files: &[CertificateFiles]) -> Vec<Look> {
+    files
+        .iter()
+        .flat_map(|files| [&files.chain, &files.key])
+        .map(|path| fs::metadata(path).map_or(Look::NONE, |metadata| Look::of(&metadata)))
+        .collect()
+}
+
+impl Set {
+    fn load(files: &[CertificateFiles]) -> Result<Self, TlsError> {
+        let mut exact: HashMap<_, Vec<_>> = HashMap::new();
+        let mut wildcards: HashMap<_, Vec<_>> = HashMap::new();
+        let mut first = None;
+        let mut described = Vec::with_capacity(files.len());
+        for files in files {
+            let (key, certificate) = load(files)?;
+            let key = Arc::new(key);
+            for name in &certificate.names {
+                let (map, name) = match name.strip_prefix("*.") {
+                    Some(suffix) => (&mut wildcards, suffix),
+                    None => (&mut exact, name.as_str()),
+                };
+                map.entry(name.to_owned())
+                    .or_default()
+                    .push(Arc::clone(&key));
+            }
+            first.get_or_insert(key);
+            described.push(certificate);
+        }
+        Ok(Self {
+            described,
+            first: first.ok_or(TlsError::NoCertificate)?,
+            exact,
+            wildcards,
+        })
+    }
+
+    /// All that are for this name.
+    fn find(&self, name: &str) -> Option<&[Arc<CertifiedKey>]> {
+        let name = name.trim_end_matches('.').to_ascii_lowercase();
+        let exact = self.exact.get(&name);
+        let wildcard = || self.wildcards.get(name.split_once('.')?.1);
+        exact.or_else(wildcard).map(Vec::as_slice)
+    }
+}
+
+impl ResolvesServerCert for Certificates {
+    fn resolve(&self, hello: ClientHello<'_>) -> Option<Arc<CertifiedKey>> {
+        let set = self.current.load();
+        let Some(found) = hello.server_name().and_then(|name| set.find(name)) else {
+            return Some(Arc::clone(&set.first));
+        };
+        let schemes = hello.signature_schemes();
+        found
+            .iter()
+            .find(|key| key.key.choose_scheme(schemes).is_some())
+            .or_else(|| found.first())
+            .cloned()
+    }
+}
+
+fn read(path: &Path) -> Result<Vec<u8>, TlsError> {
+    fs::read(path).map_err(|source: io::Error| TlsError::Read {
+        path: path.to_owned(),
+        source,
+    })
+}
+
+fn load(files: &CertificateFiles) -> Result<(CertifiedKey, Certificate), TlsError> {
+    let content = |path: &Path, expected| TlsError::Content {
+        path: path.to_owned(),
+        expected,
+    };
+    let chain = CertificateDer::pem_slice_iter(&read(&files.chain)?)
+        .collect::<Result<Vec<_>, _>>()
+        .map_err(|_| content(&files.chain, "certificate"))?;
+    let own = chain
+        .first()
+        .ok_or_else(|| content(&files.chain, "certificate"))?;
+    let (names, expires) = describe(own, &files.chain)?;
+    let key = PrivateKeyDer::from_pem_slice(&read(&files.key)?)
+        .map_err(|_| content(&files.key, "private key"))?;
+    let key =
+        CertifiedKey::from_der(chain, key, &aws_lc_rs::default_provider()).map_err(|source| {
+            TlsError::Key {
+                path: files.key.clone(),
+                source,
+            }
+        })?;
+    let certificate = Certificate {
+        files: files.clone(),
+        names,
+        expires,
+    };
+    Ok((key, certificate))
+}
+
+/// Host names of a certificate, and when it ends.
+fn describe(
+    certificate: &CertificateDer<'_>,
+    path: &Path,
+) -> Result<(Vec<String>, SystemTime), TlsError> {
+    let broken = || TlsError::Certificate {
+        path: path.to_owned(),
+    };
+    let (_, certificate) = X509Certificate::from_der(certificate).map_err(|_| broken())?;
+    let expires = u64::try_from(certificate.validity().not_after.timestamp()).unwrap_or(0);
+    let alternatives = certificate
+        .subject_alternative_name()
+        .map_err(|_| broken())?;
+    let names: Vec<String> = alternatives
+        .iter()
+        .flat_map(|extension| &extension.value.general_names)
+        .filter_map(|name| match name {
+            GeneralName::DNSName(name) => Some(name.to_ascii_lowercase()),
+            // Clients never ask for an address by name, but the certificate may be for one.
+            GeneralName::IPAddress(bytes) => address(bytes),
+            _ => None,
+        })
+        .collect();
+    if names.is_empty() {
+        return Err(TlsError::NoName {
+            path: path.to_owned(),
+        });
+    }
+    Ok((names, UNIX_EPOCH + Duration::from_secs(expires)))
+}
+
+fn address(bytes: &[u8]) -> Option<String> {
+    let four = || <[u8; 4]>::try_from(bytes).ok().map(std::net::IpAddr::from);
+    let six = || <[u8; 16]>::try_from(bytes).ok().map(std::net::IpAddr::from);
+    four().or_else(six).map(|address| address.to_string())
+}
