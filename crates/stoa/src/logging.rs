@@ -2,15 +2,15 @@
 
 use std::io::{IsTerminal as _, stderr};
 
+use stoa_web::access_log::{self, AccessLog, AccessLogError};
 use tracing_subscriber::EnvFilter;
-use tracing_subscriber::filter::Directive;
 use tracing_subscriber::layer::SubscriberExt as _;
 use tracing_subscriber::util::{SubscriberInitExt as _, TryInitError};
 
 use crate::command_line::LogFormat;
 
-/// Target of the line for each request.
-pub(crate) const ACCESS: &str = "stoa::access";
+/// What follows signs somebody in.
+const ONE_TIME_LINKS: &str = "/-/link/";
 
 /// Whether the log is JSON.
 pub(crate) fn is_json(format: LogFormat) -> bool {
@@ -22,16 +22,8 @@ pub(crate) fn is_json(format: LogFormat) -> bool {
 }
 
 /// Starts logging to stderr. `filter` was found valid before.
-pub(crate) fn start(filter: &str, json: bool, access_log: bool) -> Result<(), TryInitError> {
-    let mut filter = EnvFilter::try_new(filter).unwrap_or_default();
-    let access = if access_log {
-        "stoa::access=info"
-    } else {
-        "stoa::access=off"
-    };
-    if let Ok(directive) = access.parse::<Directive>() {
-        filter = filter.add_directive(directive);
-    }
+pub(crate) fn start(filter: &str, json: bool) -> Result<(), TryInitError> {
+    let filter = EnvFilter::try_new(filter).unwrap_or_default();
     let registry = tracing_subscriber::registry().with(filter);
     if json {
         let layer = tracing_subscriber::fmt::layer()
@@ -48,4 +40,17 @@ pub(crate) fn start(filter: &str, json: bool, access_log: bool) -> Result<(), Tr
             .with_writer(stderr);
         registry.with(layer).try_init()
     }
+}
+
+/// The log of requests: beside the server's own, in the form that suits it.
+pub(crate) fn start_access_log(json: bool) -> Result<AccessLog, AccessLogError> {
+    AccessLog::open(access_log::Config {
+        format: if json {
+            access_log::Format::Json
+        } else {
+            access_log::Format::Combined
+        },
+        target: access_log::Target::Stderr,
+        secrets: vec![ONE_TIME_LINKS.to_owned()],
+    })
 }

@@ -5,7 +5,7 @@ use std::sync::atomic::{AtomicU64, AtomicUsize, Ordering};
 use std::time::{Instant, SystemTime, UNIX_EPOCH};
 
 use arc_swap::ArcSwapOption;
-use http::{HeaderValue, Method, Request, Uri};
+use http::{HeaderValue, Request};
 use hyper::body::Incoming;
 use prometheus_client::collector::Collector;
 use prometheus_client::encoding::{DescriptorEncoder, EncodeLabelSet, NoLabelSet, text};
@@ -15,7 +15,6 @@ use stoa_store::{Dialect, LATENCY_BOUNDS, Operation, Store};
 use stoa_web::server::{Finished, Observer, Traffic};
 
 use crate::histogram::{self, Histogram};
-use crate::logging::ACCESS;
 use crate::route::Route;
 
 /// Outcomes of a request, as labelled.
@@ -102,21 +101,16 @@ impl Metrics {
 pub(crate) struct Exchange {
     route: Route,
     started: Instant,
-    /// Only if the line of this request is logged.
-    line: Option<Box<(Method, Uri, HeaderValue)>>,
 }
 
 impl Observer for Metrics {
     type Exchange = Exchange;
 
-    fn begin(&self, request: &Request<Incoming>, id: &HeaderValue) -> Exchange {
+    fn begin(&self, request: &Request<Incoming>, _id: &HeaderValue) -> Exchange {
         self.shard().begun.fetch_add(1, Ordering::Relaxed);
-        let line = tracing::enabled!(target: ACCESS, tracing::Level::INFO)
-            .then(|| Box::new((request.method().clone(), request.uri().clone(), id.clone())));
         Exchange {
             route: Route::of(request.method(), request.uri().path()),
             started: Instant::now(),
-            line,
         }
     }
 
@@ -136,31 +130,7 @@ impl Observer for Metrics {
                 counter.fetch_add(1, Ordering::Relaxed);
             }
         }
-        if let Some(line) = exchange.line {
-            let (method, uri, id) = *line;
-            tracing::info!(
-                target: ACCESS,
-                {
-                    request.id = id.to_str().unwrap_or_default(),
-                    request.method = method.as_str(),
-                    // The query may hold what nobody but the database should see.
-                    request.path = logged(uri.path()),
-                    request.route = exchange.route.label(),
-                    response.status = finished.status.map_or(0, |status| status.as_u16()),
-                    response.bytes = finished.bytes,
-                    response.aborted = finished.aborted,
-                    milliseconds = elapsed.as_micros() as f64 / 1000.0,
-                },
-                "request"
-            );
-        }
     }
-}
-
-/// A path for the log: a one-time link is a secret.
-fn logged(path: &str) -> &str {
-    const LINK: &str = "/-/link/";
-    if path.starts_with(LINK) { LINK } else { path }
 }
 
 /// The text of all metrics, in the OpenMetrics format.
@@ -325,6 +295,16 @@ impl Page<'_> {
             "Connections ended by a time limit or to make room.",
             value(&traffic.connections_ended),
         )?;
+        self.counter(
+            "stoa_handshakes_failed",
+            "Handshakes of TLS that came to nothing.",
+            value(&traffic.handshakes_failed),
+        )?;
+        self.counter(
+            "stoa_streams_ended",
+            "Responses over HTTP/2 given up because the client took nothing of them.",
+            value(&traffic.streams_ended),
+        )?;
         let open = value(&traffic.connections_open) as f64;
         self.gauge("stoa_connections_open", "Connections at present.", open)
     }
@@ -468,7 +448,6 @@ mod tests {
             let exchange = Exchange {
                 route,
                 started: Instant::now(),
-                line: None,
             };
             metrics.finish(
                 exchange,

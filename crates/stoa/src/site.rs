@@ -14,10 +14,10 @@ use stoa_runtime::pages::{self, Pages, Theme};
 use stoa_runtime::single_sign_on::SingleSignOn;
 use stoa_store::Store;
 use stoa_web::body::TimedBody;
+use stoa_web::forwarded::{Client, X_FORWARDED_HOST};
 use stoa_web::security_headers::Answer;
-use stoa_web::forwarded::Client;
 use stoa_web::server::Handler;
-use stoa_web::{Body, SecurityHeaders, StaticContent};
+use stoa_web::{Body, SecurityHeaders, StaticContent, access_log};
 use tracing::Instrument as _;
 
 use crate::health::Health;
@@ -35,12 +35,12 @@ pub(crate) struct Site {
     pub(crate) served: ArcSwap<Served>,
     pub(crate) content: StaticContent,
     pub(crate) health: Health,
-    /// What a proxy says of the client is believed.
-    pub(crate) behind_tls: bool,
     /// Providers to sign in with.
     pub(crate) single_sign_on: Option<Arc<SingleSignOn>>,
     /// Names under which it is to be asked.
     pub(crate) names: HostNames,
+    /// The log of requests tells of each what kind it is.
+    pub(crate) tells_route: bool,
 }
 
 /// An application in motion, and those who use it.
@@ -105,6 +105,8 @@ impl Handler for Site {
         let is_secure = client.as_ref().is_some_and(Client::is_secure);
         if let Some(client) = &client {
             client.apply(&mut parts.headers);
+            // `Host` has the same, and here nobody needs to be told that there is a proxy.
+            parts.headers.remove(X_FORWARDED_HOST);
         }
         // Balancers ask for health by address.
         if route != Route::Health && !self.names.accept(&parts) {
@@ -129,6 +131,12 @@ impl Handler for Site {
         served
             .security
             .apply(response.headers_mut(), answer, is_secure);
+        if self.tells_route {
+            response.extensions_mut().insert(access_log::Served {
+                route: Some(route.label()),
+                ..access_log::Served::default()
+            });
+        }
         response
     }
 }

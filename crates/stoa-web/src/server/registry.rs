@@ -3,7 +3,7 @@
 use std::collections::HashMap;
 use std::future::{Future, poll_fn};
 use std::pin::pin;
-use std::sync::atomic::{AtomicBool, AtomicU8, AtomicU32, AtomicU64, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicU8, AtomicU32, AtomicU64, AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex, OnceLock, PoisonError};
 use std::task::Poll;
 use std::time::{Duration, Instant};
@@ -84,6 +84,8 @@ pub(super) enum Command {
 pub(super) struct Status {
     number: u64,
     clock: Arc<Clock>,
+    /// Of all connections, at present.
+    handshakes: Arc<AtomicUsize>,
     /// Phase in the low 8 bits, milliseconds since the registry's start above.
     phase: AtomicU64,
     /// Not yet counted in the traffic of all.
@@ -127,7 +129,14 @@ impl Status {
 
     /// The connection speaks HTTP from now on.
     pub(super) fn greeted(&self) {
+        self.end_handshake();
         self.enter(Phase::Idle);
+    }
+
+    fn end_handshake(&self) {
+        if self.phase() == Phase::Handshake {
+            self.handshakes.fetch_sub(1, Ordering::Relaxed);
+        }
     }
 
     /// The connection does not speak HTTP any more.
@@ -267,6 +276,7 @@ impl Place {
 
 impl Drop for Place {
     fn drop(&mut self) {
+        self.status.end_handshake();
         self.registry.lock().remove(&self.status.number);
         self.status.settle(&self.registry.traffic);
         self.registry
@@ -281,6 +291,7 @@ impl Drop for Place {
 pub(super) struct Registry {
     config: Config,
     clock: Arc<Clock>,
+    handshakes: Arc<AtomicUsize>,
     next: AtomicU64,
     connections: Mutex<HashMap<u64, Arc<Status>>>,
     left: Notify,
@@ -295,6 +306,7 @@ impl Registry {
                 started: Instant::now(),
                 milliseconds: AtomicU64::new(0),
             }),
+            handshakes: Arc::default(),
             next: AtomicU64::new(0),
             connections: Mutex::new(HashMap::new()),
             left: Notify::new(),
@@ -313,6 +325,7 @@ impl Registry {
         let status = Arc::new(Status {
             number: self.next.fetch_add(1, Ordering::Relaxed),
             clock: Arc::clone(&self.clock),
+            handshakes: Arc::clone(&self.handshakes),
             phase: AtomicU64::new(0),
             bytes_in: AtomicU64::new(0),
             bytes_out: AtomicU64::new(0),
@@ -323,6 +336,9 @@ impl Registry {
             waker: AtomicWaker::new(),
         });
         status.enter(begins_with);
+        if begins_with == Phase::Handshake {
+            self.handshakes.fetch_add(1, Ordering::Relaxed);
+        }
         self.lock().insert(status.number, Arc::clone(&status));
         self.traffic
             .connections_accepted
@@ -364,22 +380,18 @@ impl Registry {
     /// Makes room for one more handshake: the one that lasts longest goes, for an honest one takes a few round
     /// trips only.
     pub(super) fn room_for_handshake(&self) {
-        let connections = self.lock();
-        if connections.len() < self.config.handshakes {
+        if self.handshakes.load(Ordering::Relaxed) < self.config.handshakes {
             return;
         }
-        let (mut count, mut longest) = (0, None::<&Arc<Status>>);
-        for status in connections.values() {
-            if status.phase() == Phase::Handshake && status.command.load(Ordering::Relaxed) == 0 {
-                count += 1;
-                // Numbers tell the order of arrival, more exactly than times.
-                if longest.is_none_or(|longest| status.number < longest.number) {
-                    longest = Some(status);
-                }
-            }
-        }
-        if count >= self.config.handshakes
-            && let Some(longest) = longest
+        let connections = self.lock();
+        // Numbers tell the order of arrival, more exactly than times.
+        let longest = connections
+            .values()
+            .filter(|status| {
+                status.phase() == Phase::Handshake && status.command.load(Ordering::Relaxed) == 0
+            })
+            .min_by_key(|status| status.number);
+        if let Some(longest) = longest
             && longest.tell(Command::Cut)
         {
             self.traffic

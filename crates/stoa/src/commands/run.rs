@@ -14,6 +14,8 @@ use stoa_runtime::identity::Secret;
 use stoa_runtime::pages::Theme;
 use stoa_runtime::single_sign_on::{self, SingleSignOn};
 use stoa_web::StaticContent;
+use stoa_web::access_log::Logged;
+use stoa_web::forwarded::Trust;
 use stoa_web::server::{self, Config};
 use stoa_web::static_content::{self, Snapshot};
 use tokio::net::TcpListener;
@@ -34,7 +36,7 @@ use crate::{Result, admin, first_start, logging, private_files, shutdown, watch}
 pub(crate) fn run(arguments: &Run, started: Instant) -> Result<()> {
     let settings = Settings::resolve(arguments)?;
     let json = logging::is_json(settings.log_format);
-    logging::start(&settings.log, json, settings.access_log)
+    logging::start(&settings.log, json)
         .map_err(|error| Failure::new(Exit::Failure, format!("cannot log: {error}")))?;
     let application = load(&settings.place.application)?;
     let theme = load_theme(&settings.place.application)?;
@@ -164,9 +166,9 @@ async fn serve(
             store: store.clone(),
             shutdown: shutdown.clone(),
         },
-        behind_tls: settings.behind_tls,
         single_sign_on,
         names: site::names(&settings),
+        tells_route: settings.access_log,
     });
     let snapshot = site.content.snapshot();
     let serving = Serving {
@@ -200,14 +202,26 @@ async fn serve(
     } else {
         None
     };
+    let trust = if settings.behind_tls {
+        Trust::nearest()
+    } else {
+        Trust::default()
+    };
     let config = Config {
         connections: settings.connections,
         drain_timeout: settings.drain,
+        trust: Arc::new(trust),
         ..Config::default()
     };
     let traffic = Arc::clone(&metrics.traffic);
     let handler = Arc::clone(&site);
-    let drained = server::serve(listener, config, handler, metrics, traffic, shutdown).await;
+    let log = settings
+        .access_log
+        .then(|| logging::start_access_log(json))
+        .transpose()
+        .map_err(|error| Failure::new(Exit::Failure, chain(&error)))?;
+    let observer = Arc::new(Logged::new(metrics, log));
+    let drained = server::serve(listener, config, handler, observer, traffic, shutdown).await;
 
     site.served.load().identity.close().await;
     store.close();
