@@ -8,6 +8,7 @@
 //! A load runs on one thread, which belongs to a host of the network.
 
 mod connection;
+mod exchange;
 mod user;
 
 use std::net::SocketAddr;

@@ -9,6 +9,7 @@
 //! The session time zone of every cluster is a strange one on purpose, so that a forgotten UTC shows.
 
 mod cluster;
+mod folder;
 mod shared;
 
 use std::sync::atomic::{AtomicU32, Ordering};

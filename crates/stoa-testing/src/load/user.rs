@@ -8,8 +8,7 @@ use std::time::{Duration, Instant};
 use anyhow::{Context as _, Result, bail, ensure};
 use bytes::Bytes;
 use http::header::{
-    CONTENT_TYPE, COOKIE, ETAG, HOST, HeaderMap, HeaderValue, IF_MATCH, LOCATION, ORIGIN,
-    SET_COOKIE,
+    CONTENT_TYPE, COOKIE, ETAG, HOST, HeaderMap, HeaderValue, IF_MATCH, ORIGIN, SET_COOKIE,
 };
 use http::{Method, Request};
 use http_body_util::Full;
@@ -19,11 +18,9 @@ use sha2::{Digest as _, Sha256};
 use tokio::sync::{Semaphore, watch};
 
 use super::connection::{Answer, Broken, Line};
+use super::exchange::{Asked, broken_outcome, failure};
 use super::{Load, Repeat, Stage};
 use crate::history::{Kind, Operation, Outcome, Recorder};
-
-/// Characters of a refusal that are kept.
-const KEPT_CHARACTERS: usize = 200;
 
 pub(super) struct User {
     number: u16,
@@ -47,31 +44,6 @@ struct OwnRow {
     value: u64,
     /// None when it is not known whether the last change took effect.
     etag: Option<String>,
-}
-
-/// A request in words.
-struct Asked {
-    kind: Kind,
-    method: Method,
-    path: String,
-    body: Option<(&'static str, String)>,
-    if_match: Option<String>,
-    tag: Option<String>,
-    value: Option<u64>,
-}
-
-impl Asked {
-    fn get(kind: Kind, path: &str) -> Self {
-        Self {
-            kind,
-            method: Method::GET,
-            path: path.to_owned(),
-            body: None,
-            if_match: None,
-            tag: None,
-            value: None,
-        }
-    }
 }
 
 impl User {
@@ -500,45 +472,6 @@ impl User {
             outcome,
             answered_by,
         });
-    }
-}
-
-/// An answer that is not as it should be.
-fn failure(answer: &Answer) -> Outcome {
-    let status = answer.status;
-    let location = answer
-        .headers
-        .get(LOCATION)
-        .and_then(|location| location.to_str().ok());
-    let is_sent_to_sign_in =
-        (300..400).contains(&status) && location.is_some_and(|to| to.contains("sign-in"));
-    if status == 401 || is_sent_to_sign_in {
-        return Outcome::SignedOut { status };
-    }
-    let error: String = String::from_utf8_lossy(&answer.body)
-        .chars()
-        .take(KEPT_CHARACTERS)
-        .collect();
-    if (400..500).contains(&status) {
-        Outcome::Refused { status, error }
-    } else {
-        Outcome::Failed { status, error }
-    }
-}
-
-fn broken_outcome(broken: &Broken) -> Outcome {
-    let error = text_of(broken);
-    match broken {
-        Broken::NotSent(_) => Outcome::NotSent { error },
-        Broken::Unanswered(_) | Broken::Incomplete(_) => Outcome::NoAnswer { error },
-    }
-}
-
-fn text_of(broken: &Broken) -> String {
-    match broken {
-        Broken::NotSent(error) | Broken::Unanswered(error) | Broken::Incomplete(error) => {
-            error.clone()
-        }
     }
 }
 

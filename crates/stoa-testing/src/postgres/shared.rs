@@ -11,7 +11,8 @@ use std::time::SystemTime;
 
 use anyhow::{Context as _, Result};
 
-use super::cluster::{Durability, Folder, Place};
+use super::Durability;
+use super::folder::{Folder, Place};
 
 /// Holds the share of the lock on `users`.
 #[derive(Debug)]
