@@ -34,6 +34,7 @@ pub mod server;
 pub mod static_content;
 pub mod tier;
 pub mod tls;
+pub mod upstream;
 
 pub use body::Body;
 pub use error_pages::ErrorPages;

@@ -6,7 +6,7 @@
 
 mod content;
 mod forward;
-mod head;
+pub(crate) mod head;
 mod repeat;
 mod routes;
 mod sticky;

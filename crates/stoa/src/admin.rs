@@ -17,17 +17,40 @@ use crate::metrics::{self, Metrics};
 use crate::route::Route;
 use crate::site::Site;
 
-struct Admin {
+/// What is served to those who run the server.
+pub(crate) struct Page {
     metrics: Arc<Metrics>,
-    site: Arc<Site>,
+    /// The application whose health is told; none: the process is alive, and that is all.
+    site: Option<Arc<Site>>,
 }
 
-impl Handler for Admin {
+impl Page {
+    /// Metrics, and how an application is.
+    pub(crate) fn of_site(metrics: Arc<Metrics>, site: Arc<Site>) -> Self {
+        Self {
+            metrics,
+            site: Some(site),
+        }
+    }
+
+    /// Metrics.
+    pub(crate) fn of_metrics(metrics: Arc<Metrics>) -> Self {
+        Self {
+            metrics,
+            site: None,
+        }
+    }
+}
+
+impl Handler for Page {
     async fn handle(&self, request: Request<Incoming>, _id: &HeaderValue) -> Response<Body> {
         let (parts, _) = request.into_parts();
         let path = parts.uri.path();
         if Route::of(&parts.method, path) == Route::Health {
-            return self.site.tell_health(&parts.method, path).await;
+            return match &self.site {
+                Some(site) => site.tell_health(&parts.method, path).await,
+                None => text(StatusCode::OK, "live\n"),
+            };
         }
         if !HostNames::loopback([]).accept(&parts) {
             return text(
@@ -69,8 +92,7 @@ pub(crate) fn bind(address: SocketAddr) -> Option<TcpListener> {
 /// Serves until `shutdown`.
 pub(crate) fn start(
     listener: TcpListener,
-    metrics: Arc<Metrics>,
-    site: Arc<Site>,
+    page: Page,
     shutdown: CancellationToken,
 ) -> JoinHandle<server::Drained> {
     let config = Config {
@@ -78,11 +100,10 @@ pub(crate) fn start(
         drain_timeout: Duration::from_secs(1),
         ..Config::default()
     };
-    let admin = Arc::new(Admin { metrics, site });
     tokio::spawn(server::serve(
         listener,
         config,
-        admin,
+        Arc::new(page),
         Arc::new(Unobserved),
         Arc::new(Traffic::default()),
         shutdown,

@@ -124,6 +124,26 @@ pub(crate) enum Command {
         #[command(subcommand)]
         command: sites::Trust,
     },
+    /// Serve one server of a site, in its roles
+    #[command(
+        after_help = "Example:\n  stoa serve --site stoa.toml --server web1\n  \
+        STOA_SITE=/etc/stoa/stoa.toml STOA_SERVER=app1 stoa serve"
+    )]
+    Serve(sites::Serve),
+    /// Show how a server of a site is: instances, environments, links
+    #[command(
+        after_help = "Example:\n  stoa status web1 --site stoa.toml\n  stoa status web1 --json | jq '.instances[].state'"
+    )]
+    Status(sites::Status),
+    /// Let the instances of an app server finish, and ask them nothing new
+    #[command(after_help = "Example:\n  stoa drain app1 --site stoa.toml")]
+    Drain(sites::ServerOfSite),
+    /// Let the instances of an app server be asked again
+    #[command(after_help = "Example:\n  stoa undrain app1 --site stoa.toml")]
+    Undrain(sites::ServerOfSite),
+    /// Show the page for maintenance instead of an environment, at one web server
+    #[command(after_help = "Example:\n  stoa maintenance on production web1\n  stoa maintenance off production web1")]
+    Maintenance(sites::Maintenance),
     /// Print the JSON Schema of the files of an application or a site, for editors
     #[command(
         after_help = "Example:\n  stoa schema model > model.schema.json\n  stoa schema site > site.schema.json"

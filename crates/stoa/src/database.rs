@@ -32,12 +32,17 @@ pub(crate) async fn apply(
         .map_err(|error| schema_failure(&error))
 }
 
-/// Opens the database for requests.
-pub(crate) async fn open(database: &DatabaseUrl, application: &Application) -> Result<Store> {
+/// Opens the database for requests. `budget`: most connections of all instances together.
+pub(crate) async fn open(
+    database: &DatabaseUrl,
+    application: &Application,
+    budget: Option<usize>,
+) -> Result<Store> {
     let limits = &application.manifest.limits;
     let config = Config {
         statement_timeout: limits.statement_timeout,
         response_bytes: limits.response_bytes,
+        budget,
         application_name: format!("stoa {}", application.manifest.name),
         ..Config::default()
     };

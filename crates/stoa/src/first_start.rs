@@ -44,7 +44,7 @@ pub(crate) async fn prepare(settings: &Settings, application: &Application) -> R
     };
     database::make_folder(&place.database)?;
     database::apply(&place.database, application, settings.allow_data_loss).await?;
-    let store = database::open(&place.database, application).await?;
+    let store = database::open(&place.database, application, settings.connection_budget).await?;
     least_privilege::warn(&store).await;
     let failed = |error| database::store_failure(&place.database, &error);
     let awaits_data = store.awaits_data().await.map_err(failed)?;
@@ -70,7 +70,7 @@ pub(crate) async fn prepare(settings: &Settings, application: &Application) -> R
 
 /// Gives a database that is up to date the sample data, if it is new; says how many rows.
 pub(crate) async fn fill(place: &Place, application: &Application) -> Result<Option<u64>> {
-    let store = database::open(&place.database, application).await?;
+    let store = database::open(&place.database, application, None).await?;
     let awaits_data = store
         .awaits_data()
         .await

@@ -26,13 +26,10 @@ mod metrics;
 mod private_files;
 mod progress;
 mod route;
+mod serve;
 mod settings;
 mod shutdown;
 mod site;
-#[expect(
-    dead_code,
-    reason = "the command that serves reads what no other needs"
-)]
 mod site_file;
 mod watch;
 
@@ -71,6 +68,11 @@ fn main() -> ExitCode {
         Command::Admin { command } => commands::administrator::run(&command),
         Command::Site { command } => commands::site::run(&command),
         Command::Trust { command } => commands::trust::run(&command),
+        Command::Serve(arguments) => serve::run(&arguments, started),
+        Command::Status(arguments) => commands::control::status(&arguments),
+        Command::Drain(arguments) => commands::control::drain(&arguments),
+        Command::Undrain(arguments) => commands::control::undrain(&arguments),
+        Command::Maintenance(arguments) => commands::control::maintain(&arguments),
         Command::Schema(arguments) => commands::schema::run(&arguments),
     };
     match result {

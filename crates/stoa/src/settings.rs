@@ -43,6 +43,8 @@ pub(crate) struct Settings {
     pub(crate) drain: Duration,
     pub(crate) web_memory_bytes: u64,
     pub(crate) connections: usize,
+    /// Most connections to the database of all instances together.
+    pub(crate) connection_budget: Option<usize>,
 }
 
 impl Place {
@@ -171,6 +173,7 @@ impl Settings {
                     drain: Duration::from_secs(run.drain_seconds),
                     web_memory_bytes,
                     connections: run.connections,
+                    connection_budget: None,
                 });
         finish(settings, &faults)
     }

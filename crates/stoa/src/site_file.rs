@@ -306,15 +306,6 @@ impl SiteFile {
             .filter_map(|web| Some((web, web.web.as_ref()?.link_address.as_ref()?)))
     }
 
-    /// Connections to an environment's database that each of its app servers may have.
-    pub(crate) fn connections_of(&self, environment: &Environment) -> u32 {
-        let Serves::Application(application) = &environment.serves else {
-            return 0;
-        };
-        let servers = u32::try_from(self.app_servers_of(environment).count()).unwrap_or(u32::MAX);
-        application.database_connections / servers.max(1)
-    }
-
     /// Where the database of an environment is, as seen from one of its app servers.
     ///
     /// # Errors

@@ -113,9 +113,15 @@ pub(super) fn follow<L: Send + Sync + 'static>(
     if targets.has_local() {
         return;
     }
-    let Some((instance, digest, policy)) = wanted(environment, targets) else {
+    let Some(offer) = wanted(environment, targets) else {
         return;
     };
+    let Offer {
+        instance,
+        digest,
+        policy,
+        ..
+    } = offer;
     let contents = &environment.contents;
     if contents
         .current
@@ -176,31 +182,40 @@ pub(super) fn follow<L: Send + Sync + 'static>(
     });
 }
 
-/// What most of the ready instances have, and one that has it. Among equals: what is here already.
-fn wanted<L>(
-    environment: &Environment<L>,
-    targets: &Targets<L>,
-) -> Option<(Arc<Instance<Body>>, String, Option<String>)> {
-    let mut votes: Vec<(usize, Arc<Instance<Body>>, String, Option<String>)> = Vec::new();
+/// Content that instances have.
+struct Offer {
+    instance: Arc<Instance<Body>>,
+    digest: String,
+    policy: Option<String>,
+    /// How many have it.
+    votes: usize,
+}
+
+/// What most of the ready instances have. Among equals: what is here already.
+fn wanted<L>(environment: &Environment<L>, targets: &Targets<L>) -> Option<Offer> {
+    let mut offers: Vec<Offer> = Vec::new();
     for instance in targets.instances() {
         let announcement = instance.announcement();
         let served = announcement
             .environments
             .iter()
             .find(|served| served.name == *environment.name);
-        let Some((digest, policy)) = served.and_then(|served| {
-            Some((served.content.clone()?, served.content_security_policy.clone()))
-        }) else {
+        let Some(served) = served else { continue };
+        let Some(digest) = &served.content else {
             continue;
         };
-        match votes.iter_mut().find(|(_, _, known, _)| *known == digest) {
-            Some((count, ..)) => *count += 1,
-            None => votes.push((1, Arc::clone(instance), digest, policy)),
+        match offers.iter_mut().find(|offer| offer.digest == *digest) {
+            Some(offer) => offer.votes += 1,
+            None => offers.push(Offer {
+                instance: Arc::clone(instance),
+                digest: digest.clone(),
+                policy: served.content_security_policy.clone(),
+                votes: 1,
+            }),
         }
     }
     let here = environment.contents.status().digest;
-    votes
+    offers
         .into_iter()
-        .max_by_key(|(count, _, digest, _)| (*count, here.as_deref() == Some(digest.as_str())))
-        .map(|(_, instance, digest, policy)| (instance, digest, policy))
+        .max_by_key(|offer| (offer.votes, here.as_ref() == Some(&offer.digest)))
 }

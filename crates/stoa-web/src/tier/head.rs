@@ -28,7 +28,7 @@ const OF_CONNECTION: [HeaderName; 9] = [
 ];
 
 /// Removes what concerns one connection only, and what `Connection` names besides.
-pub(super) fn remove_connection(headers: &mut HeaderMap) {
+pub(crate) fn remove_connection(headers: &mut HeaderMap) {
     if headers.contains_key(CONNECTION) {
         let named: Vec<HeaderName> = headers
             .get_all(CONNECTION)
@@ -75,6 +75,26 @@ pub(super) fn hand_back(headers: &mut HeaderMap) {
         .collect();
     for name in own {
         headers.remove(name);
+    }
+}
+
+/// What a request wants to become, if it wants to become something else.
+pub(crate) fn wanted_upgrade(headers: &HeaderMap) -> Option<HeaderValue> {
+    let wanted = headers.get(UPGRADE)?;
+    headers
+        .get_all(CONNECTION)
+        .iter()
+        .filter_map(|value| value.to_str().ok())
+        .flat_map(|value| value.split(','))
+        .any(|token| token.trim().eq_ignore_ascii_case("upgrade"))
+        .then(|| wanted.clone())
+}
+
+/// Puts back what [`remove_connection`] has taken out of a head that asks for, or agrees to, becoming something else.
+pub(crate) fn ask_to_become(headers: &mut HeaderMap, wanted: Option<&HeaderValue>) {
+    if let Some(wanted) = wanted {
+        headers.insert(UPGRADE, wanted.clone());
+        headers.insert(CONNECTION, HeaderValue::from_static("upgrade"));
     }
 }
 

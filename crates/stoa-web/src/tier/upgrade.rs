@@ -14,14 +14,7 @@ use crate::server::Handler;
 
 /// Whether a request wants to become something else.
 pub(super) fn is_asked(request: &Request<Incoming>) -> bool {
-    let headers = request.headers();
-    headers.contains_key(header::UPGRADE)
-        && headers
-            .get_all(header::CONNECTION)
-            .iter()
-            .filter_map(|value| value.to_str().ok())
-            .flat_map(|value| value.split(','))
-            .any(|token| token.trim().eq_ignore_ascii_case("upgrade"))
+    head::wanted_upgrade(request.headers()).is_some()
 }
 
 /// A request that wants to become something else.
@@ -59,7 +52,7 @@ impl<L: Handler> Call<'_, L> {
         let wanted = request.headers().get(header::UPGRADE).cloned();
         let (mut parts, body) = request.into_parts();
         head::hand_on(&mut parts, &self.environment.name_value, id);
-        ask_to_become(&mut parts.headers, wanted.as_ref());
+        head::ask_to_become(&mut parts.headers, wanted.as_ref());
         let request = Request::from_parts(parts, Body::stream(body));
         let asked = request.headers().clone();
         let mut response = match taken.send(request, || false).await {
@@ -83,7 +76,7 @@ impl<L: Handler> Call<'_, L> {
         let Some(instance_side) = instance_side else {
             return response;
         };
-        ask_to_become(headers, wanted.as_ref());
+        head::ask_to_become(headers, wanted.as_ref());
         let in_flight = InFlight::new(&target);
         tokio::spawn(async move {
             let _in_flight = in_flight;
@@ -100,12 +93,5 @@ impl<L: Handler> Call<'_, L> {
             }
         });
         response
-    }
-}
-
-fn ask_to_become(headers: &mut http::HeaderMap, wanted: Option<&HeaderValue>) {
-    if let Some(wanted) = wanted {
-        headers.insert(header::UPGRADE, wanted.clone());
-        headers.insert(header::CONNECTION, HeaderValue::from_static("upgrade"));
     }
 }

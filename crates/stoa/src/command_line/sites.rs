@@ -2,7 +2,7 @@
 
 use std::path::PathBuf;
 
-use clap::{Args, Subcommand};
+use clap::{Args, Subcommand, ValueEnum};
 
 use super::people::Output;
 use super::{Format, LogFormat};
@@ -161,4 +161,50 @@ pub(crate) struct Serve {
         hide_env_values = true
     )]
     pub(crate) connections: usize,
+}
+
+/// Which server, on this machine.
+#[derive(Debug, Args)]
+pub(crate) struct ServerOfSite {
+    /// Name of the server, which runs on this machine
+    #[arg(value_name = "SERVER", env = "STOA_SERVER", hide_env_values = true)]
+    pub(crate) server: String,
+    /// The site's file
+    #[arg(
+        long,
+        value_name = "FILE",
+        env = "STOA_SITE",
+        default_value = "stoa.toml",
+        hide_env_values = true
+    )]
+    pub(crate) site: PathBuf,
+}
+
+/// `stoa status`
+#[derive(Debug, Args)]
+pub(crate) struct Status {
+    #[command(flatten)]
+    pub(crate) place: ServerOfSite,
+    /// Print everything as JSON
+    #[arg(long)]
+    pub(crate) json: bool,
+}
+
+/// `stoa maintenance`
+#[derive(Debug, Args)]
+pub(crate) struct Maintenance {
+    /// Show the page for maintenance, or serve again
+    #[arg(value_enum)]
+    pub(crate) switch: Switch,
+    /// Name of the environment
+    pub(crate) environment: String,
+    #[command(flatten)]
+    pub(crate) place: ServerOfSite,
+}
+
+/// On or off.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
+pub(crate) enum Switch {
+    On,
+    Off,
 }

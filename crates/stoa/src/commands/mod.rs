@@ -4,6 +4,7 @@ pub(crate) mod access;
 pub(crate) mod administrator;
 pub(crate) mod audit;
 pub(crate) mod check;
+pub(crate) mod control;
 pub(crate) mod db;
 pub(crate) mod db_init;
 mod listing;

@@ -44,7 +44,7 @@ pub(crate) fn with<T>(
         .map_err(|error| Failure::new(Exit::Failure, format!("cannot start: {error}")))?;
     runtime.block_on(async {
         is_ready(&place, &application.model).await?;
-        let store = database::open(&place.database, &application).await?;
+        let store = database::open(&place.database, &application, None).await?;
         let settings = settings(&application.manifest);
         let identity = Identity::open(Arc::new(application.model), store, settings)
             .await

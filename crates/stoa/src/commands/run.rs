@@ -61,7 +61,7 @@ pub(crate) fn run(arguments: &Run, started: Instant) -> Result<()> {
 }
 
 /// The providers to sign in with, if there are any.
-fn load_single_sign_on(
+pub(crate) fn load_single_sign_on(
     settings: &Settings,
     application: &Application,
 ) -> Result<Option<Arc<SingleSignOn>>> {
@@ -83,7 +83,7 @@ fn load_single_sign_on(
         .map_err(|error| Failure::new(Exit::Configuration, format!("--sign-in: {}", chain(&error))))
 }
 
-fn load_content(settings: &Settings) -> Result<StaticContent> {
+pub(crate) fn load_content(settings: &Settings) -> Result<StaticContent> {
     let folder = settings.place.application.join("web");
     let config = static_content::Config {
         memory_bytes: settings.web_memory_bytes,
@@ -185,8 +185,7 @@ async fn serve(
     let admin = admin_listener.map(|listener| {
         admin::start(
             listener,
-            Arc::clone(&metrics),
-            Arc::clone(&site),
+            admin::Page::of_site(Arc::clone(&metrics), Arc::clone(&site)),
             admin_shutdown.clone(),
         )
     });
@@ -251,7 +250,7 @@ fn make_files_folder(settings: &Settings) -> Result<()> {
     })
 }
 
-fn bind(address: SocketAddr) -> Result<TcpListener> {
+pub(crate) fn bind(address: SocketAddr) -> Result<TcpListener> {
     server::bind(address).map_err(|error| {
         let failure = Failure::new(
             Exit::Unavailable,

@@ -1,0 +1,179 @@
+//! A foreign HTTP application behind an app server.
+
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::time::Duration;
+
+use http::uri::{Authority, Scheme};
+use http::{HeaderValue, Request, Response, StatusCode, Uri, header};
+use hyper::body::Incoming;
+use hyper_util::client::legacy::Client as HttpClient;
+use hyper_util::client::legacy::connect::HttpConnector;
+use hyper_util::rt::{TokioExecutor, TokioIo, TokioTimer};
+use stoa_link::dial::REFUSED;
+use tokio::net::TcpStream;
+
+use crate::body::Body;
+use crate::error_pages::ErrorPages;
+use crate::forwarded::Client;
+use crate::server::Handler;
+use crate::tier::head;
+
+/// Longest time to connect.
+const CONNECT: Duration = Duration::from_secs(3);
+/// Idle connections are closed sooner than servers use to do it.
+const IDLE: Duration = Duration::from_secs(4);
+/// Longest wait for an answer to the question whether it is well.
+const LOOK: Duration = Duration::from_secs(2);
+
+/// One address of a foreign application.
+pub struct Upstream {
+    authority: Authority,
+    health: Option<String>,
+    client: HttpClient<HttpConnector, Body>,
+    is_well: AtomicBool,
+    pages: ErrorPages,
+}
+
+impl std::fmt::Debug for Upstream {
+    fn fmt(&self, formatter: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        formatter
+            .debug_struct("Upstream")
+            .field("authority", &self.authority)
+            .finish_non_exhaustive()
+    }
+}
+
+impl Upstream {
+    /// An application at `address` (host and port). `health`: a path that answers 2xx or 3xx when it is well; none: it
+    /// is well when it accepts connections.
+    ///
+    /// # Errors
+    /// The address is none.
+    pub fn new(address: &str, health: Option<&str>) -> Result<Self, http::uri::InvalidUri> {
+        let mut connector = HttpConnector::new();
+        connector.set_connect_timeout(Some(CONNECT));
+        connector.set_nodelay(true);
+        let client = HttpClient::builder(TokioExecutor::new())
+            .pool_idle_timeout(IDLE)
+            .pool_timer(TokioTimer::new())
+            .set_host(false)
+            .build(connector);
+        Ok(Self {
+            authority: address.parse()?,
+            health: health.map(str::to_owned),
+            client,
+            is_well: AtomicBool::new(false),
+            pages: ErrorPages::default(),
+        })
+    }
+
+    /// Where it is.
+    #[must_use]
+    pub fn address(&self) -> &str {
+        self.authority.as_str()
+    }
+
+    /// Whether it was well when it was looked at last.
+    #[must_use]
+    pub fn is_well(&self) -> bool {
+        self.is_well.load(Ordering::Relaxed)
+    }
+
+    /// Looks whether it is well.
+    pub async fn look(&self) -> bool {
+        let looked = async {
+            match &self.health {
+                None => TcpStream::connect(self.authority.as_str()).await.is_ok(),
+                Some(path) => {
+                    let request = Request::get(path.as_str())
+                        .header(header::HOST, self.authority.as_str())
+                        .body(Body::Empty);
+                    let Ok(request) = request.map(|request| self.addressed(request)) else {
+                        return false;
+                    };
+                    self.client.request(request).await.is_ok_and(|response| {
+                        response.status().is_success() || response.status().is_redirection()
+                    })
+                }
+            }
+        };
+        let is_well = tokio::time::timeout(LOOK, looked).await.unwrap_or(false);
+        self.is_well.store(is_well, Ordering::Relaxed);
+        is_well
+    }
+
+    /// The client's connector wants to know where to; on the wire only path and query are seen.
+    fn addressed(&self, mut request: Request<Body>) -> Request<Body> {
+        let mut parts = std::mem::take(request.uri_mut()).into_parts();
+        parts.scheme = Some(Scheme::HTTP);
+        parts.authority = Some(self.authority.clone());
+        if parts.path_and_query.is_none() {
+            parts.path_and_query = Some(http::uri::PathAndQuery::from_static("/"));
+        }
+        *request.uri_mut() = Uri::from_parts(parts).unwrap_or_default();
+        request
+    }
+}
+
+impl Handler for Upstream {
+    async fn handle(&self, mut request: Request<Incoming>, id: &HeaderValue) -> Response<Body> {
+        let wanted = head::wanted_upgrade(request.headers());
+        let client_side = wanted
+            .is_some()
+            .then(|| hyper::upgrade::on(&mut request));
+        let (mut parts, body) = request.into_parts();
+        head::remove_connection(&mut parts.headers);
+        if let Some(client) = parts.extensions.get::<Client>() {
+            client.apply(&mut parts.headers);
+        }
+        parts
+            .headers
+            .insert(crate::request_id::X_REQUEST_ID, id.clone());
+        head::ask_to_become(&mut parts.headers, wanted.as_ref());
+        parts.extensions.clear();
+        parts.version = http::Version::HTTP_11;
+        let asked = parts.headers.clone();
+        let request = self.addressed(Request::from_parts(parts, Body::stream(body)));
+        let mut response = match self.client.request(request).await {
+            Ok(response) => response,
+            Err(error) => {
+                tracing::warn!(
+                    error = &error as &dyn std::error::Error,
+                    upstream.address = self.authority.as_str(),
+                    "a foreign application does not answer"
+                );
+                let mut response = self.pages.respond(StatusCode::BAD_GATEWAY, &asked);
+                if error.is_connect() {
+                    // It has not begun with it.
+                    let refused = HeaderValue::from_static("unreachable");
+                    response.headers_mut().insert(REFUSED, refused);
+                }
+                return response;
+            }
+        };
+        let becomes = response.status() == StatusCode::SWITCHING_PROTOCOLS;
+        let server_side = becomes.then(|| hyper::upgrade::on(&mut response));
+        let wanted = response.headers().get(header::UPGRADE).cloned();
+        let mut response = response.map(Body::stream);
+        head::remove_connection(response.headers_mut());
+        if let (Some(client_side), Some(server_side)) = (client_side, server_side) {
+            head::ask_to_become(response.headers_mut(), wanted.as_ref());
+            tokio::spawn(async move {
+                let sides = tokio::try_join!(client_side, server_side);
+                let copied = match sides {
+                    Ok((client, server)) => {
+                        let (mut client, mut server) = (TokioIo::new(client), TokioIo::new(server));
+                        tokio::io::copy_bidirectional(&mut client, &mut server)
+                            .await
+                            .map(|_| ())
+                    }
+                    Err(error) => Err(std::io::Error::other(error)),
+                };
+                if let Err(error) = copied {
+                    tracing::debug!(%error, "a connection that became something else broke");
+                }
+            });
+        }
+        response
+    }
+}

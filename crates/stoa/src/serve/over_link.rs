@@ -1,0 +1,78 @@
+//! What a web server asks over a link: requests of clients, static content, whether all is well.
+
+use std::sync::Arc;
+
+use http::{HeaderValue, Method, Request, Response, StatusCode};
+use hyper::body::{Body as _, Incoming};
+use stoa_link::dial::{self, REFUSED, UNAVAILABLE};
+use stoa_web::Body;
+use stoa_web::forwarded::Client;
+use stoa_web::replica::{self, Source};
+use stoa_web::request_id;
+use stoa_web::server::{Finished, Handler as _, Observer as _};
+use stoa_web::tier::LINK_PATHS;
+
+use super::application::Application;
+use crate::metrics::Metrics;
+
+/// One environment, for web servers.
+pub(crate) struct OverLink {
+    pub(crate) application: Arc<Application>,
+    pub(crate) content: Option<Source>,
+    pub(crate) metrics: Arc<Metrics>,
+}
+
+impl dial::Handler for OverLink {
+    type Body = Body;
+
+    async fn handle(&self, mut request: Request<Incoming>) -> Response<Body> {
+        let path = request.uri().path();
+        if let Some(wanted) = path.strip_prefix(LINK_PATHS) {
+            return match &self.content {
+                _ if wanted == "ready" => self.ready().await,
+                Some(content) if path.starts_with(replica::PATHS) => content.respond(path).await,
+                _ => status(StatusCode::NOT_FOUND),
+            };
+        }
+        let id = request_id::accept_or_make(request.headers());
+        let exchange = self.metrics.begin(&request, &id);
+        let client = Client::handed_on(request.headers());
+        request.extensions_mut().insert(client);
+        let mut response = self.application.handle(request, &id).await;
+        if matches!(&*self.application, Application::Own(_))
+            && response.status() == StatusCode::SERVICE_UNAVAILABLE
+        {
+            // What it needs may be there again in a moment, or for another instance.
+            let unavailable = HeaderValue::from_static(UNAVAILABLE);
+            response.headers_mut().insert(REFUSED, unavailable);
+        }
+        self.metrics.finish(
+            exchange,
+            Finished {
+                status: Some(response.status()),
+                bytes: response.body().size_hint().lower(),
+                aborted: false,
+            },
+        );
+        response
+    }
+}
+
+impl OverLink {
+    async fn ready(&self) -> Response<Body> {
+        match &*self.application {
+            Application::Own(site) => site.tell_health(&Method::GET, "/health/ready").await,
+            Application::Foreign(upstream) => status(if upstream.is_well() {
+                StatusCode::NO_CONTENT
+            } else {
+                StatusCode::SERVICE_UNAVAILABLE
+            }),
+        }
+    }
+}
+
+fn status(status: StatusCode) -> Response<Body> {
+    let mut response = Response::new(Body::Empty);
+    *response.status_mut() = status;
+    response
+}

@@ -1,0 +1,312 @@
+//! The role of a web server: listeners, certificates, and the tier behind them.
+
+use std::net::SocketAddr;
+use std::sync::Arc;
+use std::time::Duration;
+
+use ipnet::IpNet;
+use stoa_link::accept::{self, Instances};
+use stoa_link::trust::Trust as LinkTrust;
+use stoa_web::access_log::Logged;
+use stoa_web::forwarded::{ForwardedBy, Trust};
+use stoa_web::redirect::ToHttps;
+use stoa_web::server::{self, Drained, Listener, Traffic, Unobserved};
+use stoa_web::tier::{self, EnvironmentConfig, Local, Sticky, Tier};
+use stoa_web::tls::{CertificateFiles, Tls};
+use stoa_web::{Body, ErrorPages};
+use tokio::net::TcpListener;
+use tokio::task::JoinHandle;
+use tokio_util::sync::CancellationToken;
+
+use super::app::App;
+use super::application::Application;
+use super::{CERTIFICATES, Role};
+use crate::failure::{Exit, Failure, chain};
+use crate::metrics::Metrics;
+use crate::site_file::{Environment, Host, Serves};
+use crate::{Result, admin, logging};
+
+/// What a web server needs of its files, judged; nothing is bound yet.
+pub(crate) struct Edge {
+    http: Option<SocketAddr>,
+    https: Option<SocketAddr>,
+    link: Option<SocketAddr>,
+    tls: Option<Arc<Tls>>,
+    environments: Vec<EnvironmentConfig>,
+}
+
+/// The same with its addresses bound.
+pub(crate) struct Bound {
+    http: Option<TcpListener>,
+    https: Option<(TcpListener, Arc<Tls>)>,
+    https_port: u16,
+    link: Option<TcpListener>,
+    environments: Vec<EnvironmentConfig>,
+}
+
+impl Role<'_> {
+    /// Reads and judges what the role of a web server needs; none for a server without it.
+    pub(crate) fn plan_edge(&self) -> Result<Option<Edge>> {
+        let Some(web) = &self.server.web else {
+            return Ok(None);
+        };
+        let failure = |message| Failure::new(Exit::Configuration, message);
+        let tls = if web.https.is_some() {
+            let files = web.certificates.iter().map(|files| CertificateFiles {
+                chain: files.chain.clone(),
+                key: files.key.clone(),
+            });
+            let tls = Tls::load(files.collect()).map_err(|error| failure(chain(&error)))?;
+            Some(Arc::new(tls))
+        } else {
+            None
+        };
+        let environments = self
+            .site
+            .environments
+            .iter()
+            .map(|environment| {
+                Ok(EnvironmentConfig {
+                    name: environment.name.clone(),
+                    hosts: environment.hosts.iter().map(ToString::to_string).collect(),
+                    sticky: sticky(environment),
+                    error_pages: ErrorPages::load(
+                        environment.error_pages.as_deref(),
+                        environment.maintenance_page.as_deref(),
+                    )
+                    .map_err(|error| failure(chain(&error)))?,
+                })
+            })
+            .collect::<Result<_>>()?;
+        Ok(Some(Edge {
+            http: web.http,
+            https: web.https,
+            link: web.link,
+            tls,
+            environments,
+        }))
+    }
+}
+
+fn sticky(environment: &Environment) -> Sticky {
+    match &environment.serves {
+        Serves::Upstream(upstream) => match &upstream.sticky_cookie {
+            Some(name) => Sticky::Existing(name.clone()),
+            None => Sticky::Own,
+        },
+        _ => Sticky::Own,
+    }
+}
+
+impl Edge {
+    pub(crate) fn bind(self) -> Result<Bound> {
+        let bind = |address: Option<SocketAddr>| address.map(listen).transpose();
+        let https = bind(self.https)?;
+        Ok(Bound {
+            http: bind(self.http)?,
+            https: https.zip(self.tls),
+            https_port: self.https.map_or(443, |address| address.port()),
+            link: bind(self.link)?,
+            environments: self.environments,
+        })
+    }
+}
+
+fn listen(address: SocketAddr) -> Result<TcpListener> {
+    crate::commands::run::bind(address)
+}
+
+/// The role of a web server, at work.
+pub(crate) struct Web {
+    pub(crate) tier: Arc<Tier<Application>>,
+    pub(crate) instances: Arc<Instances<Body>>,
+    pub(crate) traffic: Arc<Traffic>,
+    listeners: Vec<JoinHandle<Drained>>,
+    others: Vec<JoinHandle<()>>,
+    /// No new connections of clients.
+    drain: CancellationToken,
+    /// No links any more.
+    end: CancellationToken,
+}
+
+impl Web {
+    pub(crate) fn start(
+        role: &Role<'_>,
+        bound: Bound,
+        app: &App,
+        trust: Option<Arc<LinkTrust>>,
+        json: bool,
+    ) -> Result<Self> {
+        let failure = |message| Failure::new(Exit::Configuration, message);
+        let instances = Instances::new(accept::Config::default());
+        let locals = locals(app);
+        let knows = hosts(role);
+        let config = tier::Config {
+            content: stoa_web::static_content::Config {
+                memory_bytes: role.arguments.web_memory_mib << 20,
+                ..Default::default()
+            },
+            ..tier::Config::new(role.server.data.join("content"))
+        };
+        let tier = Tier::new(
+            config,
+            bound.environments,
+            locals,
+            Arc::clone(&instances),
+            ErrorPages::default(),
+        )
+        .map_err(|error| failure(chain(&error)))?;
+        let tier = Arc::new(tier);
+        let metrics = Arc::new(Metrics::new());
+        let traffic = Arc::clone(&metrics.traffic);
+        let (drain, end) = (CancellationToken::new(), CancellationToken::new());
+        let mut others = vec![tokio::spawn(Arc::clone(&tier).follow(end.clone()))];
+        if let (Some(listener), Some(trust)) = (bound.link, trust) {
+            let serving = Arc::clone(&instances).serve(listener, trust, end.clone());
+            others.push(tokio::spawn(serving));
+        }
+        let log = role
+            .arguments
+            .access_log
+            .then(|| logging::start_access_log(json))
+            .transpose()
+            .map_err(|error| failure(chain(&error)))?;
+        let observer = Arc::new(Logged::new(Arc::clone(&metrics), log));
+        let config = role.server_config();
+        let mut listeners = Vec::new();
+        let is_secure = bound.https.is_some();
+        if let Some((socket, tls)) = bound.https {
+            others.push(tokio::spawn(Arc::clone(&tls).watch(CERTIFICATES)));
+            let listener = role.transport(Listener::from(socket).with_tls(tls));
+            listeners.push(tokio::spawn(server::serve(
+                listener,
+                config.clone(),
+                Arc::clone(&tier),
+                Arc::clone(&observer),
+                Arc::clone(&traffic),
+                drain.clone(),
+            )));
+        }
+        if let Some(socket) = bound.http {
+            let listener = role.transport(Listener::from(socket));
+            listeners.push(if is_secure {
+                let redirect = ToHttps::new(bound.https_port, knows, Arc::default());
+                tokio::spawn(server::serve(
+                    listener,
+                    config,
+                    Arc::new(redirect),
+                    Arc::new(Unobserved),
+                    Arc::clone(&traffic),
+                    drain.clone(),
+                ))
+            } else {
+                tokio::spawn(server::serve(
+                    listener,
+                    config,
+                    Arc::clone(&tier),
+                    observer,
+                    Arc::clone(&traffic),
+                    drain.clone(),
+                ))
+            });
+        }
+        if let Some(address) = role.server.web.as_ref().and_then(|web| web.metrics)
+            && let Some(listener) = admin::bind(address)
+        {
+            let handler = admin::Page::of_metrics(metrics);
+            listeners.push(admin::start(listener, handler, end.clone()));
+        }
+        Ok(Self {
+            tier,
+            instances,
+            traffic,
+            listeners,
+            others,
+            drain,
+            end,
+        })
+    }
+
+    /// Finishes what clients have asked, then closes the links. Returns how many connections were cut.
+    pub(crate) async fn stop(self) -> usize {
+        self.drain.cancel();
+        let mut cut = 0;
+        let mut listeners = self.listeners;
+        // The page of metrics ends with the links.
+        let others = listeners.split_off(listeners.len().min(2));
+        for listener in listeners {
+            if let Ok(drained) = listener.await {
+                cut += drained.cut;
+            }
+        }
+        self.end.cancel();
+        for listener in others {
+            let _ = tokio::time::timeout(Duration::from_secs(2), listener).await;
+        }
+        for other in self.others {
+            other.abort();
+        }
+        cut
+    }
+}
+
+/// Environments that are served in this process.
+fn locals(app: &App) -> Vec<Local<Application>> {
+    app.environments
+        .iter()
+        .flat_map(|environment| {
+            environment.answerers.iter().map(|answerer| Local {
+                environment: environment.name.clone(),
+                tag: answerer.tag.clone(),
+                capacity: app.capacity,
+                handler: Arc::clone(&answerer.application),
+            })
+        })
+        .collect()
+}
+
+/// Tells whether a host name is one of the site's.
+fn hosts(role: &Role<'_>) -> impl Fn(&str) -> bool + Send + Sync + 'static {
+    let hosts: Vec<Host> = role
+        .site
+        .environments
+        .iter()
+        .flat_map(|environment| environment.hosts.clone())
+        .collect();
+    move |name| {
+        let name = name.to_ascii_lowercase();
+        hosts.iter().any(|host| match host {
+            Host::Exact(exact) => *exact == name,
+            Host::Below(above) => name.split_once('.').is_some_and(|(_, rest)| rest == above),
+        })
+    }
+}
+
+impl Role<'_> {
+    fn server_config(&self) -> server::Config {
+        let web = self.server.web.as_ref();
+        let networks = web.map(|web| {
+            let networks = web.trusted_proxies.iter();
+            networks
+                .filter_map(|network| IpNet::new(network.address, network.prefix).ok())
+                .collect()
+        });
+        server::Config {
+            connections: self.arguments.connections,
+            drain_timeout: Duration::from_secs(self.arguments.drain_seconds),
+            trust: Arc::new(Trust::networks(
+                networks.unwrap_or_default(),
+                ForwardedBy::XForwarded,
+            )),
+            ..server::Config::default()
+        }
+    }
+
+    fn transport(&self, listener: Listener) -> Listener {
+        if self.server.web.as_ref().is_some_and(|web| web.proxy_protocol) {
+            listener.with_proxy_protocol()
+        } else {
+            listener
+        }
+    }
+}
