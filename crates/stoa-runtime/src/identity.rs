@@ -15,6 +15,7 @@
 //!
 //! Start reading at [`Identity::caller`] (`caller`), then `sign_in`.
 
+mod activation;
 pub mod administrator;
 pub mod audit;
 pub mod caller;

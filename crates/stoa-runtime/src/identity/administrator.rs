@@ -163,22 +163,10 @@ impl Identity {
         active: bool,
         by: &Actor,
     ) -> Result<(), IdentityError> {
-        let table = &self.shared.system.administrator;
-        let principal = Principal::Administrator(id);
-        let mut actions = vec![update(
-            table.entity,
-            id.0,
-            None,
-            vec![(table.active, Value::Boolean(active))],
-        )];
-        let kind = if active {
-            kind::ADMINISTRATOR_ENABLED
-        } else {
+        let mut actions = self.activation(Principal::Administrator(id), active, by);
+        if !active {
             actions.extend(self.another_administrator(id).await?);
-            actions.extend(self.end_others(principal, &[]));
-            kind::ADMINISTRATOR_DISABLED
-        };
-        actions.push(self.record(kind, by, Some(self.about(principal)), None));
+        }
         self.write_administrator(id, actions, by).await
     }
 

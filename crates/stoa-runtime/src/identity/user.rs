@@ -16,7 +16,7 @@ use super::audit::kind;
 use super::error::IdentityError;
 use super::name;
 use super::record::{
-    Record, Select, all, ascending, attribute, change, compare, delete, equal, insert, update,
+    Record, Select, all, ascending, attribute, change, compare, delete, equal, insert,
 };
 use super::seed::Seed;
 use super::{Identity, Principal, now, row_id};
@@ -372,21 +372,7 @@ impl Identity {
         active: bool,
         by: &Actor,
     ) -> Result<(), IdentityError> {
-        let table = &self.shared.system.user;
-        let principal = Principal::User(id);
-        let mut actions = vec![update(
-            table.entity,
-            id.0,
-            None,
-            vec![(table.active, Value::Boolean(active))],
-        )];
-        let kind = if active {
-            kind::USER_ENABLED
-        } else {
-            actions.extend(self.end_others(principal, &[]));
-            kind::USER_DISABLED
-        };
-        actions.push(self.record(kind, by, Some(self.about(principal)), None));
+        let actions = self.activation(Principal::User(id), active, by);
         self.write_user(id, actions, by).await
     }
 
