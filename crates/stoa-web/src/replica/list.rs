@@ -101,7 +101,9 @@ impl Entry {
         let is_plain = path
             .components()
             .all(|component| matches!(component, Component::Normal(_)));
-        (is_plain && !self.path.contains("//")).then(|| path.to_owned())
+        // Components leave out what changes nothing, such as `a/./b`: two names for one file are not wanted either.
+        let is_shortest = path.components().count() == self.path.split('/').count();
+        (is_plain && is_shortest).then(|| path.to_owned())
     }
 }
 

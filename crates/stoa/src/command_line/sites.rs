@@ -167,8 +167,16 @@ pub(crate) struct Serve {
 #[derive(Debug, Args)]
 pub(crate) struct ServerOfSite {
     /// Name of the server, which runs on this machine
-    #[arg(value_name = "SERVER", env = "STOA_SERVER", hide_env_values = true)]
-    pub(crate) server: String,
+    #[arg(
+        value_name = "SERVER",
+        id = "named",
+        required_unless_present = "server",
+        conflicts_with = "server"
+    )]
+    named: Option<String>,
+    /// The same
+    #[arg(long, value_name = "NAME", env = "STOA_SERVER", hide_env_values = true)]
+    server: Option<String>,
     /// The site's file
     #[arg(
         long,
@@ -178,6 +186,17 @@ pub(crate) struct ServerOfSite {
         hide_env_values = true
     )]
     pub(crate) site: PathBuf,
+}
+
+impl ServerOfSite {
+    /// Name of the server.
+    pub(crate) fn name(&self) -> &str {
+        // One of the two is required.
+        self.named
+            .as_deref()
+            .or(self.server.as_deref())
+            .unwrap_or_default()
+    }
 }
 
 /// `stoa status`

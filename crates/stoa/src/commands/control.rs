@@ -16,7 +16,7 @@ fn ask(place: &ServerOfSite, method: Method, target: &str) -> Result<Value> {
         show(&faults);
         Failure::reported(Exit::Configuration)
     })?;
-    let server = loaded.site.server(&place.server)?;
+    let server = loaded.site.server(place.name())?;
     let runtime = tokio::runtime::Builder::new_current_thread()
         .enable_all()
         .build()
@@ -95,12 +95,12 @@ fn transition(arguments: &ServerOfSite, target: &str, outcome: &str) -> Result<(
             Exit::Configuration,
             format!(
                 "{} has no instances that web servers ask over links",
-                arguments.server
+                arguments.name()
             ),
         )
         .hint("a web server drains when it is told to stop: SIGTERM")),
         Some(instances) => {
-            print(&format!("{instances} instances of {} {outcome}", arguments.server));
+            print(&format!("{instances} instances of {} {outcome}", arguments.name()));
             Ok(())
         }
     }
@@ -119,7 +119,7 @@ pub(crate) fn maintain(arguments: &Maintenance) -> Result<()> {
     )?;
     print(&format!(
         "maintenance of {environment} is {switch} at {}",
-        arguments.place.server
+        arguments.place.name()
     ));
     Ok(())
 }

@@ -77,7 +77,6 @@ fn require_within(recoveries: &[Recovery], limit: Duration) -> Result<()> {
 }
 
 #[test]
-#[ignore = "needs stoa serve"]
 fn an_app_server_is_killed() -> Result<()> {
     network::test(async || {
         let mut trial = Trial::begin(SiteBuilder::new(Architecture::Balanced)).await?;
@@ -93,7 +92,6 @@ fn an_app_server_is_killed() -> Result<()> {
 }
 
 #[test]
-#[ignore = "needs stoa serve"]
 fn a_web_server_is_killed() -> Result<()> {
     network::test(async || {
         // What was under way there, only its sender can send again.
@@ -113,7 +111,6 @@ fn a_web_server_is_killed() -> Result<()> {
 }
 
 #[test]
-#[ignore = "needs stoa serve"]
 fn an_app_server_loses_power() -> Result<()> {
     network::test(async || {
         let mut trial = Trial::begin(SiteBuilder::new(Architecture::Balanced)).await?;
@@ -126,7 +123,6 @@ fn an_app_server_loses_power() -> Result<()> {
 }
 
 #[test]
-#[ignore = "needs stoa serve"]
 fn an_instance_stands_still_and_goes_on() -> Result<()> {
     network::test(async || {
         let mut trial = Trial::begin(SiteBuilder::new(Architecture::Balanced)).await?;
@@ -142,7 +138,6 @@ fn an_instance_stands_still_and_goes_on() -> Result<()> {
 }
 
 #[test]
-#[ignore = "needs stoa serve"]
 fn an_instance_is_slow() -> Result<()> {
     network::test(async || {
         let mut trial = Trial::begin(SiteBuilder::new(Architecture::Balanced)).await?;
@@ -156,7 +151,6 @@ fn an_instance_is_slow() -> Result<()> {
 }
 
 #[test]
-#[ignore = "needs stoa serve"]
 fn a_link_is_cut_and_healed() -> Result<()> {
     network::test(async || {
         let trial = Trial::begin(SiteBuilder::new(Architecture::Balanced)).await?;
@@ -173,7 +167,6 @@ fn a_link_is_cut_and_healed() -> Result<()> {
 }
 
 #[test]
-#[ignore = "needs stoa serve"]
 fn postgresql_restarts() -> Result<()> {
     network::test(async || {
         let trial = Trial::begin(SiteBuilder::new(Architecture::Balanced)).await?;
@@ -191,7 +184,6 @@ fn postgresql_restarts() -> Result<()> {
 }
 
 #[test]
-#[ignore = "needs stoa serve"]
 fn the_primary_is_lost_and_its_replica_takes_over() -> Result<()> {
     network::test(async || {
         let trial = Trial::begin(SiteBuilder::new(Architecture::Balanced)).await?;
@@ -209,7 +201,6 @@ fn the_primary_is_lost_and_its_replica_takes_over() -> Result<()> {
 }
 
 #[test]
-#[ignore = "needs stoa serve"]
 fn a_disk_is_full() -> Result<()> {
     network::test(async || {
         let builder = SiteBuilder::new(Architecture::Balanced).small_disk("app1", 64 << 20);
@@ -225,7 +216,6 @@ fn a_disk_is_full() -> Result<()> {
 }
 
 #[test]
-#[ignore = "needs stoa serve"]
 fn a_certificate_is_renewed_under_load() -> Result<()> {
     network::test(async || {
         let builder = SiteBuilder::new(Architecture::Balanced)

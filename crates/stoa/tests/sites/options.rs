@@ -25,37 +25,31 @@ async fn serves(architecture: Architecture) -> Result<()> {
 }
 
 #[test]
-#[ignore = "needs stoa serve"]
 fn one_server() -> Result<()> {
     network::test(async || serves(Architecture::OneServer).await)
 }
 
 #[test]
-#[ignore = "needs stoa serve"]
 fn one_server_and_a_database() -> Result<()> {
     network::test(async || serves(Architecture::DatabaseServer).await)
 }
 
 #[test]
-#[ignore = "needs stoa serve"]
 fn web_server_and_app_server() -> Result<()> {
     network::test(async || serves(Architecture::WebAndApp).await)
 }
 
 #[test]
-#[ignore = "needs stoa serve"]
 fn web_server_in_a_dmz() -> Result<()> {
     network::test(async || serves(Architecture::Dmz).await)
 }
 
 #[test]
-#[ignore = "needs stoa serve"]
 fn two_web_servers_and_three_app_servers() -> Result<()> {
     network::test(async || serves(Architecture::Balanced).await)
 }
 
 #[test]
-#[ignore = "needs stoa serve"]
 fn two_environments_share_servers_and_nothing_else() -> Result<()> {
     network::test(async || {
         let site = SiteBuilder::new(Architecture::Dmz)

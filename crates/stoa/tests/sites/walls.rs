@@ -24,7 +24,6 @@ fn ports() -> impl Iterator<Item = u16> {
 }
 
 #[test]
-#[ignore = "needs stoa serve"]
 fn nothing_inside_can_be_reached_from_the_dmz() -> Result<()> {
     network::test(async || {
         let site = SiteBuilder::new(Architecture::Dmz).start().await?;
@@ -52,7 +51,6 @@ fn nothing_inside_can_be_reached_from_the_dmz() -> Result<()> {
 
 /// With the certificate of a web server nobody is taken for an app server.
 #[test]
-#[ignore = "needs stoa serve"]
 fn a_web_server_cannot_pose_as_an_app_server() -> Result<()> {
     network::test(async || {
         let site = SiteBuilder::new(Architecture::Balanced).start().await?;
@@ -100,7 +98,6 @@ fn a_web_server_cannot_pose_as_an_app_server() -> Result<()> {
 
 /// What is on the web server's disk would help nobody inside.
 #[test]
-#[ignore = "needs stoa serve"]
 fn the_web_server_holds_no_secret_of_the_inside() -> Result<()> {
     network::test(async || {
         let site = SiteBuilder::new(Architecture::Dmz).start().await?;
