@@ -1,10 +1,11 @@
 //! POST, PATCH, PUT and DELETE.
 
 use std::collections::BTreeSet;
+use std::time::{Duration, Instant};
 
 use http::header::{HeaderName, HeaderValue, LOCATION};
 use http::{Method, Response, StatusCode};
-use stoa_model::access::{Denial, Denied, Permitted};
+use stoa_model::access::{Denial, Denied, JudgedChange, Permitted};
 use stoa_model::change::{Action, Applied, Change, Expected, Operation, Rule};
 use stoa_model::model::{Entity, EntityId, NavigationId};
 use stoa_model::query::{Query, RowWriter, Source};
@@ -23,8 +24,15 @@ use stoa_store::{RequestIdentity, StoreError};
 use crate::body::Body;
 use crate::environment::{Call, Environment, json, set_etag};
 use crate::failure::{Failure, not_found};
-use crate::identity::NameFault;
+use crate::identity::{Identity, NameFault};
 use crate::read::no_content;
+
+/// How long a request with an identity waits for a database that is away: it may be restarting.
+const DATABASE_AWAY: Duration = Duration::from_secs(8);
+/// First pause between two attempts.
+const FIRST_PAUSE: Duration = Duration::from_millis(50);
+/// Longest such pause.
+const LONGEST_PAUSE: Duration = Duration::from_millis(500);
 
 /// A change that has taken effect.
 struct Done {
@@ -357,11 +365,7 @@ impl Environment {
         let request = call
             .identity
             .map(|request| RequestIdentity { root, ..request });
-        let written = self
-            .store
-            .write_once(&self.model, judged, reread, request)
-            .await;
-        let (mut applied, writer) = match written {
+        let (mut applied, writer) = match self.write_once(judged, reread, request).await {
             Err(StoreError::Repeated(applied)) => {
                 if let Some(identity) = identity {
                     // Whoever made the change may have gone before everybody had heard of it.
@@ -381,6 +385,39 @@ impl Environment {
                 .map_err(Failure::from_identity)?;
         }
         Ok(Written::Now(applied.swap_remove(root), writer))
+    }
+
+    /// Writes; again while the database is away for a moment, if the request has an identity: whatever a lost
+    /// connection has done is found then.
+    async fn write_once<W: RowWriter + 'static>(
+        &self,
+        judged: Permitted<JudgedChange>,
+        mut reread: Option<(Permitted<Query>, W)>,
+        request: Option<RequestIdentity>,
+    ) -> Result<(Vec<Applied>, Option<W>), StoreError> {
+        let until = Instant::now() + DATABASE_AWAY;
+        let mut pause = FIRST_PAUSE;
+        loop {
+            let written = self
+                .store
+                .write_once(&self.model, judged.clone(), reread.take(), request)
+                .await;
+            match written {
+                // Without a source: this server has no connection free, and more attempts make that no better.
+                Err(StoreError::Unavailable {
+                    source: Some(source),
+                    ..
+                }) if request.is_some()
+                    && Instant::now() + pause < until
+                    && self.identity().is_none_or(Identity::may_serve) =>
+                {
+                    tracing::debug!(cause = %source, "the database is away; trying again");
+                    tokio::time::sleep(pause).await;
+                    pause = (pause * 2).min(LONGEST_PAUSE);
+                }
+                written => return written,
+            }
+        }
     }
 
     fn rereader(

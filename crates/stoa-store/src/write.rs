@@ -281,18 +281,25 @@ impl Store {
         let returning = reading
             .as_ref()
             .map(|((plan, arguments), _)| (plan.returning.as_ref(), arguments));
+        let first = once
+            .map(|once| once.row(once.expected(&judged.change).as_ref()))
+            .transpose()?;
         let single = match returning {
             Some((None, _)) => None,
             Some((Some(returning), arguments)) => {
+                let reading = Some((returning, arguments));
                 engine
-                    .statement_returning(&judged.change, Some((returning, arguments)))
+                    .statement_returning(&judged.change, reading, first.as_ref())
                     .await?
             }
-            None => engine.statement_returning(&judged.change, None).await?,
+            None => {
+                engine
+                    .statement_returning(&judged.change, None, first.as_ref())
+                    .await?
+            }
         };
         if let Some(statement) = single {
             let applied = engine.finish();
-            session.open_with(opening(once, once.and_then(|once| once.of(&applied)))?);
             let Some(rows) = unless_stopped(session.alone(statement).await)? else {
                 return Ok(None);
             };

@@ -25,7 +25,11 @@ pub(super) fn divide(budget: usize, processes: &[Process]) -> Vec<(Uuid, usize)>
     let target = (budget / living.max(1)).max(LEAST_SHARE);
     let mut shares: Vec<(Process, usize)> = processes
         .iter()
-        .map(|process| (*process, process.share.min(target)))
+        .map(|process| {
+            // Whoever is silent hears of nothing, and may have taken what it was granted last.
+            let most = if process.lives { target } else { usize::MAX };
+            (*process, process.share.min(most))
+        })
         .collect();
     let mut taken: usize = shares
         .iter()

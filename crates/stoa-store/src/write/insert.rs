@@ -141,11 +141,12 @@ impl<'a, C: Connection> Engine<'a, C> {
     }
 
     /// A change that inserts one row, as one statement that returns columns of it, named as a query names
-    /// them, and fails if the row is not what it must be (PostgreSQL).
+    /// them, and fails if the row is not what it must be (PostgreSQL). `first` is inserted before.
     pub(super) async fn statement_returning(
         &mut self,
         change: &Change,
         reading: Option<(&Returning, &Arguments)>,
+        first: Option<&NewRow<'_>>,
     ) -> Result<Option<Statement>, Failure> {
         let [operation] = change.operations.as_slice() else {
             return Ok(None);
@@ -161,7 +162,8 @@ impl<'a, C: Connection> Engine<'a, C> {
         let judged = self
             .judgement(0)
             .is_some_and(|judgement| !judgement.row.after.is_empty());
-        if !is_plain_insert(self.model, operation) || (reading.is_none() && !judged) {
+        let is_more = reading.is_some() || judged || first.is_some();
+        if !is_plain_insert(self.model, operation) || !is_more {
             return Ok(None);
         }
         let row = self.new_row(*entity, values, references).await?;
@@ -188,7 +190,13 @@ impl<'a, C: Connection> Engine<'a, C> {
                 return Ok(None);
             }
         }
-        write_insert(&mut writer, &row);
+        if returned.is_empty() {
+            returned.push("1".to_owned());
+        }
+        match first {
+            None => write_insert(&mut writer, &row),
+            Some(first) => write_insert_after(&mut writer, &row, first),
+        }
         writer.text(" RETURNING ").text(&returned.join(", "));
         Ok(Some(writer.finish(Vec::new())))
     }
@@ -294,7 +302,25 @@ pub(super) fn insert_statement(dialect: Dialect, row: &NewRow<'_>) -> Statement 
     writer.finish(key_forms(row.entity).collect())
 }
 
+/// A row that is inserted after another one, in one statement: it is made from what that one gives.
+fn write_insert_after(writer: &mut Writer, row: &NewRow<'_>, first: &NewRow<'_>) {
+    writer.text("WITH _stoa_first AS (");
+    write_insert(writer, first);
+    writer.text(" RETURNING 1) ");
+    write_place(writer, row);
+    writer.text(" SELECT ");
+    write_values(writer, row);
+    writer.text(" FROM _stoa_first");
+}
+
 fn write_insert(writer: &mut Writer, row: &NewRow<'_>) {
+    write_place(writer, row);
+    writer.text(" VALUES (");
+    write_values(writer, row);
+    writer.text(")");
+}
+
+fn write_place(writer: &mut Writer, row: &NewRow<'_>) {
     writer.text("INSERT INTO ").name(&row.entity.table.name);
     if writer.is_postgres() {
         // What the row returns is named as a query names it.
@@ -303,12 +329,14 @@ fn write_insert(writer: &mut Writer, row: &NewRow<'_>) {
     writer
         .text(" (")
         .names(row.cells.iter().map(|cell| cell.column))
-        .text(") VALUES (");
+        .text(")");
+}
+
+fn write_values(writer: &mut Writer, row: &NewRow<'_>) {
     for (position, cell) in row.cells.iter().enumerate() {
         writer.text(if position > 0 { ", " } else { "" });
         writer.bind(cell.value.clone(), cell.form);
     }
-    writer.text(")");
 }
 
 /// Rows with the same columns as one statement.

@@ -66,6 +66,11 @@ impl<'a> Once<'a> {
 
     /// Writes the identity, with what will have come of the request if that is known.
     pub(super) fn begin(&self, expected: Option<&Applied>) -> Result<Statement, StoreError> {
+        Ok(insert_statement(self.dialect, &self.row(expected)?))
+    }
+
+    /// The row that does.
+    pub(super) fn row(&self, expected: Option<&Applied>) -> Result<NewRow<'a>, StoreError> {
         let at = now();
         let outcome = expected.map_or(Value::Null, |applied| self.encode(applied));
         let mut row = NewRow {
@@ -93,7 +98,7 @@ impl<'a> Once<'a> {
             };
             row.put(cell(attribute, value));
         }
-        Ok(insert_statement(self.dialect, &row))
+        Ok(row)
     }
 
     /// Writes what has come of the request; none if that was known before.

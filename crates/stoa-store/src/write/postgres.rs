@@ -128,29 +128,15 @@ impl<'c> Session<'c> {
         Ok(found)
     }
 
-    /// Runs one statement as a transaction, and gives its rows as they are.
+    /// Runs one statement that is a transaction by itself, and gives its rows as they are.
     pub(super) async fn alone(
         &mut self,
         statement: Statement,
     ) -> Result<Vec<tokio_postgres::Row>, Failure> {
-        let connection = self.connection;
-        let prepared = Prepared::new(connection, statement).await?;
-        let Some(opening) = self.prepare_opening().await? else {
-            return prepared.run_raw(connection).await;
-        };
-        // Polled in this order, so sent in this order.
-        let (begun, opened, rows, committed) = tokio::join!(
-            biased;
-            connection.batch_execute("BEGIN"),
-            opening.run(connection),
-            prepared.run_raw(connection),
-            connection.batch_execute("COMMIT"),
-        );
-        begun?;
-        opened?;
-        let rows = rows?;
-        committed?;
-        Ok(rows)
+        Prepared::new(self.connection, statement)
+            .await?
+            .run_raw(self.connection)
+            .await
     }
 
     pub(super) async fn commit(&mut self) -> Result<(), StoreError> {

@@ -1,13 +1,15 @@
 //! Requests that are repeated: after an answer, at the same time, and when the server that had done them is
 //! gone before it could say so.
 
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
 
 use reqwest::Method;
 use serde_json::{Value as Json, json};
 use stoa_testing::client::{Answer, Client};
 use stoa_testing::eventually;
-use stoa_testing::postgres;
+use stoa_testing::postgres::{self, Cluster, Durability};
 use stoa_testing::process::Launch;
 use stoa_testing::proxy::{Mode, Proxy};
 use tokio::task::JoinSet;
@@ -143,6 +145,58 @@ async fn a_server_killed_between_commit_and_answer_loses_and_doubles_nothing() {
         assert_eq!(number_of_things(&other.0).await, (before + 1).to_string());
         proxy.set(Mode::Pass);
     }
+}
+
+/// The database restarts in the middle: with an identity nobody notices, since it is safe to try again.
+#[tokio::test]
+async fn a_request_with_an_identity_outlives_a_restart_of_the_database() {
+    let application = trial::application();
+    let cluster = Cluster::start(Durability::None).await.unwrap();
+    let database = cluster.database().await.unwrap();
+    let server = Launch::new(application.path())
+        .database(&database.url)
+        .start()
+        .await
+        .unwrap();
+    let client = server.client().unwrap();
+    let mut writers = JoinSet::new();
+    let stop = Arc::new(AtomicBool::new(false));
+    for writer in 0..4 {
+        let (client, stop) = (client.clone(), Arc::clone(&stop));
+        writers.spawn(async move {
+            let mut number = 0;
+            while !stop.load(Ordering::Relaxed) {
+                let id = format!("{writer} {number}");
+                let answer = create(&client, &id, &json!({"Name": id})).await.unwrap();
+                assert_eq!(answer.status, 201, "{}", answer.text());
+                number += 1;
+            }
+            number
+        });
+    }
+    let done = |least: usize| {
+        let client = &client;
+        eventually("requests are answered", LONG, move || async move {
+            let number: usize = number_of_things(client).await.parse().ok()?;
+            (number >= least).then_some(number)
+        })
+    };
+    let before = done(20).await.unwrap();
+    cluster.stop().unwrap();
+    cluster.resume().unwrap();
+    eventually("the database answers", LONG, || async {
+        let answer = client.get("/odata/Things/$count").await.ok()?;
+        (answer.status == 200).then_some(())
+    })
+    .await
+    .unwrap();
+    done(before + 20).await.unwrap();
+    stop.store(true, Ordering::Relaxed);
+    let mut expected = 0;
+    while let Some(number) = writers.join_next().await {
+        expected += number.unwrap();
+    }
+    assert_eq!(number_of_things(&client).await, expected.to_string());
 }
 
 /// `kill -9` under load, at any moment; what had no answer is repeated with the same identity.

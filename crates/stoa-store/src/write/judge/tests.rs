@@ -218,7 +218,7 @@ fn one_new_row_judges_itself() {
         let mut connection = Silent(Dialect::Postgres);
         let mut engine = Engine::new(&model, &mut connection, &change);
         let statement = engine
-            .statement_returning(&change.change, None)
+            .statement_returning(&change.change, None, None)
             .now_or_never()
             .unwrap()
             .unwrap();
