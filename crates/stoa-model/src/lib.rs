@@ -1,6 +1,6 @@
 //! The application definition, and the types in which requests are stated.
 //!
-//! Owns: what a model is, how its text is read and judged ([`application`], [`diagnostic`]), the
+//! Owns: what a model is, how its text is read and judged ([`application`], [`diagnostic`], [`document`]), the
 //! expression language ([`expression`]), what access rules allow ([`access`]), and the contracts between the wire and the store ([`query`],
 //! [`change`], [`value`]).
 //!

@@ -18,7 +18,7 @@ use super::draft::{CertificateDraft, Draft, ServerDraft};
 use super::{CertificateFiles, Host, LookAt, SiteFile};
 
 /// A certificate that expires sooner is warned of.
-pub(super) const SOON: Duration = Duration::from_hours(30 * 24);
+const SOON: Duration = Duration::from_hours(30 * 24);
 
 /// Adds what is wrong with the certificates of web servers.
 pub(super) fn judge(
@@ -37,7 +37,8 @@ pub(super) fn judge(
             && is_looked_at
             && web.https.is_some()
         {
-            of_server(server, &draft.certificates, &web.certificates, site, faults);
+            let drafts = &draft.certificates;
+            of_server(server, drafts, &web.certificates, site, look_at, faults);
         }
     }
 }
@@ -47,6 +48,7 @@ fn of_server(
     drafts: &[CertificateDraft],
     files: &[CertificateFiles],
     site: &SiteFile,
+    look_at: LookAt<'_>,
     faults: &mut Vec<Diagnostic>,
 ) {
     let mut names = Vec::new();
@@ -54,7 +56,12 @@ fn of_server(
     for (draft, files) in drafts.iter().zip(files) {
         match examine(draft, files) {
             Ok(facts) => {
-                warn_of_expiry(&draft.chain, "the certificate", facts.not_after, faults);
+                faults.extend(expiry(
+                    &draft.chain,
+                    "the certificate",
+                    facts.not_after,
+                    look_at,
+                ));
                 names.extend(facts.names);
             }
             Err(fault) => {
@@ -158,27 +165,28 @@ fn facts(certificate: &CertificateDer<'_>) -> Result<Facts, String> {
     })
 }
 
-/// Warns of a certificate that expires soon; one that has expired is a fault.
-pub(super) fn warn_of_expiry(
+/// What there is to say of when a certificate expires. One that has expired is a fault of the site, but keeps no
+/// server from starting: a restart must not make things worse, and a new certificate is taken up while it runs.
+pub(super) fn expiry(
     at: &At<String>,
     what: &str,
     not_after: SystemTime,
-    faults: &mut Vec<Diagnostic>,
-) {
+    look_at: LookAt<'_>,
+) -> Option<Diagnostic> {
+    let code = Code::Certificate;
     match not_after.duration_since(SystemTime::now()) {
-        Err(_) => faults.push(Diagnostic::error(
-            Code::Certificate,
-            at.span,
-            format!("{what} has expired"),
-        )),
-        Ok(remaining) if remaining < SOON => faults.push(Diagnostic::warning(
-            Code::Certificate,
-            at.span,
-            format!(
-                "{what} expires in {} days",
-                remaining.as_secs() / (24 * 3600)
-            ),
-        )),
-        Ok(_) => {}
+        Err(_) => {
+            let message = format!("{what} has expired");
+            Some(match look_at {
+                LookAt::Server(_) => Diagnostic::warning(code, at.span, message),
+                LookAt::Text | LookAt::Everything => Diagnostic::error(code, at.span, message),
+            })
+        }
+        Ok(remaining) if remaining < SOON => {
+            let days = remaining.as_secs() / (24 * 3600);
+            let message = format!("{what} expires in {days} days");
+            Some(Diagnostic::warning(code, at.span, message))
+        }
+        Ok(_) => None,
     }
 }

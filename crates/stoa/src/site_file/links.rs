@@ -3,7 +3,7 @@
 use stoa_link::trust::{Authority, Files, LinkIdentity};
 use stoa_model::diagnostic::{Code, Diagnostic, Span};
 
-use super::certificates::warn_of_expiry;
+use super::certificates::expiry;
 use super::draft::{Draft, ServerDraft};
 use super::{LookAt, Server, SiteFile};
 use crate::failure::chain;
@@ -44,10 +44,12 @@ pub(super) fn judge(
         }
         match look_at {
             LookAt::Text => {}
-            LookAt::Server(name) if server.name == name => of_server(draft, site, server, faults),
+            LookAt::Server(name) if server.name == name => {
+                of_server(draft, site, server, look_at, faults)
+            }
             LookAt::Server(_) => {}
             LookAt::Everything if Files::of(&site.trust, &server.name).certificate.exists() => {
-                of_server(draft, site, server, faults);
+                of_server(draft, site, server, look_at, faults);
             }
             LookAt::Everything => faults.push(
                 Diagnostic::warning(
@@ -77,7 +79,13 @@ pub(super) fn needs_links(site: &SiteFile, server: &Server) -> bool {
     dials || is_dialled
 }
 
-fn of_server(draft: &ServerDraft, site: &SiteFile, server: &Server, faults: &mut Vec<Diagnostic>) {
+fn of_server(
+    draft: &ServerDraft,
+    site: &SiteFile,
+    server: &Server,
+    look_at: LookAt<'_>,
+    faults: &mut Vec<Diagnostic>,
+) {
     let span: Span = draft.name.span;
     let command = format!(
         "make a new one with `stoa trust issue {} {}`",
@@ -120,10 +128,10 @@ fn of_server(draft: &ServerDraft, site: &SiteFile, server: &Server, faults: &mut
             missing.join(", ")
         ));
     }
-    warn_of_expiry(
+    faults.extend(expiry(
         &draft.name,
         &format!("the certificate of `{}` for links", server.name),
         description.not_after,
-        faults,
-    );
+        look_at,
+    ));
 }

@@ -779,3 +779,37 @@ fn the_schema_of_the_documentation_is_this() {
         "docs/schema/site.schema.json is not up to date: run this test with STOA_WRITE_SCHEMAS=1"
     );
 }
+
+/// The guide names every key and every rule.
+#[test]
+fn the_guide_is_complete() {
+    fn keys(schema: &serde_json::Value, found: &mut Vec<String>) {
+        if let Some(properties) = schema["properties"].as_object() {
+            found.extend(properties.keys().cloned());
+        }
+        match schema {
+            serde_json::Value::Object(members) => {
+                members.values().for_each(|member| keys(member, found));
+            }
+            serde_json::Value::Array(items) => items.iter().for_each(|item| keys(item, found)),
+            _ => {}
+        }
+    }
+    let guide = include_str!("../../../../docs/guide/sites.md");
+    let mut found = Vec::new();
+    keys(&schema(), &mut found);
+    assert!(found.iter().any(|key| key == "sticky_cookie"), "{found:?}");
+    for key in found.iter().filter(|key| *key != "url") {
+        let is_named = guide.contains(&format!("`{key}`"))
+            || guide.contains(&format!("[{key}"))
+            || guide.contains(&format!(".{key}]"))
+            || guide.contains(&format!("{{ {key} ="));
+        assert!(is_named, "docs/guide/sites.md does not name `{key}`");
+    }
+    for code in Code::ALL.iter().filter(|code| code.is_of_site()) {
+        assert!(
+            guide.contains(&format!("`{code}`")),
+            "docs/guide/sites.md does not name `{code}`"
+        );
+    }
+}

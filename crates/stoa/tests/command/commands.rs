@@ -37,6 +37,11 @@ fn every_command_has_help_with_an_example() {
         &["admin", "link", "--help"],
         &["admin", "disable", "--help"],
         &["admin", "enable", "--help"],
+        &["site", "check", "--help"],
+        &["site", "extract", "--help"],
+        &["trust", "init", "--help"],
+        &["trust", "issue", "--help"],
+        &["trust", "show", "--help"],
     ] {
         let output = stoa(arguments);
         assert_eq!(code(&output), 0, "{arguments:?}");

@@ -12,6 +12,7 @@ mod least_privilege;
 mod life;
 mod people;
 mod reload;
+mod sites;
 mod web;
 
 use std::path::Path;

@@ -132,6 +132,13 @@ fn a_certificate_expires() {
         shown.contains("error[certificate]: the certificate has expired"),
         "{shown}"
     );
+    // A server that is started again serves with it.
+    let loaded = load(&world.path("stoa.toml"), LookAt::Server("web1")).unwrap();
+    let shown = loaded.warnings.to_string();
+    assert!(
+        shown.contains("warning[certificate]: the certificate has expired"),
+        "{shown}"
+    );
 }
 
 #[test]
