@@ -86,8 +86,7 @@ impl World {
     }
 
     fn issue(&self, server: &str, web: bool, environments: &[&str]) {
-        let environments: BTreeSet<String> =
-            environments.iter().map(ToString::to_string).collect();
+        let environments: BTreeSet<String> = environments.iter().map(ToString::to_string).collect();
         self.authority
             .issue(server, Roles { web, app: !web }, &environments, 30)
             .unwrap()
@@ -385,7 +384,9 @@ async fn a_silent_instance_is_left_if_there_is_another() {
         async move {
             let taken = instance.wait(false, Instant::now() + LONG).await.unwrap();
             taken
-                .send(request("/stuck", ""), || there_is_another.load(Ordering::SeqCst))
+                .send(request("/stuck", ""), || {
+                    there_is_another.load(Ordering::SeqCst)
+                })
                 .await
                 .map(|_| ())
                 .map_err(|failure| failure.fault)

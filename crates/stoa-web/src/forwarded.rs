@@ -147,10 +147,7 @@ impl Client {
             .and_then(address)
             .unwrap_or(IpAddr::V4(std::net::Ipv4Addr::UNSPECIFIED));
         let scheme = text(&X_FORWARDED_PROTO).and_then(Scheme::read);
-        let mut client = Self::new(
-            SocketAddr::new(address, 0),
-            scheme.unwrap_or(Scheme::Https),
-        );
+        let mut client = Self::new(SocketAddr::new(address, 0), scheme.unwrap_or(Scheme::Https));
         if let Some(host) = headers.get(X_FORWARDED_HOST).or(headers.get(header::HOST)) {
             client.host = host.clone();
         }

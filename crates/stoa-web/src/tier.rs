@@ -289,7 +289,9 @@ impl<L: Handler> Tier<L> {
     ) -> Response<Body> {
         environment.counts.requests.fetch_add(1, Ordering::Relaxed);
         if environment.is_in_maintenance.load(Ordering::Relaxed) {
-            return environment.error_pages.respond_maintenance(request.headers());
+            return environment
+                .error_pages
+                .respond_maintenance(request.headers());
         }
         let targets = environment.targets.load_full();
         if let Some(response) = content::answer(environment, &targets, &request).await {
@@ -307,7 +309,10 @@ impl<L: Handler> Handler for Tier<L> {
             .headers()
             .get(http::header::HOST)
             .map_or(&b""[..], HeaderValue::as_bytes);
-        let Some(environment) = self.routes.find(host).map(|place| &self.environments[place])
+        let Some(environment) = self
+            .routes
+            .find(host)
+            .map(|place| &self.environments[place])
         else {
             return self
                 .error_pages

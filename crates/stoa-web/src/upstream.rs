@@ -118,9 +118,7 @@ impl Upstream {
 impl Handler for Upstream {
     async fn handle(&self, mut request: Request<Incoming>, id: &HeaderValue) -> Response<Body> {
         let wanted = head::wanted_upgrade(request.headers());
-        let client_side = wanted
-            .is_some()
-            .then(|| hyper::upgrade::on(&mut request));
+        let client_side = wanted.is_some().then(|| hyper::upgrade::on(&mut request));
         let (mut parts, body) = request.into_parts();
         head::remove_connection(&mut parts.headers);
         if let Some(client) = parts.extensions.get::<Client>() {

@@ -142,7 +142,9 @@ pub(crate) enum Command {
     #[command(after_help = "Example:\n  stoa undrain app1 --site stoa.toml")]
     Undrain(sites::ServerOfSite),
     /// Show the page for maintenance instead of an environment, at one web server
-    #[command(after_help = "Example:\n  stoa maintenance on production web1\n  stoa maintenance off production web1")]
+    #[command(
+        after_help = "Example:\n  stoa maintenance on production web1\n  stoa maintenance off production web1"
+    )]
     Maintenance(sites::Maintenance),
     /// Print the JSON Schema of the files of an application or a site, for editors
     #[command(

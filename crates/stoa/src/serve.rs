@@ -40,12 +40,11 @@ pub(crate) fn run(arguments: &Serve, started: Instant) -> Result<()> {
     let json = logging::is_json(arguments.log_format);
     logging::start(&arguments.log, json)
         .map_err(|error| Failure::new(Exit::Configuration, format!("cannot log: {error}")))?;
-    let loaded = site_file::load(&arguments.site, LookAt::Server(&arguments.server)).map_err(
-        |faults| {
+    let loaded =
+        site_file::load(&arguments.site, LookAt::Server(&arguments.server)).map_err(|faults| {
             show(&faults);
             Failure::reported(Exit::Configuration)
-        },
-    )?;
+        })?;
     show(&loaded.warnings);
     let site = loaded.site;
     let server = site.server(&arguments.server)?;
@@ -71,8 +70,12 @@ pub(crate) fn run(arguments: &Serve, started: Instant) -> Result<()> {
         shutdown::watch(shutdown.clone()).map_err(|error| {
             Failure::new(Exit::Failure, format!("cannot listen to signals: {error}"))
         })?;
-        let watched = trust.clone().map(|trust| tokio::spawn(trust.watch(CERTIFICATES)));
-        let served = role.serve(planned, trust, edge, json, started, shutdown).await;
+        let watched = trust
+            .clone()
+            .map(|trust| tokio::spawn(trust.watch(CERTIFICATES)));
+        let served = role
+            .serve(planned, trust, edge, json, started, shutdown)
+            .await;
         if let Some(watched) = watched {
             watched.abort();
         }

@@ -119,9 +119,7 @@ where
         context: &mut Context<'_>,
     ) -> Poll<Option<Result<Frame<Bytes>, BodyError>>> {
         match &mut self.get_mut().body {
-            Some(body) => Pin::new(body)
-                .poll_frame(context)
-                .map_err(Into::into),
+            Some(body) => Pin::new(body).poll_frame(context).map_err(Into::into),
             None => Poll::Ready(None),
         }
     }

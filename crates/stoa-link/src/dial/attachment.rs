@@ -145,10 +145,20 @@ pub(super) async fn keep<H: Handler>(attachment: Arc<Attachment>, shared: Arc<Sh
         };
         match attachment.become_state(state) {
             Some(LinkState::Attached) => {
-                tracing::warn!(web.server = server.name, web.address = server.address, reason, "the link to a web server is lost; dialling it again");
+                tracing::warn!(
+                    web.server = server.name,
+                    web.address = server.address,
+                    reason,
+                    "the link to a web server is lost; dialling it again"
+                );
             }
             Some(_) => {
-                tracing::warn!(web.server = server.name, web.address = server.address, reason, "cannot attach to a web server; trying on");
+                tracing::warn!(
+                    web.server = server.name,
+                    web.address = server.address,
+                    reason,
+                    "cannot attach to a web server; trying on"
+                );
             }
             None => {}
         }

@@ -48,10 +48,12 @@ pub(super) fn digest(bytes: &[u8]) -> String {
 
 pub(super) fn hex(bytes: &[u8]) -> String {
     use std::fmt::Write as _;
-    bytes.iter().fold(String::with_capacity(64), |mut text, byte| {
-        let _ = write!(text, "{byte:02x}");
-        text
-    })
+    bytes
+        .iter()
+        .fold(String::with_capacity(64), |mut text, byte| {
+            let _ = write!(text, "{byte:02x}");
+            text
+        })
 }
 
 /// Whether a text can be a digest, and so the name of a file.
@@ -137,7 +139,16 @@ mod tests {
     #[test]
     fn paths_that_lead_out_of_the_folder_are_refused() {
         for path in [
-            "", "/etc/passwd", "../x", "a/../../x", "a/./b", "a//b", "a/", "a\\b", "a\0b", ".",
+            "",
+            "/etc/passwd",
+            "../x",
+            "a/../../x",
+            "a/./b",
+            "a//b",
+            "a/",
+            "a\\b",
+            "a\0b",
+            ".",
         ] {
             let (bytes, digest) = list(path).encode().unwrap();
             assert!(

@@ -246,7 +246,9 @@ fn plant(files: &Path, tree: &Path, list: &List) -> io::Result<()> {
         return Ok(());
     }
     let parent = tree.parent().unwrap_or(tree);
-    let sapling = tempfile::Builder::new().prefix(".new-").tempdir_in(parent)?;
+    let sapling = tempfile::Builder::new()
+        .prefix(".new-")
+        .tempdir_in(parent)?;
     for entry in &list.files {
         let Some(relative) = entry.relative_path() else {
             continue;
@@ -308,5 +310,7 @@ pub async fn tidy(folder: &Path, environment: &str, current: &str) {
 fn now() -> i64 {
     std::time::SystemTime::now()
         .duration_since(UNIX_EPOCH)
-        .map_or(0, |since| i64::try_from(since.as_secs()).unwrap_or(i64::MAX))
+        .map_or(0, |since| {
+            i64::try_from(since.as_secs()).unwrap_or(i64::MAX)
+        })
 }

@@ -49,7 +49,11 @@ pub(super) struct Forwarding {
 enum Content {
     Empty,
     /// It can be sent as often as it must.
-    Kept(Bytes, #[expect(dead_code, reason = "it counts the bytes until they go")] Option<OwnedSemaphorePermit>),
+    Kept(
+        Bytes,
+        #[expect(dead_code, reason = "it counts the bytes until they go")]
+        Option<OwnedSemaphorePermit>,
+    ),
     /// It can be sent once.
     Once(Body),
     /// It was sent, and was not kept.
@@ -174,7 +178,9 @@ impl Forwarding {
         if was_given {
             repeat::hide(headers);
         }
-        environment.sticky.give(headers, tag, &target.tag, is_secure);
+        environment
+            .sticky
+            .give(headers, tag, &target.tag, is_secure);
         let served = Served {
             instance: Some(Arc::clone(&target.tag)),
             ..Served::default()
@@ -396,7 +402,11 @@ impl Forwarding {
                 })));
             }
         }
-        let bytes = if whole.is_empty() { first } else { whole.freeze() };
+        let bytes = if whole.is_empty() {
+            first
+        } else {
+            whole.freeze()
+        };
         Ok(Content::Kept(bytes, Some(permit)))
     }
 }

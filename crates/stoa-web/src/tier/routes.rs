@@ -36,7 +36,8 @@ impl Routes {
                 let twice = if lower == "*" {
                     routes.any.replace(place).is_some()
                 } else if let Some(rest) = lower.strip_prefix('*') {
-                    let is_valid = rest.starts_with('.') && host_name::is_valid(&rest.as_bytes()[1..]);
+                    let is_valid =
+                        rest.starts_with('.') && host_name::is_valid(&rest.as_bytes()[1..]);
                     if !is_valid {
                         return Err(RouteError::Invalid(host.clone()));
                     }
@@ -137,7 +138,12 @@ mod tests {
     #[test]
     fn unknown_hosts_have_no_environment() {
         let routes = routes(&[&["shop.example.com"]]).unwrap();
-        for host in ["", "example.com", "shop.example.com.evil", "xshop.example.com"] {
+        for host in [
+            "",
+            "example.com",
+            "shop.example.com.evil",
+            "xshop.example.com",
+        ] {
             assert_eq!(routes.find(host.as_bytes()), None, "{host}");
         }
     }

@@ -172,7 +172,10 @@ mod tests {
     #[test]
     fn a_cookie_of_the_application_carries_the_tag_out_and_not_in() {
         let sticky = Sticky::Existing("JSESSIONID".into());
-        let mut answer = headers(SET_COOKIE, &["a=1", "JSESSIONID=42; Path=/", "JSESSIONID=; Max-Age=0"]);
+        let mut answer = headers(
+            SET_COOKIE,
+            &["a=1", "JSESSIONID=42; Path=/", "JSESSIONID=; Max-Age=0"],
+        );
         sticky.give(&mut answer, None, "abc", true);
         assert_eq!(
             all(&answer, SET_COOKIE),

@@ -298,10 +298,7 @@ impl<L> Targets<L> {
 
     /// Whether somebody serves the environment, has done so lately, or is about to.
     pub(super) fn are_expected(&self) -> bool {
-        !self.all.is_empty()
-            || self
-                .last
-                .is_some_and(|last| last.elapsed() < EXPECTED)
+        !self.all.is_empty() || self.last.is_some_and(|last| last.elapsed() < EXPECTED)
     }
 
     /// Whether there is somebody else to ask.

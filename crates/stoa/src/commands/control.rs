@@ -43,17 +43,35 @@ pub(crate) fn status(arguments: &Status) -> Result<()> {
     }
     section(
         "environments",
-        ["name", "hosts", "ready", "requests", "repeated", "failed", "refused"],
+        [
+            "name", "hosts", "ready", "requests", "repeated", "failed", "refused",
+        ],
         &list("environments"),
     );
     section(
         "instances",
-        ["id", "server", "environments", "state", "in_flight", "open", "attached_seconds"],
+        [
+            "id",
+            "server",
+            "environments",
+            "state",
+            "in_flight",
+            "open",
+            "attached_seconds",
+        ],
         &list("instances"),
     );
     section(
         "links",
-        ["environment", "web_server", "address", "state", "connections", "idle_connections", "reason"],
+        [
+            "environment",
+            "web_server",
+            "address",
+            "state",
+            "connections",
+            "idle_connections",
+            "reason",
+        ],
         &list("links"),
     );
     Ok(())
@@ -81,7 +99,11 @@ fn cell(value: &Value) -> String {
 }
 
 pub(crate) fn drain(arguments: &ServerOfSite) -> Result<()> {
-    transition(arguments, "/drain", "finish what they have begun, and are asked nothing new")
+    transition(
+        arguments,
+        "/drain",
+        "finish what they have begun, and are asked nothing new",
+    )
 }
 
 pub(crate) fn undrain(arguments: &ServerOfSite) -> Result<()> {
@@ -100,7 +122,10 @@ fn transition(arguments: &ServerOfSite, target: &str, outcome: &str) -> Result<(
         )
         .hint("a web server drains when it is told to stop: SIGTERM")),
         Some(instances) => {
-            print(&format!("{instances} instances of {} {outcome}", arguments.name()));
+            print(&format!(
+                "{instances} instances of {} {outcome}",
+                arguments.name()
+            ));
             Ok(())
         }
     }

@@ -29,11 +29,11 @@ use crate::commands::{load, load_theme};
 use crate::failure::{Exit, Failure, chain};
 use crate::first_start::{self, Prepared};
 use crate::health::Health;
+use crate::metrics::Metrics;
 use crate::route::{DATA, HEALTH, PAGES};
 use crate::settings::{Place, Settings};
 use crate::site::{Served, Site};
 use crate::site_file::{Environment, Serves};
-use crate::metrics::Metrics;
 use crate::{Result, admin, private_files};
 
 /// First pause after a database was not there; it doubles up to the longest.
@@ -289,7 +289,9 @@ async fn open(
             let announced = Announced {
                 name: name.clone(),
                 ready: true,
-                paths: [DATA, PAGES, HEALTH, OPEN_API_PATH].map(str::to_owned).into(),
+                paths: [DATA, PAGES, HEALTH, OPEN_API_PATH]
+                    .map(str::to_owned)
+                    .into(),
                 repeatable: true,
                 content: content.as_ref().map(|content| content.digest().to_owned()),
                 content_security_policy: policy,
@@ -356,7 +358,11 @@ async fn follow(
         let is_well = upstream.look().await;
         if is_well != was_well {
             was_well = is_well;
-            tracing::warn!(upstream.address = upstream.address(), is_well, "a foreign application is another than before");
+            tracing::warn!(
+                upstream.address = upstream.address(),
+                is_well,
+                "a foreign application is another than before"
+            );
         }
         if let Some(dialer) = &dialer {
             dialer.announce(|announcement| {
@@ -380,11 +386,7 @@ fn source(folder: &std::path::Path, content: &StaticContent) -> Result<Option<So
 }
 
 /// Opens an application of ours; none if the server is to stop before its database is there.
-async fn open_own(
-    name: &str,
-    own: Own,
-    shutdown: &CancellationToken,
-) -> Result<Option<Site>> {
+async fn open_own(name: &str, own: Own, shutdown: &CancellationToken) -> Result<Option<Site>> {
     let Own {
         settings,
         definition,
@@ -411,7 +413,11 @@ async fn open_own(
         match prepared {
             Ok(prepared) => break prepared,
             Err(failure) if matches!(failure.exit, Exit::Unavailable | Exit::Temporary) => {
-                tracing::warn!(environment = name, reason = failure.message(), "cannot open the environment; trying again");
+                tracing::warn!(
+                    environment = name,
+                    reason = failure.message(),
+                    "cannot open the environment; trying again"
+                );
                 tokio::select! {
                     () = shutdown.cancelled() => return Ok(None),
                     () = tokio::time::sleep(pause) => {}

@@ -47,13 +47,19 @@ impl Socket {
         if std::os::unix::net::UnixStream::connect(&path).is_ok() {
             return Err(Failure::new(
                 Exit::Temporary,
-                format!("another server runs with the data folder {}", data.display()),
+                format!(
+                    "another server runs with the data folder {}",
+                    data.display()
+                ),
             ));
         }
         if let Err(error) = std::fs::remove_file(&path)
             && error.kind() != std::io::ErrorKind::NotFound
         {
-            return Err(failure(format!("cannot replace {}: {error}", path.display())));
+            return Err(failure(format!(
+                "cannot replace {}: {error}",
+                path.display()
+            )));
         }
         let listener = UnixListener::bind(&path)
             .map_err(|error| failure(format!("cannot listen on {}: {error}", path.display())))?;
@@ -106,7 +112,12 @@ async fn attend(stream: UnixStream, report: &Arc<Report>) {
 }
 
 fn answer(report: &Report, method: &Method, path: &str) -> (StatusCode, Value) {
-    let instances = |event| (StatusCode::OK, json!({ "instances": report.transition(event) }));
+    let instances = |event| {
+        (
+            StatusCode::OK,
+            json!({ "instances": report.transition(event) }),
+        )
+    };
     match (method, path) {
         (&Method::GET, "/status") => (StatusCode::OK, report.status()),
         (&Method::POST, "/drain") => instances(Event::Drain),

@@ -303,7 +303,12 @@ impl Role<'_> {
     }
 
     fn transport(&self, listener: Listener) -> Listener {
-        if self.server.web.as_ref().is_some_and(|web| web.proxy_protocol) {
+        if self
+            .server
+            .web
+            .as_ref()
+            .is_some_and(|web| web.proxy_protocol)
+        {
             listener.with_proxy_protocol()
         } else {
             listener
