@@ -31,6 +31,7 @@ mod settings;
 mod shutdown;
 mod site;
 mod site_file;
+mod threads;
 mod watch;
 
 use std::process::ExitCode;

@@ -61,10 +61,7 @@ pub(crate) fn run(arguments: &Serve, started: Instant) -> Result<()> {
         let message = format!("cannot make the folder {}: {error}", server.data.display());
         Failure::new(Exit::CannotCreate, message)
     })?;
-    let runtime = tokio::runtime::Builder::new_multi_thread()
-        .enable_all()
-        .build()
-        .map_err(|error| Failure::new(Exit::Failure, format!("cannot start: {error}")))?;
+    let runtime = crate::threads::runtime()?;
     let result = runtime.block_on(async {
         let shutdown = CancellationToken::new();
         shutdown::watch(shutdown.clone()).map_err(|error| {

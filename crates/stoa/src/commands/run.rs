@@ -42,10 +42,7 @@ pub(crate) fn run(arguments: &Run, started: Instant) -> Result<()> {
     let theme = load_theme(&settings.place.application)?;
     let single_sign_on = load_single_sign_on(&settings, &application)?;
     let content = load_content(&settings)?;
-    let runtime = tokio::runtime::Builder::new_multi_thread()
-        .enable_all()
-        .build()
-        .map_err(|error| Failure::new(Exit::Failure, format!("cannot start: {error}")))?;
+    let runtime = crate::threads::runtime()?;
     let result = runtime.block_on(serve(
         settings,
         application,

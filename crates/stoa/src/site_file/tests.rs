@@ -146,7 +146,6 @@ fn a_valid_site_is_resolved() {
         production.data(app2),
         Path::new("/site/.stoa/app2/production")
     );
-    assert_eq!(site.connections_of(production), 5);
     assert_eq!(
         site.database(production, app1).unwrap().to_string(),
         "postgres://stoa:***@db1,db2/shop"

@@ -1,0 +1,19 @@
+//! The threads that a server works on.
+
+use tokio::runtime::{Builder, Runtime};
+
+use crate::Result;
+use crate::failure::{Exit, Failure};
+
+/// Stack of a thread in bytes. A request goes through all tiers of one process in one future; without optimisation
+/// that takes more than the usual two megabytes. What is not touched takes no memory.
+const STACK: usize = 8 << 20;
+
+/// A thread for each core.
+pub(crate) fn runtime() -> Result<Runtime> {
+    Builder::new_multi_thread()
+        .enable_all()
+        .thread_stack_size(STACK)
+        .build()
+        .map_err(|error| Failure::new(Exit::Failure, format!("cannot start: {error}")))
+}
