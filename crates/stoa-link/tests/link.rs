@@ -1,5 +1,9 @@
 //! Both sides of links, over TLS on loopback.
-#![expect(clippy::unwrap_used, reason = "tests fail by panicking")]
+#![expect(
+    clippy::unwrap_used,
+    clippy::expect_used,
+    reason = "tests fail by panicking"
+)]
 
 use std::collections::BTreeSet;
 use std::future::pending;

@@ -18,6 +18,7 @@ use deadpool::managed::{
 use lru::LruCache;
 use tokio::sync::{Semaphore, SemaphorePermit};
 use tokio::task::JoinHandle;
+use tokio_postgres::config::TargetSessionAttrs;
 use tokio_postgres::types::Type;
 use tokio_postgres::{Client, Statement};
 use tokio_postgres_rustls::MakeRustlsConnect;
@@ -144,9 +145,7 @@ impl Postgres {
         let given = driver.get_application_name();
         let name = session_name(process, given.unwrap_or(&config.application_name));
         driver.application_name(&name);
-        if driver.get_connect_timeout().is_none() {
-            driver.connect_timeout(config.connect_timeout);
-        }
+        notice_loss(&mut driver, config.connect_timeout);
         let sessions = Sessions {
             connector: tls::connector(url)?,
             setup: setup(config),
@@ -334,6 +333,37 @@ fn setup(config: &Config) -> String {
     )
 }
 
+/// Silence after which a server is asked whether it is still there.
+const SILENCE: Duration = Duration::from_secs(2);
+/// Between the questions that follow.
+const AGAIN: Duration = Duration::from_secs(1);
+/// Questions without an answer.
+const QUESTIONS: u32 = 3;
+/// Longest time that a server may leave unconfirmed what was sent.
+const UNCONFIRMED: Duration = Duration::from_secs(4);
+
+/// A server that loses its power or its network says nothing: its connections must end soon all the same, so that
+/// those to its successor take their place. What the address says goes before. Of several servers the one that takes
+/// writes is meant, and each may take only a part of the time.
+fn notice_loss(driver: &mut tokio_postgres::Config, connect_timeout: Duration) {
+    let servers = u32::try_from(driver.get_hosts().len()).unwrap_or(u32::MAX);
+    if driver.get_connect_timeout().is_none() {
+        driver.connect_timeout(connect_timeout / servers.max(1));
+    }
+    if servers > 1 && driver.get_target_session_attrs() == TargetSessionAttrs::Any {
+        driver.target_session_attrs(TargetSessionAttrs::ReadWrite);
+    }
+    if driver.get_tcp_user_timeout().is_none() {
+        driver.tcp_user_timeout(UNCONFIRMED);
+    }
+    if driver.get_keepalives_interval().is_none() && driver.get_keepalives_retries().is_none() {
+        driver
+            .keepalives_idle(SILENCE)
+            .keepalives_interval(AGAIN)
+            .keepalives_retries(QUESTIONS);
+    }
+}
+
 /// A connection of its own, outside any pool: for changes of structure. It ends with the client.
 ///
 /// # Errors
@@ -344,9 +374,7 @@ pub async fn connect(url: &PostgresUrl) -> Result<Client, StoreError> {
     if driver.get_application_name().is_none() {
         driver.application_name(&defaults.application_name);
     }
-    if driver.get_connect_timeout().is_none() {
-        driver.connect_timeout(defaults.connect_timeout);
-    }
+    notice_loss(&mut driver, defaults.connect_timeout);
     let (client, connection) = driver
         .connect(tls::connector(url)?)
         .await

@@ -139,7 +139,9 @@ impl SiteBuilder {
         for name in names {
             site.start(&name)?;
         }
-        site.until_ready(site.architecture.instances(), START)
+        // An instance is one environment on one app server.
+        let environments = if self.has_second_environment { 2 } else { 1 };
+        site.until_ready(site.architecture.instances() * environments, START)
             .await?;
         site.add_people(DATABASES[0])?;
         if self.has_second_environment {
