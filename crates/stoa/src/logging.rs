@@ -1,5 +1,6 @@
 //! The log: text for people, JSON for programs.
 
+use std::path::Path;
 use std::io::{IsTerminal as _, stderr};
 
 use stoa_web::access_log::{self, AccessLog, AccessLogError};
@@ -43,14 +44,19 @@ pub(crate) fn start(filter: &str, json: bool) -> Result<(), TryInitError> {
 }
 
 /// The log of requests: beside the server's own, in the form that suits it.
-pub(crate) fn start_access_log(json: bool) -> Result<AccessLog, AccessLogError> {
+pub(crate) fn start_access_log(
+    json: bool,
+    file: Option<&Path>,
+) -> Result<AccessLog, AccessLogError> {
     AccessLog::open(access_log::Config {
         format: if json {
             access_log::Format::Json
         } else {
             access_log::Format::Combined
         },
-        target: access_log::Target::Stderr,
+        target: file.map_or(access_log::Target::Stderr, |file| {
+            access_log::Target::File(file.to_owned())
+        }),
         secrets: vec![ONE_TIME_LINKS.to_owned()],
     })
 }

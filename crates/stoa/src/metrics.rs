@@ -1,6 +1,6 @@
 //! Metrics: counted with atomics while requests run, written as text when somebody asks.
 
-use std::sync::Arc;
+use std::sync::{Arc, OnceLock};
 use std::sync::atomic::{AtomicU64, AtomicUsize, Ordering};
 use std::time::{Instant, SystemTime, UNIX_EPOCH};
 
@@ -16,6 +16,7 @@ use stoa_web::server::{Finished, Observer, Traffic};
 
 use crate::histogram::{self, Histogram};
 use crate::route::Route;
+use crate::serve;
 
 /// Outcomes of a request, as labelled.
 const OUTCOMES: [&str; 6] = ["1xx", "2xx", "3xx", "4xx", "5xx", "abandoned"];
@@ -58,6 +59,8 @@ pub(crate) struct Metrics {
     pub(crate) traffic: Arc<Traffic>,
     started: SystemTime,
     store: ArcSwapOption<Measured>,
+    /// A web server's tier.
+    tier: OnceLock<Arc<serve::Measured>>,
 }
 
 /// The store, without its connections in `Debug`.
@@ -78,6 +81,7 @@ impl Metrics {
             traffic: Arc::default(),
             started: SystemTime::now(),
             store: ArcSwapOption::empty(),
+            tier: OnceLock::new(),
         }
     }
 
@@ -88,6 +92,17 @@ impl Metrics {
     /// The sum over all threads.
     fn sum(&self, of: impl Fn(&Shard) -> &Counter) -> u64 {
         self.shards.iter().map(|shard| value(of(shard))).sum()
+    }
+
+    /// Requests by the longest time in seconds of their class.
+    pub(crate) fn latencies(&self) -> Vec<(f64, u64)> {
+        let routes = self.shards.iter().flat_map(|shard| &shard.routes);
+        Histogram::read(routes.map(|route| &route.duration)).2
+    }
+
+    /// Tells of this tier from now on; the first one stays.
+    pub(crate) fn watch_tier(&self, tier: Arc<serve::Measured>) {
+        self.tier.get_or_init(|| tier);
     }
 
     /// Tells of this database from now on.
@@ -137,6 +152,9 @@ impl Observer for Metrics {
 pub(crate) fn render(metrics: &Arc<Metrics>) -> Result<String, std::fmt::Error> {
     let mut registry = Registry::default();
     registry.register_collector(Box::new(Arc::clone(metrics)));
+    if let Some(tier) = metrics.tier.get() {
+        registry.register_collector(Box::new(Arc::clone(tier)));
+    }
     let mut page = String::with_capacity(32 * 1024);
     text::encode(&mut page, &registry)?;
     Ok(page)

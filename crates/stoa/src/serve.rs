@@ -10,9 +10,13 @@
 mod app;
 mod application;
 pub(crate) mod control;
+mod measured;
 mod over_link;
+mod pace;
 mod report;
 mod web;
+
+pub(crate) use measured::Measured;
 
 use std::sync::Arc;
 use std::time::{Duration, Instant};

@@ -1,8 +1,8 @@
 //! Sessions: what a sign-in gives, and how it ends.
 
-use stoa_model::access::Actor;
+use stoa_model::access::{Actor, Permitted};
 use stoa_model::change::Action;
-use stoa_model::expression::Comparison;
+use stoa_model::expression::{Comparison, Expression};
 use stoa_model::value::Value;
 use stoa_store::StoreError;
 use uuid::Uuid;
@@ -77,16 +77,26 @@ const ID_TOKEN: usize = 16_000;
 const PROVIDER: usize = 120;
 
 impl Identity {
-    /// Living sessions, the last used first.
+    /// Number of living sessions, of everybody.
     ///
     /// # Errors
     /// The database.
-    pub async fn sessions(&self, principal: Principal) -> Result<Vec<SessionInfo>, IdentityError> {
+    pub async fn count_sessions(&self) -> Result<u64, IdentityError> {
+        let (model, session) = (self.model(), &self.shared.system.session);
+        let query = Select::new(session.entity, &[]).filter(model, all(self.living()), Vec::new(), 1);
+        let counted = self
+            .store()
+            .count(model, &Permitted::by_system(query))
+            .await?;
+        Ok(counted.rows)
+    }
+
+    /// What is true of sessions that live.
+    fn living(&self) -> Vec<Expression> {
         let (model, session) = (self.model(), &self.shared.system.session);
         let idle = micros(self.settings().session_idle);
         let of = |id| attribute(model, session.entity, id);
-        let living = all(vec![
-            self.owner(principal).is(model, principal.id()),
+        vec![
             compare(
                 of(session.expires_at),
                 Comparison::Greater,
@@ -97,7 +107,19 @@ impl Identity {
                 Comparison::GreaterOrEqual,
                 Value::DateTime(now() - idle),
             ),
-        ]);
+        ]
+    }
+
+    /// Living sessions, the last used first.
+    ///
+    /// # Errors
+    /// The database.
+    pub async fn sessions(&self, principal: Principal) -> Result<Vec<SessionInfo>, IdentityError> {
+        let (model, session) = (self.model(), &self.shared.system.session);
+        let of = |id| attribute(model, session.entity, id);
+        let mut conditions = self.living();
+        conditions.push(self.owner(principal).is(model, principal.id()));
+        let living = all(conditions);
         let query = Select::new(
             session.entity,
             &[

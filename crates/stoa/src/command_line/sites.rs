@@ -134,6 +134,14 @@ pub(crate) struct Serve {
     /// Log a line for each request
     #[arg(long, env = "STOA_ACCESS_LOG", hide_env_values = true)]
     pub(crate) access_log: bool,
+    /// File for these lines [default: stderr]; opened anew when it is moved, and at SIGHUP
+    #[arg(
+        long,
+        value_name = "FILE",
+        env = "STOA_ACCESS_LOG_FILE",
+        hide_env_values = true
+    )]
+    pub(crate) access_log_file: Option<PathBuf>,
     /// Seconds that requests in flight get to finish when the server is told to stop
     #[arg(
         long,

@@ -33,12 +33,15 @@ pub(crate) fn status(arguments: &Status) -> Result<()> {
     let list = |name: &str| status[name].as_array().cloned().unwrap_or_default();
     for server in list("servers") {
         print(&format!(
-            "server {} of site {}, roles {}, version {}, up {} s",
+            "server {} of site {}, roles {}, version {}, up {} s; {} requests/s, p50 {} ms, p99 {} ms",
             cell(&server["name"]),
             cell(&status["site"]),
             cell(&server["roles"]),
             cell(&server["version"]),
-            cell(&server["uptime_seconds"])
+            cell(&server["uptime_seconds"]),
+            cell(&server["pace"]["requests_per_second"]),
+            cell(&server["pace"]["p50_milliseconds"]),
+            cell(&server["pace"]["p99_milliseconds"])
         ));
     }
     section(
@@ -48,6 +51,7 @@ pub(crate) fn status(arguments: &Status) -> Result<()> {
         ],
         &list("environments"),
     );
+    section("sessions", ["environment", "living"], &list("sessions"));
     section(
         "instances",
         [

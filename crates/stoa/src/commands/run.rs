@@ -213,7 +213,7 @@ async fn serve(
     let handler = Arc::clone(&site);
     let log = settings
         .access_log
-        .then(|| logging::start_access_log(json))
+        .then(|| logging::start_access_log(json, None))
         .transpose()
         .map_err(|error| Failure::new(Exit::Failure, chain(&error)))?;
     let observer = Arc::new(Logged::new(metrics, log));

@@ -180,6 +180,8 @@ pub(crate) struct Answerer {
 pub(crate) struct App {
     pub(crate) environments: Vec<Opened>,
     pub(crate) capacity: u32,
+    /// What is counted of requests over links.
+    pub(crate) measured: Arc<Metrics>,
     /// Serves metrics until the server stops.
     metrics: Option<JoinHandle<Drained>>,
     shutdown: CancellationToken,
@@ -197,6 +199,7 @@ impl App {
         let metrics = Arc::new(Metrics::new());
         let mut app = Self {
             environments: Vec::new(),
+            measured: Arc::clone(&metrics),
             metrics: None,
             capacity,
             shutdown: shutdown.clone(),

@@ -71,6 +71,8 @@ impl Socket {
     /// Answers until the task is aborted.
     pub(crate) fn serve(self, report: Arc<Report>) -> JoinHandle<()> {
         tokio::spawn(async move {
+            let sampled = Arc::clone(&report);
+            let _sampler = AbortOnDrop(tokio::spawn(async move { sampled.follow().await }));
             loop {
                 match self.listener.accept().await {
                     Ok((stream, _)) => {
@@ -87,6 +89,15 @@ impl Socket {
     }
 }
 
+/// Ends a task with the one that has begun it.
+struct AbortOnDrop(JoinHandle<()>);
+
+impl Drop for AbortOnDrop {
+    fn drop(&mut self) {
+        self.0.abort();
+    }
+}
+
 impl Drop for Socket {
     fn drop(&mut self) {
         // It may be gone with its folder.
@@ -96,7 +107,7 @@ impl Drop for Socket {
 
 async fn attend(stream: UnixStream, report: &Arc<Report>) {
     let service = service_fn(|request: Request<Incoming>| async move {
-        let (status, body) = answer(report, request.method(), request.uri().path());
+        let (status, body) = answer(report, request.method(), request.uri().path()).await;
         let mut response = Response::new(Full::new(Bytes::from(format!("{body}\n"))));
         *response.status_mut() = status;
         Ok::<_, std::convert::Infallible>(response)
@@ -111,7 +122,7 @@ async fn attend(stream: UnixStream, report: &Arc<Report>) {
     }
 }
 
-fn answer(report: &Report, method: &Method, path: &str) -> (StatusCode, Value) {
+async fn answer(report: &Report, method: &Method, path: &str) -> (StatusCode, Value) {
     let instances = |event| {
         (
             StatusCode::OK,
@@ -119,7 +130,7 @@ fn answer(report: &Report, method: &Method, path: &str) -> (StatusCode, Value) {
         )
     };
     match (method, path) {
-        (&Method::GET, "/status") => (StatusCode::OK, report.status()),
+        (&Method::GET, "/status") => (StatusCode::OK, report.status().await),
         (&Method::POST, "/drain") => instances(Event::Drain),
         (&Method::POST, "/undrain") => instances(Event::Undrain),
         (&Method::POST, path) => {

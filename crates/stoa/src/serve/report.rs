@@ -2,7 +2,7 @@
 
 use std::sync::Arc;
 use std::sync::atomic::Ordering;
-use std::time::Instant;
+use std::time::{Duration, Instant};
 
 use serde_json::{Value, json};
 use stoa_link::accept::{Instances, Presence};
@@ -15,7 +15,11 @@ use stoa_web::tier::{EnvironmentStatus, Standing, Tier};
 use super::Role;
 use super::app::{App, seconds_since};
 use super::application::Application;
+use super::pace::Pace;
 use super::web::Web;
+
+/// Longest wait for a database that is asked for sessions.
+const PATIENCE: Duration = Duration::from_secs(2);
 
 /// What a server can tell of itself, and what it can be told to do.
 pub(crate) struct Report {
@@ -25,6 +29,9 @@ pub(crate) struct Report {
     is_app: bool,
     started: Instant,
     environments: Vec<(String, Vec<Arc<Dialer>>)>,
+    /// Those of ours, by environment: they know of sessions.
+    applications: Vec<(String, Arc<Application>)>,
+    pace: Arc<Pace>,
     web: Option<Front>,
 }
 
@@ -52,6 +59,17 @@ impl Report {
                     (environment.name.clone(), dialers.collect())
                 })
                 .collect(),
+            applications: app
+                .environments
+                .iter()
+                .filter_map(|environment| {
+                    Some((environment.name.clone(), environment.own.clone()?))
+                })
+                .collect(),
+            pace: Pace::new(web.map_or_else(
+                || Arc::clone(&app.measured),
+                |web| Arc::clone(&web.metrics),
+            )),
             web: web.map(|web| Front {
                 tier: Arc::clone(&web.tier),
                 instances: Arc::clone(&web.instances),
@@ -61,7 +79,7 @@ impl Report {
     }
 
     /// Everything, as `stoa status --json` prints it.
-    pub(crate) fn status(&self) -> Value {
+    pub(crate) async fn status(&self) -> Value {
         let mut roles = Vec::new();
         if self.is_web {
             roles.push("web");
@@ -76,11 +94,13 @@ impl Report {
                 "roles": roles,
                 "version": env!("CARGO_PKG_VERSION"),
                 "uptime_seconds": seconds_since(self.started),
+                "pace": self.pace.tell(),
                 "connections": self.web.as_ref().map(|front| front.traffic.connections_open.load(Ordering::Relaxed)),
             }],
             "instances": self.instances(),
             "environments": self.environments(),
             "links": self.links(),
+            "sessions": self.sessions().await,
         });
         if !self.is_web
             && let Some(status) = status.as_object_mut()
@@ -155,6 +175,33 @@ impl Report {
             return Vec::new();
         };
         front.tier.status().iter().map(environment).collect()
+    }
+
+    /// Follows how fast this server answers, for ever.
+    pub(crate) async fn follow(&self) {
+        Arc::clone(&self.pace).follow().await;
+    }
+
+    /// Living sessions of each environment of ours; null where the database does not tell.
+    async fn sessions(&self) -> Vec<Value> {
+        let mut sessions = Vec::new();
+        for (name, application) in &self.applications {
+            let Application::Own(site) = &**application else {
+                continue;
+            };
+            let identity = site.served.load().identity.clone();
+            let counted = tokio::time::timeout(PATIENCE, identity.count_sessions()).await;
+            let count = match counted {
+                Ok(Ok(count)) => Some(count),
+                Ok(Err(error)) => {
+                    tracing::debug!(error = &error as &dyn std::error::Error, environment = name, "sessions cannot be counted");
+                    None
+                }
+                Err(_) => None,
+            };
+            sessions.push(json!({ "environment": name, "living": count }));
+        }
+        sessions
     }
 
     fn links(&self) -> Vec<Value> {

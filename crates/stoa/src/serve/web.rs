@@ -7,7 +7,7 @@ use std::time::Duration;
 use ipnet::IpNet;
 use stoa_link::accept::{self, Instances};
 use stoa_link::trust::Trust as LinkTrust;
-use stoa_web::access_log::Logged;
+use stoa_web::access_log::{AccessLog, Logged};
 use stoa_web::forwarded::{ForwardedBy, Trust};
 use stoa_web::redirect::ToHttps;
 use stoa_web::server::{self, Drained, Listener, Traffic, Unobserved};
@@ -15,11 +15,13 @@ use stoa_web::tier::{self, EnvironmentConfig, Local, Sticky, Tier};
 use stoa_web::tls::{CertificateFiles, Tls};
 use stoa_web::{Body, ErrorPages};
 use tokio::net::TcpListener;
+use tokio::signal::unix::{SignalKind, signal};
 use tokio::task::JoinHandle;
 use tokio_util::sync::CancellationToken;
 
 use super::app::App;
 use super::application::Application;
+use super::measured::Measured;
 use super::{CERTIFICATES, Role};
 use crate::failure::{Exit, Failure, chain};
 use crate::metrics::Metrics;
@@ -121,6 +123,7 @@ pub(crate) struct Web {
     pub(crate) tier: Arc<Tier<Application>>,
     pub(crate) instances: Arc<Instances<Body>>,
     pub(crate) traffic: Arc<Traffic>,
+    pub(crate) metrics: Arc<Metrics>,
     listeners: Vec<JoinHandle<Drained>>,
     others: Vec<JoinHandle<()>>,
     /// No new connections of clients.
@@ -165,12 +168,21 @@ impl Web {
             let serving = Arc::clone(&instances).serve(listener, trust, end.clone());
             others.push(tokio::spawn(serving));
         }
-        let log = role
-            .arguments
-            .access_log
-            .then(|| logging::start_access_log(json))
+        let wants_log = role.arguments.access_log || role.arguments.access_log_file.is_some();
+        let log = wants_log
+            .then(|| {
+                logging::start_access_log(json, role.arguments.access_log_file.as_deref())
+            })
             .transpose()
             .map_err(|error| failure(chain(&error)))?;
+        metrics.watch_tier(Arc::new(Measured {
+            tier: Arc::clone(&tier),
+            instances: Arc::clone(&instances),
+            log: log.clone(),
+        }));
+        if let Some(log) = log.clone() {
+            others.push(tokio::spawn(reopen(log)));
+        }
         let observer = Arc::new(Logged::new(Arc::clone(&metrics), log));
         let config = role.server_config();
         let mut listeners = Vec::new();
@@ -213,13 +225,14 @@ impl Web {
         if let Some(address) = role.server.web.as_ref().and_then(|web| web.metrics)
             && let Some(listener) = admin::bind(address)
         {
-            let handler = admin::Page::of_metrics(metrics);
+            let handler = admin::Page::of_metrics(Arc::clone(&metrics));
             listeners.push(admin::start(listener, handler, end.clone()));
         }
         Ok(Self {
             tier,
             instances,
             traffic,
+            metrics,
             listeners,
             others,
             drain,
@@ -247,6 +260,18 @@ impl Web {
             other.abort();
         }
         cut
+    }
+}
+
+/// Opens the access log anew at each SIGHUP, for programs that rotate logs.
+async fn reopen(log: AccessLog) {
+    match signal(SignalKind::hangup()) {
+        Ok(mut hangup) => {
+            while hangup.recv().await.is_some() {
+                log.reopen();
+            }
+        }
+        Err(error) => tracing::warn!(%error, "cannot listen to SIGHUP; a log file that is moved is noticed all the same"),
     }
 }
 

@@ -122,6 +122,44 @@ fn an_app_server_loses_power() -> Result<()> {
     })
 }
 
+/// Every server of the site is restarted, one after the other.
+#[test]
+fn all_servers_are_restarted_one_after_the_other() -> Result<()> {
+    network::test(async || {
+        let mut trial = Trial::begin_with(SiteBuilder::new(Architecture::Balanced), |load| {
+            // A browser sends again what a closing connection has not taken.
+            load.repeat = Repeat::All;
+        })
+        .await?;
+        for name in ["app1", "app2", "app3", "web1", "web2"] {
+            trial.mark(&format!("{name} is restarted"));
+            trial.site.stop(name, DEADLINE).await?;
+            trial.site.start(name)?;
+            trial.site.until_ready(3, DEADLINE).await?;
+        }
+        trial.work().await?;
+        trial.end("restarts").await?;
+        Ok(())
+    })
+}
+
+/// The operator takes an app server out, and in again; the process goes on.
+#[test]
+fn an_app_server_is_drained_and_comes_back() -> Result<()> {
+    network::test(async || {
+        let trial = Trial::begin(SiteBuilder::new(Architecture::Balanced)).await?;
+        trial.mark("drain of an app server");
+        trial.site.command("drain", "app1")?;
+        trial.site.until_ready(2, DEADLINE).await?;
+        trial.work().await?;
+        trial.mark("it is asked again");
+        trial.site.command("undrain", "app1")?;
+        trial.site.until_ready(3, DEADLINE).await?;
+        trial.work().await?;
+        require_within(&trial.end("drain").await?, DEATH)
+    })
+}
+
 #[test]
 fn an_instance_stands_still_and_goes_on() -> Result<()> {
     network::test(async || {

@@ -257,6 +257,28 @@ impl SiteUnderTest {
             .kill()
     }
 
+    /// SIGTERM, and its end: what it was asked is finished first.
+    pub(crate) async fn stop(&mut self, name: &str, deadline: Duration) -> Result<()> {
+        let process = self.running_mut(name)?.process.take();
+        let mut process = process.with_context(|| format!("{name} does not run"))?;
+        process.terminate()?;
+        let process = std::cell::RefCell::new(&mut process);
+        eventually(&format!("{name} ends"), deadline, async || {
+            let is_running = process.borrow_mut().is_running();
+            (!is_running.unwrap_or(true)).then_some(())
+        })
+        .await
+    }
+
+    /// A command to a server that runs.
+    pub(crate) fn command(&self, command: &str, name: &str) -> Result<()> {
+        let mut process = process::command()?;
+        process
+            .args([command, name, "--site"])
+            .arg(self.folder(name)?.join("stoa.toml"));
+        shop::stoa(process).map(|_| ())
+    }
+
     fn running_mut(&mut self, name: &str) -> Result<&mut Running> {
         self.servers
             .get_mut(name)
