@@ -1,7 +1,7 @@
 //! The log: text for people, JSON for programs.
 
-use std::path::Path;
 use std::io::{IsTerminal as _, stderr};
+use std::path::Path;
 
 use stoa_web::access_log::{self, AccessLog, AccessLogError};
 use tracing_subscriber::EnvFilter;

@@ -83,7 +83,8 @@ impl Identity {
     /// The database.
     pub async fn count_sessions(&self) -> Result<u64, IdentityError> {
         let (model, session) = (self.model(), &self.shared.system.session);
-        let query = Select::new(session.entity, &[]).filter(model, all(self.living()), Vec::new(), 1);
+        let query =
+            Select::new(session.entity, &[]).filter(model, all(self.living()), Vec::new(), 1);
         let counted = self
             .store()
             .count(model, &Permitted::by_system(query))

@@ -3,7 +3,7 @@
 use std::error::Error;
 
 use bytes::{BufMut, BytesMut};
-use futures_util::future::{join_all, try_join_all};
+use futures_util::future::join_all;
 use postgres_types::{FromSql, IsNull, Kind, ToSql, Type, to_sql_checked};
 use rust_decimal::Decimal;
 use rust_decimal::prelude::ToPrimitive;
@@ -104,7 +104,7 @@ impl<'c> Session<'c> {
             Some(sql) => connection.batch_execute(sql).await,
             None => Ok(()),
         };
-        let writes = try_join_all(prepared.iter().map(|prepared| prepared.run(connection)));
+        let writes = run_all(&prepared, connection);
         let reading = async {
             match read {
                 Some(read) => read.await.map(Some),
@@ -170,8 +170,7 @@ impl Connection for Session<'_> {
     async fn all(&mut self, statements: Vec<Statement>) -> Result<(), Failure> {
         let connection = self.connection;
         let prepared = prepare_all(connection, statements).await?;
-        let all = try_join_all(prepared.iter().map(|prepared| prepared.run(connection)));
-        self.within(all).await??;
+        self.within(run_all(&prepared, connection)).await??;
         Ok(())
     }
 
@@ -211,6 +210,16 @@ async fn run_opening(
         Some(opening) => opening.run(connection).await.map(drop),
         None => Ok(()),
     }
+}
+
+/// Sends statements at once. Of several failures the first statement's is given: those that follow fail because it
+/// did, and their answers may be seen before its.
+async fn run_all(prepared: &[Prepared], connection: &PostgresConnection) -> Result<(), Failure> {
+    let all = prepared.iter().map(|prepared| prepared.run(connection));
+    join_all(all)
+        .await
+        .into_iter()
+        .try_for_each(|done| done.map(drop))
 }
 
 async fn prepare_all(

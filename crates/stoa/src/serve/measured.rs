@@ -75,7 +75,9 @@ impl Collector for Measured {
                 .filter(|target| target.standing == Standing::Ready)
                 .count();
             let labels = [("environment", status.name.as_str())];
-            family.encode_family(&labels)?.encode_gauge(&number(ready))?;
+            family
+                .encode_family(&labels)?
+                .encode_gauge(&number(ready))?;
         }
         let present = self.instances.present();
         let attached = present

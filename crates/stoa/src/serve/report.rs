@@ -66,10 +66,9 @@ impl Report {
                     Some((environment.name.clone(), environment.own.clone()?))
                 })
                 .collect(),
-            pace: Pace::new(web.map_or_else(
-                || Arc::clone(&app.measured),
-                |web| Arc::clone(&web.metrics),
-            )),
+            pace: Pace::new(
+                web.map_or_else(|| Arc::clone(&app.measured), |web| Arc::clone(&web.metrics)),
+            ),
             web: web.map(|web| Front {
                 tier: Arc::clone(&web.tier),
                 instances: Arc::clone(&web.instances),
@@ -194,7 +193,11 @@ impl Report {
             let count = match counted {
                 Ok(Ok(count)) => Some(count),
                 Ok(Err(error)) => {
-                    tracing::debug!(error = &error as &dyn std::error::Error, environment = name, "sessions cannot be counted");
+                    tracing::debug!(
+                        error = &error as &dyn std::error::Error,
+                        environment = name,
+                        "sessions cannot be counted"
+                    );
                     None
                 }
                 Err(_) => None,

@@ -170,9 +170,7 @@ impl Web {
         }
         let wants_log = role.arguments.access_log || role.arguments.access_log_file.is_some();
         let log = wants_log
-            .then(|| {
-                logging::start_access_log(json, role.arguments.access_log_file.as_deref())
-            })
+            .then(|| logging::start_access_log(json, role.arguments.access_log_file.as_deref()))
             .transpose()
             .map_err(|error| failure(chain(&error)))?;
         metrics.watch_tier(Arc::new(Measured {
@@ -271,7 +269,9 @@ async fn reopen(log: AccessLog) {
                 log.reopen();
             }
         }
-        Err(error) => tracing::warn!(%error, "cannot listen to SIGHUP; a log file that is moved is noticed all the same"),
+        Err(error) => {
+            tracing::warn!(%error, "cannot listen to SIGHUP; a log file that is moved is noticed all the same")
+        }
     }
 }
 

@@ -50,7 +50,7 @@ async fn requests() {
         ("/.secret", "404"),
         ("/.stoa/data.sqlite", "404"),
         ("/odatax", "404"),
-        ("index.html", "421"),
+        ("index.html", "400"),
         ("/\0", "400"),
     ] {
         assert_eq!(
