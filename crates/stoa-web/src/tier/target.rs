@@ -232,7 +232,8 @@ impl<L> Targets<L> {
             others: Vec::new(),
             paths: Vec::new(),
             is_repeatable: false,
-            last: None,
+            // A server that has just started does not know yet who serves.
+            last: Some(Instant::now()),
             local,
         }
     }
