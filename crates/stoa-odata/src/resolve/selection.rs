@@ -141,12 +141,6 @@ impl<'a> Selector<'a> {
                         }
                         // A selected navigation property is a link, which clients compute themselves.
                         None if navigation(reached_entity, name).is_some() => {}
-                        None if name.contains('.') => {
-                            return Err(Error::unsupported(
-                                SELECT,
-                                format!("the operation '{name}' is not supported"),
-                            ));
-                        }
                         None => {
                             return Err(located(unknown_property(
                                 self.model,

@@ -180,9 +180,6 @@ impl Walk<'_> {
                     target.part = Part::Value(attribute);
                     Ok(())
                 }
-                SegmentKind::Name { name, .. } if name.contains('.') => {
-                    Err(unsupported_operation(name))
-                }
                 SegmentKind::Query => {
                     Err(Error::unsupported(Place::Path, "$query is not supported"))
                 }
@@ -264,12 +261,8 @@ impl Walk<'_> {
                 return self.key(target, arguments, segment);
             }
         }
-        let is_type = resolve_type(self.model, name, 0).ok().filter(|to| {
-            *to == target.entity
-                || entity.specialisations.contains(to)
-                || self.model[*to].specialisations.contains(&target.entity)
-        });
-        if let Some(to) = is_type {
+        let named = resolve_type(self.model, name, 0).ok();
+        if let Some(to) = named.filter(|to| is_related(entity, &self.model[*to])) {
             if to != target.entity {
                 if entity.specialisations.contains(&to) {
                     target.cast_from.get_or_insert(target.entity);
@@ -279,7 +272,7 @@ impl Walk<'_> {
             return self.key(target, arguments, segment);
         }
         if name.contains('.') {
-            return Err(unsupported_operation(name));
+            return Err(self.no_type(entity, name, segment));
         }
         if target.is_collection {
             let is_property =
@@ -294,6 +287,20 @@ impl Walk<'_> {
         }
         let unknown = unknown_property(self.model, entity, name, 0);
         Err(not_found(segment, unknown.message).suggesting(unknown.suggestion))
+    }
+
+    /// A qualified name that is no type of the rows is unknown: the service has no operations that it could be.
+    fn no_type(&self, entity: &Entity, name: &str, segment: &Segment) -> Error {
+        let types = self
+            .model
+            .entities
+            .iter()
+            .filter(|other| self.model.is_known(other.id) && is_related(entity, other))
+            .map(|other| other.name.as_str());
+        // A namespace that is right makes any name look alike.
+        let bare = name.rsplit('.').next().unwrap_or(name);
+        let nearest = nearest(bare, types).map(|bare| format!("{}.{bare}", self.model.name));
+        not_found(segment, format!("'{name}' is no type of {}", entity.name)).suggesting(nearest)
     }
 
     fn navigate(&self, target: &mut Target, id: NavigationId) {
@@ -456,9 +463,9 @@ fn not_found(segment: &Segment, message: String) -> Error {
     )
 }
 
-fn unsupported_operation(name: &str) -> Error {
-    Error::unsupported(
-        Place::Path,
-        format!("the operation '{name}' is not supported"),
-    )
+/// Whether one of two types is the other one or extends it.
+fn is_related(one: &Entity, other: &Entity) -> bool {
+    one.id == other.id
+        || one.specialisations.contains(&other.id)
+        || other.specialisations.contains(&one.id)
 }

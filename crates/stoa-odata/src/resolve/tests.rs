@@ -191,7 +191,11 @@ fn paths_that_name_nothing() {
     insta::assert_snapshot!(check("Orders(5)(6)"), @"NotFound: path: a key needs a collection before it at position 0");
     insta::assert_snapshot!(check("Orders/5"), @"Unsupported: path: keys as segments are not supported at position 7; expected the key in parentheses, such as Customers(1)");
     insta::assert_snapshot!(check("Orders(5)/Total/Number"), @"NotFound: path: only $value can follow a property at position 16");
-    insta::assert_snapshot!(check("Orders(5)/Sales.Ship"), @"Unsupported: path: the operation 'Sales.Ship' is not supported");
+    insta::assert_snapshot!(check("Orders(5)/Sales.Ship"), @"NotFound: path: 'Sales.Ship' is no type of Order at position 10");
+    insta::assert_snapshot!(check("Orders(5)/Total/Sales.Ship"), @"NotFound: path: only $value can follow a property at position 16");
+    insta::assert_snapshot!(check("Orders/Sales.Customer"), @"NotFound: path: 'Sales.Customer' is no type of Order at position 7");
+    insta::assert_snapshot!(check("Employees/Sales.Manger"), @"NotFound: path: 'Sales.Manger' is no type of Employee at position 10; did you mean 'Sales.Manager'?");
+    insta::assert_snapshot!(check("Orders?$select=Sales.Ship"), @"UnknownName: $select: Order has no property 'Sales.Ship' at position 0");
     insta::assert_snapshot!(check("$all"), @"Unsupported: path: $all is not supported");
     insta::assert_snapshot!(check("Orders(5)/$count"), @"NotFound: path: $count needs a collection before it at position 10");
 }
@@ -490,7 +494,7 @@ fn what_the_reader_may_not_see_is_unknown() {
     insta::assert_snapshot!(asked_by_clerk("Orders(00000000-0000-0000-0000-000000000001)/Tags"), @"path: Order has no property 'Tags' at position 45; did you mean 'Status'?");
     insta::assert_snapshot!(asked_by_clerk("Orders(00000000-0000-0000-0000-000000000001)/Tags/$ref"), @"path: Order has no property 'Tags' at position 45; did you mean 'Status'?");
     insta::assert_snapshot!(asked_by_clerk("Regions"), @"path: there is no collection 'Regions' at position 0");
-    insta::assert_snapshot!(asked_by_clerk("Parties/shop.Region"), @"path: the operation 'shop.Region' is not supported");
+    insta::assert_snapshot!(asked_by_clerk("Parties/shop.Region"), @"path: 'shop.Region' is no type of Party at position 8");
     insta::assert_snapshot!(asked_by_clerk("Parties/shop.Company?$expand=Home"), @"$expand: Company has no property 'Home' at position 0");
     insta::assert_snapshot!(asked_by_clerk("Companies?$filter=Home/Code eq 'x'"), @"$filter: Company has no property 'Home' at position 0");
     insta::assert_snapshot!(asked_by_clerk("Parties?$filter=isof(shop.Region)"), @"$filter: there is no type 'shop.Region' at position 0");
@@ -498,5 +502,5 @@ fn what_the_reader_may_not_see_is_unknown() {
     insta::assert_snapshot!(asked_by_clerk("SystemUsers?$filter=Email eq 'x'"), @"$filter: SystemUser has no property 'Email' at position 0");
     insta::assert_snapshot!(asked_by_clerk("SystemSessions"), @"path: there is no collection 'SystemSessions' at position 0; did you mean 'SystemUsers'?");
     insta::assert_snapshot!(asked_by_clerk("SystemUsers?$filter=isof(shop.SystemSession)"), @"$filter: there is no type 'shop.SystemSession' at position 0; did you mean 'SystemUser'?");
-    insta::assert_snapshot!(asked_by_clerk("SystemUsers/shop.SystemSession"), @"path: the operation 'shop.SystemSession' is not supported");
+    insta::assert_snapshot!(asked_by_clerk("SystemUsers/shop.SystemSession"), @"path: 'shop.SystemSession' is no type of SystemUser at position 12; did you mean 'shop.SystemUser'?");
 }

@@ -91,7 +91,7 @@ pub(crate) fn difference(
                 faults.push("the text differs".to_owned());
             }
         }
-        Content::References(keys, is_many) => {
+        Content::References(ends, is_many) => {
             let ids: Vec<&Json> = if *is_many {
                 actual["value"]
                     .as_array()
@@ -102,14 +102,10 @@ pub(crate) fn difference(
             } else {
                 vec![&actual["@odata.id"]]
             };
-            let given: Vec<String> = ids
-                .into_iter()
-                .map(|id| {
-                    let id = id.as_str().unwrap_or_default();
-                    id.rfind('(').map_or("", |at| &id[at..]).to_owned()
-                })
-                .collect();
-            if given != *keys {
+            let is_told = |(id, end): (&Json, &String)| {
+                id.as_str().is_some_and(|id| id.ends_with(end.as_str()))
+            };
+            if ids.len() != ends.len() || !ids.into_iter().zip(ends).all(is_told) {
                 faults.push("the references differ".to_owned());
             }
         }

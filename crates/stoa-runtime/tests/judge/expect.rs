@@ -32,7 +32,7 @@ pub(crate) enum Content {
     Property(Json),
     /// Plain text.
     Text(String),
-    /// Keys of rows, in order.
+    /// How the URLs of rows end, in order: with their keys mostly.
     References(Vec<String>, bool),
     /// Names that must not occur, and names that must.
     Metadata {

@@ -166,7 +166,15 @@ impl Judge<'_> {
                 })
             }
             (Found::One(row), Part::References) => {
-                Expected::read(Content::References(self.keys(&[row]), false))
+                let reference = match path.steps.last() {
+                    // It has no URL but by its container, which the reader need not see: the way to it is
+                    // its name.
+                    Some(step) if step.key.is_none() && self.model.container(entity).is_some() => {
+                        vec![format!("/{}", step.navigation)]
+                    }
+                    _ => self.keys(&[row]),
+                };
+                Expected::read(Content::References(reference, false))
             }
             (Found::One(row), _) => Expected::read(Content::Row(self.object(row, entity, options))),
             (Found::Many(rows), Part::Count) => {

@@ -5,7 +5,7 @@ use std::time::{Duration, Instant};
 use crate::case::{Case, Failure};
 use crate::court::Kind;
 use crate::data::{Database, RowId};
-use crate::model::{Members, Model, Permission};
+use crate::model::{EntityId, Members, Model, Permission};
 use crate::request::{Action, Body, Given, Options, Request};
 use crate::value::Scalar;
 
@@ -430,7 +430,7 @@ fn members(case: &Case, all: &mut Vec<Case>) {
     let last = case.model.entities.len() - 1;
     let is_used = case.data.rows.values().any(|row| row.entity == last)
         || case.model.rules.iter().any(|rule| rule.entity == last)
-        || case.request.path.entity == last
+        || names_entity(&case.request, last)
         || case
             .model
             .associations
@@ -441,6 +441,37 @@ fn members(case: &Case, all: &mut Vec<Case>) {
             model.entities.pop();
         }));
     }
+}
+
+/// Whether a request names an entity by its position.
+fn names_entity(request: &Request, entity: EntityId) -> bool {
+    let is_named = match &request.action {
+        Action::Post(body)
+        | Action::Patch(body)
+        | Action::PatchStale(body)
+        | Action::Put(body)
+        | Action::PutNew(body) => body_names_entity(body, entity),
+        Action::SetReference(row) | Action::RemoveReference(Some(row)) => row.entity == entity,
+        Action::Metadata
+        | Action::Unknown
+        | Action::Read(..)
+        | Action::Delete
+        | Action::RemoveReference(None)
+        | Action::PutProperty(..)
+        | Action::DeleteProperty(_) => false,
+    };
+    is_named || request.path.entity == entity || request.path.cast == Some(entity)
+}
+
+fn body_names_entity(body: &Body, entity: EntityId) -> bool {
+    let is_named = |given: &Given| match given {
+        Given::Value(_) => false,
+        Given::Bind(row) => row.as_ref().is_some_and(|row| row.entity == entity),
+        Given::BindMany(rows) | Given::Replace(rows) => rows.iter().any(|row| row.entity == entity),
+        Given::Row(body) => body_names_entity(body, entity),
+        Given::Rows(bodies) => bodies.iter().any(|body| body_names_entity(body, entity)),
+    };
+    body.entity == Some(entity) || body.members.iter().any(|(_, given)| is_named(given))
 }
 
 /// Takes a name out of lists of rules and out of rows.
@@ -478,4 +509,42 @@ fn roles(case: &Case, all: &mut Vec<Case>) {
     {
         all.push(with_model(case, |model| model.anonymous = false));
     }
+}
+
+#[test]
+fn an_entity_that_the_request_names_stays() {
+    let mut model = crate::generate::model(&mut crate::random::Random::new(1));
+    model.entities.push(model.entities[2].clone());
+    let last = model.entities.len() - 1;
+    let case = |action: Action, cast: Option<EntityId>| Case {
+        model: model.clone(),
+        data: Database::default(),
+        reader: crate::judge::Reader::root(),
+        request: Request {
+            path: crate::request::Path {
+                entity: 2,
+                key: None,
+                cast,
+                steps: Vec::new(),
+            },
+            action,
+        },
+    };
+    let loses_it = |case: &Case| {
+        let mut smaller = Vec::new();
+        members(case, &mut smaller);
+        smaller.iter().any(|case| case.model.entities.len() == last)
+    };
+    let body = Body {
+        entity: Some(last),
+        ..Body::default()
+    };
+    let nested = Body {
+        members: vec![("Lines".to_owned(), Given::Rows(vec![body.clone()]))],
+        ..Body::default()
+    };
+    assert!(loses_it(&case(Action::Delete, None)));
+    assert!(!loses_it(&case(Action::Delete, Some(last))));
+    assert!(!loses_it(&case(Action::Post(body), None)));
+    assert!(!loses_it(&case(Action::Patch(nested), None)));
 }

@@ -28,6 +28,12 @@ Image = { type = "File", length = 100 }
 [entity.Product.associations]
 Tags = { to = "Tag", many_to_many = true, inverse = "Products" }
 Maker = { to = "Maker", inverse = "Products" }
+Seals = { to = "Seal", many = true, contained = true, inverse = "Product" }
+
+[entity.Seal.attributes]
+Text = { type = "String", length = 20 }
+[entity.Seal.associations]
+Signer = { to = "Maker", unique = true, inverse = "Signed" }
 
 [entity.Tag.attributes]
 Name = { type = "String", length = 20, required = true, unique = true }
@@ -382,6 +388,34 @@ async fn references_are_set_and_taken_away() {
         .post(nobody, &json!({"Sku": "milk", "Name": "Milk"}))
         .await;
     assert_eq!(orphan.status, StatusCode::NOT_FOUND, "{:?}", orphan.bytes);
+}
+
+#[tokio::test]
+async fn a_contained_row_behind_a_reference_is_named_by_the_way_to_it() {
+    let shop = Fixture::new().await;
+    let maker = shop.post("Makers", &json!({"Name": "Ada"})).await.json()["id"]
+        .as_str()
+        .unwrap()
+        .to_owned();
+    let made = shop
+        .post(
+            "Products",
+            &json!({"Sku": "tea", "Name": "Tea", "Seals": [
+                {"Text": "plain"},
+                {"Text": "signed", "Signer@odata.bind": format!("Makers({maker})")},
+            ]}),
+        )
+        .await;
+    assert_eq!(made.status, StatusCode::CREATED, "{:?}", made.bytes);
+    let path = format!("Makers({maker})/Signed");
+    let reference = shop
+        .send("GET", &format!("{path}/$ref"), &[], "")
+        .await
+        .json();
+    let root = "http://shop.example/odata/";
+    assert_eq!(reference["@odata.id"], format!("{root}{path}"));
+    let row = shop.send("GET", &path, &[], "").await.json();
+    assert_eq!(row["Text"], "signed", "the identity leads to the row");
 }
 
 #[tokio::test]
