@@ -79,6 +79,8 @@ pub(crate) struct Web {
     pub(crate) trusted_proxies: Vec<Network>,
     /// Trusted proxies say with the PROXY protocol who the client is.
     pub(crate) proxy_protocol: bool,
+    /// Most requests of one client address each second, on average.
+    pub(crate) requests_per_second: Option<u32>,
     pub(crate) metrics: Option<SocketAddr>,
     /// For HTTPS; the first is shown to clients that name no host that another covers.
     pub(crate) certificates: Vec<CertificateFiles>,

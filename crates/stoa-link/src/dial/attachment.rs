@@ -284,7 +284,25 @@ async fn supply<H: Handler>(
                 match dialled {
                     Ok(frames) => {
                         drop(permit);
-                        line::serve(&shared, frames.into_inner(), counted, purpose, over).await;
+                        let count = match purpose {
+                            Purpose::Upgrade => &attachment.upgrades,
+                            _ => &attachment.requests,
+                        };
+                        let start = Instant::now();
+                        let served = line::serve(
+                            &shared,
+                            frames.into_inner(),
+                            count,
+                            purpose,
+                            over.clone(),
+                        );
+                        served.await;
+                        // A refusal of the certificate comes after the handshake: it must not make a storm.
+                        let rest = PAUSE.saturating_sub(start.elapsed());
+                        tokio::select! {
+                            () = over.cancelled() => {}
+                            () = sleep(rest) => {}
+                        }
                     }
                     Err(error) => {
                         tracing::debug!(
@@ -299,6 +317,7 @@ async fn supply<H: Handler>(
                         drop(permit);
                     }
                 }
+                drop(counted);
             });
         }
         tokio::select! {

@@ -106,6 +106,7 @@ impl Count {
     }
 }
 
+/// One connection, counted.
 pub(super) struct Counted(Arc<Count>);
 
 impl Drop for Counted {
@@ -119,11 +120,10 @@ impl Drop for Counted {
 pub(super) async fn serve<H: Handler>(
     shared: &Shared<H>,
     stream: TlsStream<TcpStream>,
-    counted: Counted,
+    count: &Arc<Count>,
     purpose: Purpose,
     over: CancellationToken,
 ) {
-    let count = &counted.0;
     let service = service_fn(|request: Request<Incoming>| async {
         Ok::<_, std::convert::Infallible>(
             answer(&*shared.handler, &shared.work, count, request).await,

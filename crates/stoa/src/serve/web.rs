@@ -9,6 +9,7 @@ use stoa_link::accept::{self, Instances};
 use stoa_link::trust::Trust as LinkTrust;
 use stoa_web::access_log::{AccessLog, Logged};
 use stoa_web::forwarded::{ForwardedBy, Trust};
+use stoa_web::rate_limit::{self, RateLimit};
 use stoa_web::redirect::ToHttps;
 use stoa_web::server::{self, Drained, Listener, Traffic, Unobserved};
 use stoa_web::tier::{self, EnvironmentConfig, Local, Sticky, Tier};
@@ -27,6 +28,9 @@ use crate::failure::{Exit, Failure, chain};
 use crate::metrics::Metrics;
 use crate::site_file::{Environment, Host, Serves};
 use crate::{Result, admin, logging};
+
+/// Requests that one client address may make at once: so many times those of a second.
+const BURST: u32 = 10;
 
 /// What a web server needs of its files, judged; nothing is bound yet.
 pub(crate) struct Edge {
@@ -316,7 +320,14 @@ impl Role<'_> {
                 .filter_map(|network| IpNet::new(network.address, network.prefix).ok())
                 .collect()
         });
+        let rate = web.and_then(|web| web.requests_per_second);
         server::Config {
+            rate_limit: rate.map(|rate| {
+                Arc::new(RateLimit::new(rate_limit::Config {
+                    requests_per_second: f64::from(rate),
+                    burst: rate.saturating_mul(BURST),
+                }))
+            }),
             connections: self.arguments.connections,
             drain_timeout: Duration::from_secs(self.arguments.drain_seconds),
             trust: Arc::new(Trust::networks(

@@ -45,6 +45,7 @@ pub(super) struct WebDraft {
     pub(super) link_address: Option<At<HostAndPort>>,
     pub(super) trusted_proxies: Vec<At<Network>>,
     pub(super) proxy_protocol: Option<At<bool>>,
+    pub(super) requests_per_second: Option<At<u32>>,
     pub(super) metrics: Option<At<SocketAddr>>,
     pub(super) certificates: Vec<CertificateDraft>,
 }
@@ -178,6 +179,7 @@ fn web(reader: Reader<'_>, faults: &mut Vec<Diagnostic>) -> WebDraft {
             })
             .collect(),
         proxy_protocol: reader.flag("proxy_protocol"),
+        requests_per_second: reader.number("requests_per_second"),
         certificates: reader
             .tables("certificate")
             .filter_map(|certificate| {

@@ -117,6 +117,12 @@ static WEB_SERVER: Section = Section {
             "The trusted proxies use the PROXY protocol. Default false.",
         ),
         key(
+            "requests_per_second",
+            Form::Number(1, 1_000_000),
+            "Most requests that one client address may make each second, on average; ten times as many at once. \
+             Default: no limit.",
+        ),
+        key(
             "metrics",
             Form::Text,
             "Address for metrics and health, such as `127.0.0.1:9090`. Default: none.",

@@ -76,6 +76,7 @@ fn resolve_web(web: &WebDraft, folder: &Path) -> Web {
             })
         }),
         trusted_proxies: web.trusted_proxies.iter().map(value).collect(),
+        requests_per_second: web.requests_per_second.as_ref().map(value),
         proxy_protocol: web.proxy_protocol.as_ref().is_some_and(|flag| flag.value),
         metrics: web.metrics.as_ref().map(value),
         certificates: web

@@ -4,12 +4,12 @@
 //! signed out, no request fails. How long it took is printed.
 
 use std::fs;
-use std::time::Duration;
+use std::time::{Duration, SystemTime};
 
 use anyhow::{Context as _, Result, ensure};
 use stoa_testing::history::{Recovery, check};
 use stoa_testing::load::{Load, Repeat, Running};
-use stoa_testing::network;
+use stoa_testing::{eventually, network};
 
 use crate::site::{Architecture, SiteBuilder, SiteUnderTest};
 
@@ -249,6 +249,39 @@ fn a_disk_is_full() -> Result<()> {
         trial.work().await?;
         fs::remove_file(ballast)?;
         trial.end("disk-full").await?;
+        Ok(())
+    })
+}
+
+/// With an expired certificate an app server cannot attach. The others serve; a new one is taken up by itself.
+#[test]
+fn a_certificate_of_a_link_has_expired() -> Result<()> {
+    network::test(async || {
+        let mut trial = Trial::begin(SiteBuilder::new(Architecture::Balanced)).await?;
+        trial.site.issue("app1", 0)?;
+        let issued = SystemTime::now();
+        eventually("it has expired by all clocks", DEADLINE, async || {
+            let age = issued.elapsed().ok()?;
+            (age > Duration::from_secs(2)).then_some(())
+        })
+        .await?;
+        trial.mark("an app server is killed, and its certificate has expired");
+        trial.site.kill("app1")?;
+        trial.site.start("app1")?;
+        let link = || -> Result<String> {
+            Ok(trial.site.status("app1")?["links"][0]["state"].to_string())
+        };
+        eventually("app1 tries in vain", DEADLINE, async || {
+            (link().ok()? == "\"detached\"").then_some(())
+        })
+        .await?;
+        trial.work().await?;
+        trial.site.until_ready(2, DEADLINE).await?;
+        trial.mark("the certificate is renewed");
+        trial.site.issue("app1", 30)?;
+        trial.site.until_ready(3, DEADLINE).await?;
+        trial.work().await?;
+        trial.end("link-certificate").await?;
         Ok(())
     })
 }

@@ -11,6 +11,7 @@ use std::time::Duration;
 
 use anyhow::{Context as _, Result, ensure};
 use serde_json::Value as Json;
+use stoa_link::trust;
 use stoa_testing::certificates::Authority;
 use stoa_testing::disk::SmallDisk;
 use stoa_testing::history::Row;
@@ -313,6 +314,18 @@ impl SiteUnderTest {
             fs::write(folder.join("shop.pem"), &certificate.chain)?;
         }
         Ok(())
+    }
+
+    /// Gives an app server a new certificate for links, which is good for so many days. With none it has expired.
+    pub(crate) fn issue(&self, server: &str, days: u32) -> Result<()> {
+        let authority = trust::Authority::load(&self.folder.join("trust"))?;
+        let roles = trust::Roles {
+            web: false,
+            app: true,
+        };
+        let environments = [ENVIRONMENT.to_owned()].into();
+        let issued = authority.issue(server, roles, &environments, days)?;
+        Ok(issued.save(&self.folder(server)?.join("trust"), server)?)
     }
 
     /// What a server says of the site.
