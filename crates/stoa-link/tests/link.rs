@@ -138,13 +138,17 @@ struct Web {
 
 impl Web {
     async fn start(trust: Arc<Trust>, address: SocketAddr) -> Self {
-        let listener: TcpListener = accept::bind(address).await.unwrap();
-        let address = listener.local_addr().unwrap();
         let config = accept::Config {
             forget: Duration::from_millis(1500),
             silence: Duration::from_millis(600),
             ..accept::Config::default()
         };
+        Self::start_with(trust, address, config).await
+    }
+
+    async fn start_with(trust: Arc<Trust>, address: SocketAddr, config: accept::Config) -> Self {
+        let listener: TcpListener = accept::bind(address).await.unwrap();
+        let address = listener.local_addr().unwrap();
         let instances = Instances::new(config);
         let shutdown = CancellationToken::new();
         let task = tokio::spawn(Arc::clone(&instances).serve(listener, trust, shutdown.clone()));
@@ -427,7 +431,14 @@ async fn an_instance_attaches_again_to_a_web_server_that_was_restarted() {
 async fn slow_downloads_do_not_delay_a_small_request() {
     const SLOW: usize = 300;
     let world = World::new();
-    let web = world.web().await;
+    // All of it runs on the threads of this test: heartbeats may come late.
+    let patient = accept::Config {
+        forget: LONG,
+        silence: LONG,
+        ..accept::Config::default()
+    };
+    let address = "127.0.0.1:0".parse().unwrap();
+    let web = Web::start_with(world.trust("web1"), address, patient).await;
     let app = world.app("app1", &web, &["production"], config());
     let instance = web.instance(app.id).await;
     let mut downloads = Vec::new();
