@@ -289,13 +289,8 @@ async fn supply<H: Handler>(
                             _ => &attachment.requests,
                         };
                         let start = Instant::now();
-                        let served = line::serve(
-                            &shared,
-                            frames.into_inner(),
-                            count,
-                            purpose,
-                            over.clone(),
-                        );
+                        let served =
+                            line::serve(&shared, frames.into_inner(), count, purpose, over.clone());
                         served.await;
                         // A refusal of the certificate comes after the handshake: it must not make a storm.
                         let rest = PAUSE.saturating_sub(start.elapsed());
