@@ -28,6 +28,7 @@ use crate::access_log::Served;
 use crate::body::Body;
 use crate::error_pages::ErrorPages;
 use crate::server::Handler;
+use crate::static_content::StaticContent;
 
 pub use content::ContentStatus;
 use content::Contents;
@@ -159,7 +160,7 @@ pub struct Tier<L> {
     error_pages: ErrorPages,
 }
 
-/// The one environment that is served in this process, and by whom.
+/// An environment that is served in this process, and by whom.
 pub struct Local<L> {
     /// Name of the environment.
     pub environment: String,
@@ -169,6 +170,10 @@ pub struct Local<L> {
     pub capacity: u32,
     /// Who answers.
     pub handler: Arc<L>,
+    /// Whether it can answer at present.
+    pub is_well: Arc<dyn Fn() -> bool + Send + Sync>,
+    /// Files that are answered before it is asked.
+    pub content: Option<StaticContent>,
 }
 
 impl<L: Handler> Tier<L> {
@@ -188,14 +193,20 @@ impl<L: Handler> Tier<L> {
                 .iter()
                 .map(|environment| environment.hosts.as_slice()),
         )?;
-        let mut locals: Vec<_> = locals;
+        let mut locals = locals;
         let environments = environments
             .into_iter()
             .map(|environment| {
-                let place = locals
-                    .iter()
-                    .position(|local| local.environment == environment.name);
-                let local = place.map(|place| Arc::new(Target::local(locals.swap_remove(place))));
+                let own = locals.extract_if(.., |local| local.environment == environment.name);
+                let mut contents = Contents::default();
+                let own = own
+                    .map(|mut local| {
+                        if let Some(content) = local.content.take() {
+                            contents = Contents::of(content);
+                        }
+                        Arc::new(Target::local(local))
+                    })
+                    .collect();
                 Arc::new(Environment {
                     name_value: HeaderValue::try_from(environment.name.as_str())
                         .unwrap_or(HeaderValue::from_static("")),
@@ -203,8 +214,8 @@ impl<L: Handler> Tier<L> {
                     hosts: environment.hosts,
                     sticky: environment.sticky,
                     error_pages: environment.error_pages,
-                    targets: ArcSwap::from_pointee(Targets::new(local)),
-                    contents: Contents::default(),
+                    targets: ArcSwap::from_pointee(Targets::new(own)),
+                    contents,
                     is_in_maintenance: AtomicBool::new(false),
                     counts: Counts::default(),
                 })

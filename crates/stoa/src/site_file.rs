@@ -296,15 +296,16 @@ impl SiteFile {
         })
     }
 
-    /// The web servers that an app server dials: all, but for itself when it is one without a link.
+    /// The web servers that an app server dials: all that have a link, itself too if it has one. A server without is
+    /// served by none but itself.
     pub(crate) fn links_of(
         &self,
         server: &Server,
     ) -> impl Iterator<Item = (&Server, &HostAndPort)> {
-        let own = server.name.clone();
+        let dials = server.app.is_some();
         self.servers
             .iter()
-            .filter(move |web| web.name != own)
+            .filter(move |_| dials)
             .filter_map(|web| Some((web, web.web.as_ref()?.link_address.as_ref()?)))
     }
 

@@ -16,6 +16,7 @@ use crate::body::Body;
 use crate::forwarded::Client;
 use crate::replica::{self, Replica};
 use crate::security_headers::Answer;
+use crate::static_content::StaticContent;
 
 /// The copies of an environment's static content.
 #[derive(Default)]
@@ -43,6 +44,21 @@ pub struct ContentStatus {
 }
 
 impl Contents {
+    /// Content that is here already, and stays.
+    pub(super) fn of(content: StaticContent) -> Self {
+        Self {
+            current: ArcSwapOption::from_pointee(Current {
+                replica: Replica {
+                    digest: String::new(),
+                    content,
+                },
+                security: SecurityHeaders::default(),
+                policy: None,
+            }),
+            fetching: Mutex::default(),
+        }
+    }
+
     fn fetching(&self) -> std::sync::MutexGuard<'_, Option<String>> {
         self.fetching.lock().unwrap_or_else(PoisonError::into_inner)
     }

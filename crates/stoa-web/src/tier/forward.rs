@@ -127,7 +127,7 @@ impl Forwarding {
             .get::<Client>()
             .is_some_and(Client::is_secure);
         if let Some(first) = &first
-            && let Via::Local(handler) = &first.via
+            && let Via::Local { handler, .. } = &first.via
         {
             let _in_flight = InFlight::new(first);
             let mut response = handler.handle(request, id).await;
@@ -444,7 +444,7 @@ async fn wait_for_any<L>(asked: &[Arc<Target<L>>], pause: Duration) {
         .iter()
         .filter_map(|target| match &target.via {
             Via::Link(instance) => Some(Box::pin(instance.wait_for_more(until))),
-            Via::Local(_) => None,
+            Via::Local { .. } => None,
         })
         .collect();
     if waits.is_empty() {

@@ -57,7 +57,10 @@ pub(super) struct Target<L> {
 
 /// How it is asked.
 pub(super) enum Via<L> {
-    Local(Arc<L>),
+    Local {
+        handler: Arc<L>,
+        is_well: Arc<dyn Fn() -> bool + Send + Sync>,
+    },
     Link(Arc<Instance<Body>>),
 }
 
@@ -81,7 +84,10 @@ impl<L> Target<L> {
     pub(super) fn local(local: Local<L>) -> Self {
         Self::new(
             local.tag.into(),
-            Via::Local(local.handler),
+            Via::Local {
+                handler: local.handler,
+                is_well: local.is_well,
+            },
             local.capacity,
             Instant::now(),
         )
@@ -102,8 +108,15 @@ impl<L> Target<L> {
 
     pub(super) fn in_flight(&self) -> usize {
         match &self.via {
-            Via::Local(_) => self.in_flight.load(Ordering::Relaxed),
+            Via::Local { .. } => self.in_flight.load(Ordering::Relaxed),
             Via::Link(instance) => instance.in_flight(),
+        }
+    }
+
+    fn is_well(&self) -> bool {
+        match &self.via {
+            Via::Local { is_well, .. } => is_well(),
+            Via::Link(_) => true,
         }
     }
 
@@ -207,7 +220,8 @@ impl<L> Target<L> {
 
 /// Those who serve an environment, as of the last change.
 pub(super) struct Targets<L> {
-    local: Option<Arc<Target<L>>>,
+    /// In this process.
+    locals: Vec<Arc<Target<L>>>,
     all: Vec<(Standing, Arc<Target<L>>)>,
     ready: Vec<Arc<Target<L>>>,
     /// Asked when nobody is ready.
@@ -221,26 +235,32 @@ pub(super) struct Targets<L> {
 }
 
 impl<L> Targets<L> {
-    pub(super) fn new(local: Option<Arc<Target<L>>>) -> Self {
-        let ready: Vec<_> = local.iter().cloned().collect();
+    pub(super) fn new(locals: Vec<Arc<Target<L>>>) -> Self {
+        let is_well = |target: &&Arc<Target<L>>| target.is_well();
+        let ready = locals.iter().filter(is_well).cloned().collect();
+        let all = locals.iter().map(|target| {
+            let standing = if target.is_well() {
+                Standing::Ready
+            } else {
+                Standing::Unready
+            };
+            (standing, Arc::clone(target))
+        });
         Self {
-            all: ready
-                .iter()
-                .map(|target| (Standing::Ready, Arc::clone(target)))
-                .collect(),
+            all: all.collect(),
             ready,
             others: Vec::new(),
             paths: Vec::new(),
             is_repeatable: false,
             // A server that has just started does not know yet who serves.
             last: Some(Instant::now()),
-            local,
+            locals,
         }
     }
 
     /// The same with the instances that are there now.
     pub(super) fn next(&self, environment: &str, present: &[Arc<Instance<Body>>]) -> Self {
-        let mut next = Self::new(self.local.clone());
+        let mut next = Self::new(self.locals.clone());
         let mut repeatable = Vec::new();
         for instance in present {
             let announcement = instance.announcement();
@@ -346,7 +366,7 @@ impl<L> Targets<L> {
     pub(super) fn instances(&self) -> impl Iterator<Item = &Arc<Instance<Body>>> {
         self.ready.iter().filter_map(|target| match &target.via {
             Via::Link(instance) => Some(instance),
-            Via::Local(_) => None,
+            Via::Local { .. } => None,
         })
     }
 
@@ -360,7 +380,7 @@ impl<L> Targets<L> {
     }
 
     pub(super) fn has_local(&self) -> bool {
-        self.local.is_some()
+        !self.locals.is_empty()
     }
 
     pub(super) fn status(&self) -> Vec<TargetStatus> {
@@ -369,7 +389,7 @@ impl<L> Targets<L> {
             .map(|(standing, target)| TargetStatus {
                 instance: match &target.via {
                     Via::Link(instance) => Some(instance.id.to_string()),
-                    Via::Local(_) => None,
+                    Via::Local { .. } => None,
                 },
                 standing: *standing,
                 in_flight: target.in_flight(),
@@ -417,7 +437,7 @@ mod tests {
 
     fn target(tag: &str, weight: u32, in_flight: usize) -> Arc<Target<()>> {
         let since = Instant::now() - Duration::from_secs(3600);
-        let target = Target::new(tag.into(), Via::Local(Arc::new(())), weight, since);
+        let target = Target::new(tag.into(), here(), weight, since);
         target.in_flight.store(in_flight, Ordering::Relaxed);
         Arc::new(target)
     }
@@ -425,7 +445,14 @@ mod tests {
     fn targets(ready: &[Arc<Target<()>>]) -> Targets<()> {
         Targets {
             ready: ready.to_vec(),
-            ..Targets::new(None)
+            ..Targets::new(Vec::new())
+        }
+    }
+
+    fn here() -> Via<()> {
+        Via::Local {
+            handler: Arc::new(()),
+            is_well: Arc::new(|| true),
         }
     }
 
@@ -458,12 +485,7 @@ mod tests {
     #[test]
     fn a_new_instance_begins_with_a_small_share() {
         let old = target("old", 1, 0);
-        let new = Arc::new(Target::new(
-            "new".into(),
-            Via::Local(Arc::new(())),
-            1,
-            Instant::now(),
-        ));
+        let new = Arc::new(Target::new("new".into(), here(), 1, Instant::now()));
         let both = targets(&[old, Arc::clone(&new)]);
         for _ in 0..110 {
             let chosen = both.choose(None, &[], SLOW_START).unwrap();

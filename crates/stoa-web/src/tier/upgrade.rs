@@ -41,7 +41,7 @@ impl<L: Handler> Call<'_, L> {
             };
             let taken = match &target.via {
                 Via::Link(instance) => instance.wait(true, until).await,
-                Via::Local(_) => None,
+                Via::Local { .. } => None,
             };
             match taken {
                 Some(taken) => break (target, taken),

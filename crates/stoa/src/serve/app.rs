@@ -1,6 +1,6 @@
 //! The role of an app server: environments, opened and served over links.
 
-use std::sync::Arc;
+use std::sync::{Arc, Mutex, PoisonError};
 use std::time::{Duration, Instant};
 
 use arc_swap::ArcSwap;
@@ -174,6 +174,25 @@ pub(crate) struct Answerer {
     pub(crate) application: Arc<Application>,
     /// Links to the web servers; none if the only one is this process.
     pub(crate) dialer: Option<Arc<Dialer>>,
+    /// Files of a foreign application, to be served in this process.
+    content: Mutex<Option<StaticContent>>,
+}
+
+impl Answerer {
+    /// Whether it can answer at present.
+    pub(crate) fn is_well(&self) -> Arc<dyn Fn() -> bool + Send + Sync> {
+        let application = Arc::clone(&self.application);
+        Arc::new(move || match &*application {
+            Application::Own(_) => true,
+            Application::Foreign(upstream) => upstream.is_well(),
+        })
+    }
+
+    /// Files that are answered before it is asked, for the one who does that.
+    pub(crate) fn take_content(&self) -> Option<StaticContent> {
+        let mut content = self.content.lock().unwrap_or_else(PoisonError::into_inner);
+        content.take()
+    }
 }
 
 /// The app server's role; without environments for a server that does not have it.
@@ -333,6 +352,10 @@ async fn open(
                     shutdown.clone(),
                 ));
                 answerers.push(answerer);
+            }
+            if let Some(first) = answerers.first() {
+                let mut own = first.content.lock().unwrap_or_else(PoisonError::into_inner);
+                *own = content;
             }
             Ok(Some(Opened {
                 name,
@@ -540,6 +563,7 @@ impl Links {
             tag,
             application,
             dialer,
+            content: Mutex::default(),
         }
     }
 }

@@ -129,6 +129,8 @@ pub(crate) struct Web {
     pub(crate) traffic: Arc<Traffic>,
     pub(crate) metrics: Arc<Metrics>,
     listeners: Vec<JoinHandle<Drained>>,
+    /// The page of metrics: it ends with the links.
+    page: Option<JoinHandle<Drained>>,
     others: Vec<JoinHandle<()>>,
     /// No new connections of clients.
     drain: CancellationToken,
@@ -146,7 +148,11 @@ impl Web {
     ) -> Result<Self> {
         let failure = |message| Failure::new(Exit::Configuration, message);
         let instances = Instances::new(accept::Config::default());
-        let locals = locals(app);
+        // With a link there may be others, who can be asked again where this process cannot: all are asked over links.
+        let locals = match role.server.web.as_ref().and_then(|web| web.link) {
+            Some(_) => Vec::new(),
+            None => locals(app),
+        };
         let knows = hosts(role);
         let config = tier::Config {
             content: stoa_web::static_content::Config {
@@ -224,11 +230,12 @@ impl Web {
                 ))
             });
         }
+        let mut page = None;
         if let Some(address) = role.server.web.as_ref().and_then(|web| web.metrics)
             && let Some(listener) = admin::bind(address)
         {
             let handler = admin::Page::of_metrics(Arc::clone(&metrics));
-            listeners.push(admin::start(listener, handler, end.clone()));
+            page = Some(admin::start(listener, handler, end.clone()));
         }
         Ok(Self {
             tier,
@@ -236,6 +243,7 @@ impl Web {
             traffic,
             metrics,
             listeners,
+            page,
             others,
             drain,
             end,
@@ -246,17 +254,15 @@ impl Web {
     pub(crate) async fn stop(self) -> usize {
         self.drain.cancel();
         let mut cut = 0;
-        let mut listeners = self.listeners;
-        // The page of metrics ends with the links.
-        let others = listeners.split_off(listeners.len().min(2));
-        for listener in listeners {
+        for listener in self.listeners {
             if let Ok(drained) = listener.await {
                 cut += drained.cut;
             }
         }
         self.end.cancel();
-        for listener in others {
-            let _ = tokio::time::timeout(Duration::from_secs(2), listener).await;
+        if let Some(page) = self.page {
+            // Whoever still reads it does not hold up the end.
+            let _ = tokio::time::timeout(Duration::from_secs(2), page).await;
         }
         for other in self.others {
             other.abort();
@@ -289,6 +295,8 @@ fn locals(app: &App) -> Vec<Local<Application>> {
                 tag: answerer.tag.clone(),
                 capacity: app.capacity,
                 handler: Arc::clone(&answerer.application),
+                is_well: answerer.is_well(),
+                content: answerer.take_content(),
             })
         })
         .collect()

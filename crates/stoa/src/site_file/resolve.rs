@@ -214,9 +214,9 @@ pub(super) fn look_at_files(
         if for_web {
             look(&draft.maintenance_page, "page", Path::is_file);
             look(&draft.error_pages, "folder", Path::is_dir);
-            look(&draft.static_content, "folder", Path::is_dir);
         }
         if for_app {
+            look(&draft.static_content, "folder", Path::is_dir);
             look(&draft.application, "application in the folder", |path| {
                 path.join("app.toml").is_file()
             });
