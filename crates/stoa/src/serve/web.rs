@@ -77,6 +77,7 @@ impl Role<'_> {
                         environment.maintenance_page.as_deref(),
                     )
                     .map_err(|error| failure(chain(&error)))?,
+                    content: None,
                 })
             })
             .collect::<Result<_>>()?;
@@ -136,13 +137,19 @@ impl Web {
     pub(crate) fn start(
         role: &Role<'_>,
         bound: Bound,
-        app: &App,
+        app: &mut App,
         trust: Option<Arc<LinkTrust>>,
         json: bool,
     ) -> Result<Self> {
         let failure = |message| Failure::new(Exit::Configuration, message);
         let instances = Instances::new(accept::Config::default());
         let locals = locals(app);
+        let mut environments = bound.environments;
+        for environment in &mut environments {
+            let mut opened = app.environments.iter_mut();
+            let opened = opened.find(|opened| opened.name == environment.name);
+            environment.content = opened.and_then(|opened| opened.content.take());
+        }
         let knows = hosts(role);
         let config = tier::Config {
             content: stoa_web::static_content::Config {
@@ -153,7 +160,7 @@ impl Web {
         };
         let tier = Tier::new(
             config,
-            bound.environments,
+            environments,
             locals,
             Arc::clone(&instances),
             ErrorPages::default(),
@@ -284,7 +291,10 @@ fn locals(app: &App) -> Vec<Local<Application>> {
                 environment: environment.name.clone(),
                 tag: answerer.tag.clone(),
                 capacity: app.capacity,
-                handler: Arc::clone(&answerer.application),
+                answerer: match &*answerer.application {
+                    Application::Own(_) => tier::Answerer::Own(Arc::clone(&answerer.application)),
+                    Application::Foreign(upstream) => tier::Answerer::Foreign(Arc::clone(upstream)),
+                },
             })
         })
         .collect()
