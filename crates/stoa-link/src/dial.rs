@@ -220,11 +220,12 @@ impl Dialer {
         timeout(within, settled).await.is_ok()
     }
 
-    /// Closes all links, each when its request is answered.
+    /// Closes all links, each when its request is answered, and then what requests have become, such as WebSockets.
     pub async fn close(&self) {
         self.stop.cancel();
         self.tasks.close();
         self.tasks.wait().await;
+        self.cut.cancel();
     }
 
     /// Cuts all links at once, whatever is at work.

@@ -34,6 +34,7 @@ pub mod server;
 pub mod static_content;
 pub mod tier;
 pub mod tls;
+mod tunnel;
 pub mod upstream;
 
 pub use body::Body;

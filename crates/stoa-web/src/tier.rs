@@ -7,6 +7,7 @@
 mod content;
 mod forward;
 pub(crate) mod head;
+mod in_memory;
 mod repeat;
 mod routes;
 mod sticky;
@@ -27,8 +28,9 @@ use tokio_util::sync::CancellationToken;
 use crate::access_log::Served;
 use crate::body::Body;
 use crate::error_pages::ErrorPages;
+use crate::replica::Replica;
 use crate::server::Handler;
-use crate::static_content::StaticContent;
+use crate::upstream::Upstream;
 
 pub use content::ContentStatus;
 use content::Contents;
@@ -93,7 +95,7 @@ impl Config {
 }
 
 /// An environment, as this server is told of it.
-#[derive(Clone, Debug)]
+#[derive(Debug)]
 pub struct EnvironmentConfig {
     /// Its name in the site.
     pub name: String,
@@ -103,6 +105,8 @@ pub struct EnvironmentConfig {
     pub sticky: Sticky,
     /// What is shown when there is no answer.
     pub error_pages: ErrorPages,
+    /// Static content of a foreign application that is served in this process.
+    pub content: Option<Replica>,
 }
 
 /// One environment and those who serve it.
@@ -160,7 +164,7 @@ pub struct Tier<L> {
     error_pages: ErrorPages,
 }
 
-/// An environment that is served in this process, and by whom.
+/// Somebody who serves an environment in this process.
 pub struct Local<L> {
     /// Name of the environment.
     pub environment: String,
@@ -169,11 +173,15 @@ pub struct Local<L> {
     /// Its share of requests, relative to instances elsewhere.
     pub capacity: u32,
     /// Who answers.
-    pub handler: Arc<L>,
-    /// Whether it can answer at present.
-    pub is_well: Arc<dyn Fn() -> bool + Send + Sync>,
-    /// Files that are answered before it is asked.
-    pub content: Option<StaticContent>,
+    pub answerer: Answerer<L>,
+}
+
+/// Who answers for an environment in this process.
+pub enum Answerer<L> {
+    /// An application of ours, which has its static content itself.
+    Own(Arc<L>),
+    /// A foreign application, which is looked at from elsewhere.
+    Foreign(Arc<Upstream>),
 }
 
 impl<L: Handler> Tier<L> {
@@ -193,29 +201,21 @@ impl<L: Handler> Tier<L> {
                 .iter()
                 .map(|environment| environment.hosts.as_slice()),
         )?;
-        let mut locals = locals;
+        let mut locals: Vec<_> = locals;
         let environments = environments
             .into_iter()
             .map(|environment| {
-                let own = locals.extract_if(.., |local| local.environment == environment.name);
-                let mut contents = Contents::default();
-                let own = own
-                    .map(|mut local| {
-                        if let Some(content) = local.content.take() {
-                            contents = Contents::of(content);
-                        }
-                        Arc::new(Target::local(local))
-                    })
-                    .collect();
+                let here = locals.extract_if(.., |local| local.environment == environment.name);
+                let here = here.map(|local| Arc::new(Target::local(local))).collect();
                 Arc::new(Environment {
                     name_value: HeaderValue::try_from(environment.name.as_str())
                         .unwrap_or(HeaderValue::from_static("")),
+                    targets: ArcSwap::from_pointee(Targets::new(here, &environment.name)),
                     name: environment.name.into(),
                     hosts: environment.hosts,
                     sticky: environment.sticky,
                     error_pages: environment.error_pages,
-                    targets: ArcSwap::from_pointee(Targets::new(own)),
-                    contents,
+                    contents: Contents::new(environment.content),
                     is_in_maintenance: AtomicBool::new(false),
                     counts: Counts::default(),
                 })

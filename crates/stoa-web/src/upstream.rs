@@ -8,7 +8,7 @@ use http::{HeaderValue, Request, Response, StatusCode, Uri, header};
 use hyper::body::Incoming;
 use hyper_util::client::legacy::Client as HttpClient;
 use hyper_util::client::legacy::connect::HttpConnector;
-use hyper_util::rt::{TokioExecutor, TokioIo, TokioTimer};
+use hyper_util::rt::{TokioExecutor, TokioTimer};
 use stoa_link::dial::REFUSED;
 use tokio::net::TcpStream;
 
@@ -17,6 +17,7 @@ use crate::error_pages::ErrorPages;
 use crate::forwarded::Client;
 use crate::server::Handler;
 use crate::tier::head;
+use crate::tunnel;
 
 /// Longest time to connect.
 const CONNECT: Duration = Duration::from_secs(3);
@@ -115,6 +116,24 @@ impl Upstream {
     }
 }
 
+impl Upstream {
+    /// Asks it. The request is one that can be handed on.
+    pub(crate) async fn ask(
+        &self,
+        request: Request<Body>,
+    ) -> Result<Response<Incoming>, hyper_util::client::legacy::Error> {
+        let answered = self.client.request(self.addressed(request)).await;
+        if let Err(error) = &answered {
+            tracing::warn!(
+                error = error as &dyn std::error::Error,
+                upstream.address = self.authority.as_str(),
+                "a foreign application does not answer"
+            );
+        }
+        answered
+    }
+}
+
 impl Handler for Upstream {
     async fn handle(&self, mut request: Request<Incoming>, id: &HeaderValue) -> Response<Body> {
         let wanted = head::wanted_upgrade(request.headers());
@@ -131,15 +150,10 @@ impl Handler for Upstream {
         parts.extensions.clear();
         parts.version = http::Version::HTTP_11;
         let asked = parts.headers.clone();
-        let request = self.addressed(Request::from_parts(parts, Body::stream(body)));
-        let mut response = match self.client.request(request).await {
+        let request = Request::from_parts(parts, Body::stream(body));
+        let mut response = match self.ask(request).await {
             Ok(response) => response,
             Err(error) => {
-                tracing::warn!(
-                    error = &error as &dyn std::error::Error,
-                    upstream.address = self.authority.as_str(),
-                    "a foreign application does not answer"
-                );
                 let mut response = self.pages.respond(StatusCode::BAD_GATEWAY, &asked);
                 if error.is_connect() {
                     // It has not begun with it.
@@ -156,21 +170,8 @@ impl Handler for Upstream {
         head::remove_connection(response.headers_mut());
         if let (Some(client_side), Some(server_side)) = (client_side, server_side) {
             head::ask_to_become(response.headers_mut(), wanted.as_ref());
-            tokio::spawn(async move {
-                let sides = tokio::try_join!(client_side, server_side);
-                let copied = match sides {
-                    Ok((client, server)) => {
-                        let (mut client, mut server) = (TokioIo::new(client), TokioIo::new(server));
-                        tokio::io::copy_bidirectional(&mut client, &mut server)
-                            .await
-                            .map(|_| ())
-                    }
-                    Err(error) => Err(std::io::Error::other(error)),
-                };
-                if let Err(error) = copied {
-                    tracing::debug!(%error, "a connection that became something else broke");
-                }
-            });
+            let over = std::future::pending();
+            tokio::spawn(tunnel::join(client_side, server_side, over));
         }
         response
     }

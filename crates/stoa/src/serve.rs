@@ -121,13 +121,13 @@ impl Role<'_> {
         // Addresses first: somebody else's is found taken before a database is touched.
         let bound = edge.map(web::Edge::bind).transpose()?;
         let control = control::Socket::bind(&self.server.data)?;
-        let app = app::App::open(self, planned, trust.as_ref(), &shutdown).await?;
+        let mut app = app::App::open(self, planned, trust.as_ref(), &shutdown).await?;
         if shutdown.is_cancelled() {
             app.close(Duration::ZERO).await;
             return Ok(());
         }
         let web = match bound {
-            Some(bound) => Some(web::Web::start(self, bound, &app, trust, json)?),
+            Some(bound) => Some(web::Web::start(self, bound, &mut app, trust, json)?),
             None => None,
         };
         let report = Arc::new(report::Report::new(self, &app, web.as_ref(), started));

@@ -50,17 +50,19 @@ impl Work {
 /// One request at work. Dropped when its answer was sent or given up.
 pub(super) struct Piece {
     work: Arc<Work>,
-    /// The connections of its link: while it is at work one of them is busy.
-    count: Arc<Count>,
+    /// The connections of its link: while it is at work one of them is busy. None: that counts longer.
+    count: Option<Arc<Count>>,
 }
 
 impl Piece {
-    fn begin(work: &Arc<Work>, count: &Arc<Count>) -> (Self, bool) {
+    fn begin(work: &Arc<Work>, count: Option<&Arc<Count>>) -> (Self, bool) {
         let before = work.open.fetch_add(1, Ordering::AcqRel);
-        count.take();
+        if let Some(count) = count {
+            count.take();
+        }
         let piece = Self {
             work: Arc::clone(work),
-            count: Arc::clone(count),
+            count: count.cloned(),
         };
         (piece, before < work.most)
     }
@@ -68,7 +70,9 @@ impl Piece {
 
 impl Drop for Piece {
     fn drop(&mut self) {
-        self.count.give_back();
+        if let Some(count) = &self.count {
+            count.give_back();
+        }
         if self.work.open.fetch_sub(1, Ordering::AcqRel) == 1 {
             self.work.finished.notify_waiters();
         }
@@ -79,7 +83,7 @@ impl Drop for Piece {
 pub(super) async fn answer<H: Handler>(
     handler: &H,
     work: &Arc<Work>,
-    count: &Arc<Count>,
+    count: Option<&Arc<Count>>,
     request: Request<Incoming>,
 ) -> Response<AnswerBody<H::Body>> {
     let (piece, has_room) = Piece::begin(work, count);

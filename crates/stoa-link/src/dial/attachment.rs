@@ -289,14 +289,16 @@ async fn supply<H: Handler>(
                             _ => &attachment.requests,
                         };
                         let start = Instant::now();
-                        let served =
-                            line::serve(&shared, frames.into_inner(), count, purpose, over.clone());
-                        served.await;
-                        // A refusal of the certificate comes after the handshake: it must not make a storm.
-                        let rest = PAUSE.saturating_sub(start.elapsed());
-                        tokio::select! {
-                            () = over.cancelled() => {}
-                            () = sleep(rest) => {}
+                        let stream = frames.into_inner();
+                        line::serve(&shared, stream, counted, purpose, over.clone()).await;
+                        // A refusal of the certificate comes after the handshake: it must not make a storm. So one
+                        // that ended at once keeps its place for a moment.
+                        if let Some(rest) = PAUSE.checked_sub(start.elapsed()) {
+                            let _place = count.add();
+                            tokio::select! {
+                                () = over.cancelled() => {}
+                                () = sleep(rest) => {}
+                            }
                         }
                     }
                     Err(error) => {
@@ -312,7 +314,6 @@ async fn supply<H: Handler>(
                         drop(permit);
                     }
                 }
-                drop(counted);
             });
         }
         tokio::select! {

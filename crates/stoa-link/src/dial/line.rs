@@ -1,20 +1,22 @@
 //! One connection on which a web server asks.
 
 use std::io;
-use std::pin::pin;
+use std::pin::{Pin, pin};
 use std::sync::Arc;
-use std::sync::atomic::{AtomicUsize, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
+use std::task::{Context, Poll};
 
 use http::Request;
 use hyper::body::Incoming;
 use hyper::server::conn::http1;
 use hyper::service::service_fn;
 use hyper_util::rt::{TokioIo, TokioTimer};
+use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
 use tokio::net::TcpStream;
 use tokio::sync::Notify;
 use tokio::time::timeout;
 use tokio_rustls::client::TlsStream;
-use tokio_util::sync::CancellationToken;
+use tokio_util::sync::{CancellationToken, WaitForCancellationFutureOwned};
 
 use super::answer::answer;
 use super::{Handler, Shared, WebServer};
@@ -116,15 +118,78 @@ impl Drop for Counted {
     }
 }
 
+/// The stream of a connection. What a request becomes on it outlives the request: it counts until it ends, and is cut
+/// with the links.
+struct Line {
+    stream: TlsStream<TcpStream>,
+    cut: Pin<Box<WaitForCancellationFutureOwned>>,
+    /// A request has come on it, and no other will.
+    is_used: Arc<AtomicBool>,
+    counted: Counted,
+}
+
+impl Drop for Line {
+    fn drop(&mut self) {
+        if self.is_used.load(Ordering::Acquire) {
+            self.counted.0.give_back();
+        }
+    }
+}
+
+impl Line {
+    fn check(&mut self, context: &mut Context<'_>) -> io::Result<()> {
+        match self.cut.as_mut().poll(context) {
+            Poll::Ready(()) => Err(io::ErrorKind::ConnectionAborted.into()),
+            Poll::Pending => Ok(()),
+        }
+    }
+}
+
+impl AsyncRead for Line {
+    fn poll_read(
+        mut self: Pin<&mut Self>,
+        context: &mut Context<'_>,
+        buffer: &mut ReadBuf<'_>,
+    ) -> Poll<io::Result<()>> {
+        self.check(context)?;
+        Pin::new(&mut self.stream).poll_read(context, buffer)
+    }
+}
+
+impl AsyncWrite for Line {
+    fn poll_write(
+        mut self: Pin<&mut Self>,
+        context: &mut Context<'_>,
+        bytes: &[u8],
+    ) -> Poll<io::Result<usize>> {
+        Pin::new(&mut self.stream).poll_write(context, bytes)
+    }
+
+    fn poll_flush(mut self: Pin<&mut Self>, context: &mut Context<'_>) -> Poll<io::Result<()>> {
+        Pin::new(&mut self.stream).poll_flush(context)
+    }
+
+    fn poll_shutdown(mut self: Pin<&mut Self>, context: &mut Context<'_>) -> Poll<io::Result<()>> {
+        Pin::new(&mut self.stream).poll_shutdown(context)
+    }
+}
+
 /// Serves a connection until the web server closes it, or the attachment is over and it is idle.
 pub(super) async fn serve<H: Handler>(
     shared: &Shared<H>,
     stream: TlsStream<TcpStream>,
-    count: &Arc<Count>,
+    counted: Counted,
     purpose: Purpose,
     over: CancellationToken,
 ) {
+    let count = &Arc::clone(&counted.0);
+    let is_upgrade = purpose == Purpose::Upgrade;
+    let is_used = Arc::new(AtomicBool::new(false));
     let service = service_fn(|request: Request<Incoming>| async {
+        if is_upgrade && !is_used.swap(true, Ordering::AcqRel) {
+            count.take();
+        }
+        let count = (!is_upgrade).then_some(count);
         Ok::<_, std::convert::Infallible>(
             answer(&*shared.handler, &shared.work, count, request).await,
         )
@@ -136,7 +201,6 @@ pub(super) async fn serve<H: Handler>(
         .header_read_timeout(None)
         .max_header_size(HEAD_BYTES)
         .max_buf_size(4 * HEAD_BYTES);
-    let connection = builder.serve_connection(TokioIo::new(stream), service);
     // Both kinds of connection have the same methods, but no trait for them.
     macro_rules! until_over {
         ($connection:expr) => {{
@@ -154,10 +218,22 @@ pub(super) async fn serve<H: Handler>(
             }
         }};
     }
-    let result = if purpose == Purpose::Upgrade {
-        until_over!(connection.with_upgrades())
+    let result = if is_upgrade {
+        let line = Line {
+            stream,
+            cut: Box::pin(shared.cut.clone().cancelled_owned()),
+            is_used: Arc::clone(&is_used),
+            counted,
+        };
+        until_over!(
+            builder
+                .serve_connection(TokioIo::new(line), service)
+                .with_upgrades()
+        )
     } else {
-        until_over!(connection)
+        let result = until_over!(builder.serve_connection(TokioIo::new(stream), service));
+        drop(counted);
+        result
     };
     if let Err(error) = result {
         tracing::debug!(%error, "a connection of a link ended with an error");

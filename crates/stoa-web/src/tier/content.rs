@@ -1,10 +1,12 @@
 //! Static content of an environment, answered here from a copy of what the instances have.
 
 use std::sync::{Arc, Mutex, PoisonError};
+use std::time::{Duration, Instant};
 
 use arc_swap::ArcSwapOption;
 use http::{Method, Request, Response};
 use hyper::body::Incoming;
+use rand::seq::IndexedRandom as _;
 use stoa_link::accept::Instance;
 use tokio_util::sync::CancellationToken;
 
@@ -16,14 +18,30 @@ use crate::body::Body;
 use crate::forwarded::Client;
 use crate::replica::{self, Replica};
 use crate::security_headers::Answer;
-use crate::static_content::StaticContent;
+
+/// First pause after content could not be fetched; it doubles up to the longest.
+const PAUSE: Duration = Duration::from_millis(500);
+/// Longest such pause.
+const LONGEST_PAUSE: Duration = Duration::from_secs(30);
 
 /// The copies of an environment's static content.
 #[derive(Default)]
 pub(super) struct Contents {
     current: ArcSwapOption<Current>,
-    /// Digest of what is being fetched, or could not be and is tried again.
-    fetching: Mutex<Option<String>>,
+    /// The release before: pages of it that are open ask for files that only it has.
+    before: ArcSwapOption<Current>,
+    fetching: Mutex<Fetching>,
+}
+
+/// What is on its way here.
+#[derive(Default)]
+struct Fetching {
+    /// Digest of what is being fetched.
+    digest: Option<String>,
+    /// Digest of what could not be fetched, and when it is tried again.
+    failed: Option<(String, Instant)>,
+    /// How often in a row.
+    failures: u32,
 }
 
 struct Current {
@@ -44,23 +62,42 @@ pub struct ContentStatus {
 }
 
 impl Contents {
-    /// Content that is here already, and stays.
-    pub(super) fn of(content: StaticContent) -> Self {
-        Self {
-            current: ArcSwapOption::from_pointee(Current {
-                replica: Replica {
-                    digest: String::new(),
-                    content,
-                },
+    /// With the content of an application in this process.
+    pub(super) fn new(here: Option<Replica>) -> Self {
+        let current = here.map(|replica| {
+            Arc::new(Current {
+                replica,
                 security: SecurityHeaders::default(),
                 policy: None,
-            }),
-            fetching: Mutex::default(),
+            })
+        });
+        Self {
+            current: ArcSwapOption::new(current),
+            ..Self::default()
         }
     }
 
-    fn fetching(&self) -> std::sync::MutexGuard<'_, Option<String>> {
+    fn fetching(&self) -> std::sync::MutexGuard<'_, Fetching> {
         self.fetching.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    fn replace(&self, current: Current) {
+        let before = self.current.swap(Some(Arc::new(current)));
+        if before.is_some() {
+            self.before.store(before);
+        }
+    }
+
+    /// The release that answers for a path: the current one, unless only the one before has such a file.
+    fn of(&self, path: &str) -> Option<Arc<Current>> {
+        let current = self.current.load_full()?;
+        if !current.replica.content.has(path)
+            && let Some(before) = self.before.load_full()
+            && before.replica.content.has(path)
+        {
+            return Some(before);
+        }
+        Some(current)
     }
 
     pub(super) fn status(&self) -> ContentStatus {
@@ -72,7 +109,7 @@ impl Contents {
             files: current
                 .as_ref()
                 .map_or(0, |current| current.replica.content.snapshot().files()),
-            fetching: self.fetching().clone(),
+            fetching: self.fetching().digest.clone(),
         }
     }
 }
@@ -83,9 +120,8 @@ pub(super) async fn answer<L>(
     targets: &Targets<L>,
     request: &Request<Incoming>,
 ) -> Option<Response<Body>> {
-    let current = environment.contents.current.load();
-    let current = current.as_ref()?;
     let path = request.uri().path();
+    let current = environment.contents.of(path)?;
     if targets.paths.is_empty() {
         // The application answers what is no file.
         let is_read = matches!(*request.method(), Method::GET | Method::HEAD);
@@ -95,7 +131,6 @@ pub(super) async fn answer<L>(
     } else if targets.paths.iter().any(|root| is_below(path, root)) {
         return None;
     }
-    let current = Arc::clone(current);
     let content = &current.replica.content;
     let mut response = content
         .respond(request.method(), request.uri(), request.headers())
@@ -126,18 +161,21 @@ pub(super) fn follow<L: Send + Sync + 'static>(
     config: &Config,
     shutdown: &CancellationToken,
 ) {
-    if targets.has_local() {
+    if targets.are_here() {
         return;
     }
     let Some(offer) = wanted(environment, targets) else {
         return;
     };
     let Offer {
-        instance,
+        instances,
         digest,
         policy,
-        ..
     } = offer;
+    // If one of them cannot give it, another one is asked the next time.
+    let Some(instance) = instances.choose(&mut rand::rng()).cloned() else {
+        return;
+    };
     let contents = &environment.contents;
     if contents
         .current
@@ -147,12 +185,17 @@ pub(super) fn follow<L: Send + Sync + 'static>(
     {
         return;
     }
-    let mut fetching = contents.fetching();
-    if fetching.is_some() {
-        return;
+    {
+        let mut fetching = contents.fetching();
+        let is_too_soon = fetching
+            .failed
+            .as_ref()
+            .is_some_and(|(failed, until)| *failed == digest && Instant::now() < *until);
+        if fetching.digest.is_some() || is_too_soon {
+            return;
+        }
+        fetching.digest = Some(digest.clone());
     }
-    *fetching = Some(digest.clone());
-    drop(fetching);
     let environment = Arc::clone(environment);
     let (folder, content_config) = (config.replicas.clone(), config.content.clone());
     let shutdown = shutdown.clone();
@@ -169,6 +212,7 @@ pub(super) fn follow<L: Send + Sync + 'static>(
             () = shutdown.cancelled() => return,
             fetched = fetch => fetched,
         };
+        let contents = &environment.contents;
         match fetched {
             Ok(replica) => {
                 let snapshot = replica.content.snapshot();
@@ -179,32 +223,38 @@ pub(super) fn follow<L: Send + Sync + 'static>(
                     "static content is served from here"
                 );
                 let security = SecurityHeaders::new(policy.as_deref()).unwrap_or_default();
-                environment.contents.current.store(Some(Arc::new(Current {
+                contents.replace(Current {
                     replica,
                     security,
                     policy,
-                })));
+                });
                 tokio::task::spawn_blocking(move || snapshot.compress());
                 replica::tidy(&folder, &environment.name, &digest).await;
+                *contents.fetching() = Fetching::default();
             }
-            Err(error) => tracing::warn!(
-                error = &error as &dyn std::error::Error,
-                environment = &*environment.name,
-                content.digest = digest,
-                "static content cannot be fetched; trying again"
-            ),
+            Err(error) => {
+                let mut fetching = contents.fetching();
+                fetching.failures += 1;
+                let pause = (PAUSE * 2_u32.pow(fetching.failures.min(16) - 1)).min(LONGEST_PAUSE);
+                tracing::warn!(
+                    error = &error as &dyn std::error::Error,
+                    environment = &*environment.name,
+                    content.digest = digest,
+                    seconds = pause.as_secs_f32(),
+                    "static content cannot be fetched; it is tried again"
+                );
+                fetching.failed = Some((digest, Instant::now() + pause));
+                fetching.digest = None;
+            }
         }
-        *environment.contents.fetching() = None;
     });
 }
 
 /// Content that instances have.
 struct Offer {
-    instance: Arc<Instance<Body>>,
+    instances: Vec<Arc<Instance<Body>>>,
     digest: String,
     policy: Option<String>,
-    /// How many have it.
-    votes: usize,
 }
 
 /// What most of the ready instances have. Among equals: what is here already.
@@ -221,17 +271,16 @@ fn wanted<L>(environment: &Environment<L>, targets: &Targets<L>) -> Option<Offer
             continue;
         };
         match offers.iter_mut().find(|offer| offer.digest == *digest) {
-            Some(offer) => offer.votes += 1,
+            Some(offer) => offer.instances.push(Arc::clone(instance)),
             None => offers.push(Offer {
-                instance: Arc::clone(instance),
+                instances: vec![Arc::clone(instance)],
                 digest: digest.clone(),
                 policy: served.content_security_policy.clone(),
-                votes: 1,
             }),
         }
     }
     let here = environment.contents.status().digest;
     offers
         .into_iter()
-        .max_by_key(|offer| (offer.votes, here.as_ref() == Some(&offer.digest)))
+        .max_by_key(|offer| (offer.instances.len(), here.as_ref() == Some(&offer.digest)))
 }

@@ -15,13 +15,13 @@ use http::{HeaderMap, HeaderValue, Method, Request, Response, StatusCode, header
 use http_body::Body as _;
 use http_body_util::BodyExt as _;
 use hyper::body::Incoming;
-use stoa_link::accept::{AnswerBody, Fault};
+use stoa_link::accept::Fault;
 use stoa_link::dial::{REFUSED, UNAVAILABLE};
 use tokio::sync::{OwnedSemaphorePermit, Semaphore};
 
 use super::repeat::Identities;
-use super::target::{InFlight, Target, Targets, Via};
-use super::{Config, Environment, head, repeat, upgrade};
+use super::target::{ENVIRONMENT, InFlight, Target, Targets, Via};
+use super::{Config, Environment, head, in_memory, repeat, upgrade};
 use crate::access_log::Served;
 use crate::body::{Body, BodyError, TimedBody};
 use crate::compression::Compression;
@@ -85,7 +85,7 @@ enum Missed {
     /// It may have begun.
     MayHaveBegun,
     /// It says that it cannot at present; this is its answer.
-    Unavailable(Response<Body>),
+    Unavailable(Box<Response<Body>>),
 }
 
 /// One request, and all that is known of it.
@@ -96,6 +96,44 @@ struct Call<'a, L> {
     content: Content,
     /// It can be sent again although it may have been worked on.
     may_repeat: bool,
+}
+
+impl<L> Call<'_, L> {
+    /// The body of the next attempt.
+    fn begin(&mut self, is_again: bool) -> Result<Body, Missed> {
+        let body = self.content.next().ok_or(Missed::MayHaveBegun)?;
+        if is_again {
+            let counts = &self.environment.counts;
+            counts.repeated.fetch_add(1, Ordering::Relaxed);
+        }
+        Ok(body)
+    }
+}
+
+/// The body of an answer of somebody whose requests no link counts.
+struct Held<L> {
+    body: Incoming,
+    _in_flight: InFlight<L>,
+}
+
+impl<L> http_body::Body for Held<L> {
+    type Data = Bytes;
+    type Error = hyper::Error;
+
+    fn poll_frame(
+        self: std::pin::Pin<&mut Self>,
+        context: &mut std::task::Context<'_>,
+    ) -> std::task::Poll<Option<Result<http_body::Frame<Bytes>, hyper::Error>>> {
+        pin!(&mut self.get_mut().body).poll_frame(context)
+    }
+
+    fn is_end_stream(&self) -> bool {
+        self.body.is_end_stream()
+    }
+
+    fn size_hint(&self) -> http_body::SizeHint {
+        self.body.size_hint()
+    }
 }
 
 impl Forwarding {
@@ -127,11 +165,11 @@ impl Forwarding {
             .get::<Client>()
             .is_some_and(Client::is_secure);
         if let Some(first) = &first
-            && let Via::Local { handler, .. } = &first.via
+            && let Via::Local(handler) = &first.via
         {
             let _in_flight = InFlight::new(first);
             let mut response = handler.handle(request, id).await;
-            if targets.instances().next().is_some() {
+            if targets.are_several() {
                 environment
                     .sticky
                     .give(response.headers_mut(), tag, &first.tag, is_secure);
@@ -142,7 +180,6 @@ impl Forwarding {
         if upgrade::is_asked(&request) {
             let call = upgrade::Call {
                 environment,
-                targets: &targets,
                 config: &self.config,
                 tag,
                 is_secure,
@@ -222,7 +259,7 @@ impl Forwarding {
                         sent += 1;
                     }
                     Err(Missed::Unavailable(response)) => {
-                        refusal = Some(response);
+                        refusal = Some(*response);
                         limit = self.config.patience;
                         sent += 1;
                     }
@@ -275,49 +312,91 @@ impl Forwarding {
         target: &Arc<Target<L>>,
         is_again: bool,
     ) -> Result<Response<Body>, Missed> {
-        // A request that was taken apart cannot be handed over in memory any more.
-        let Via::Link(instance) = &target.via else {
-            return Err(Missed::NotBegun);
-        };
-        let taken = instance.take().await.ok_or(Missed::NotBegun)?;
-        let body = call.content.next().ok_or(Missed::MayHaveBegun)?;
-        if is_again {
-            let counts = &call.environment.counts;
-            counts.repeated.fetch_add(1, Ordering::Relaxed);
-        }
-        let may_repeat = call.may_repeat;
-        let leave = || {
-            let targets = call.environment.targets.load();
-            may_repeat && targets.has_other_than(target)
-        };
-        let response = match taken.send(request(call.parts, body), leave).await {
-            Ok(response) => response,
-            Err(failure) => {
-                if let Some(request) = failure.request {
-                    // Nothing of it was sent: a body that can be sent once can still be.
-                    if !call.content.is_kept() {
-                        call.content = Content::Once(request.into_body());
+        match &target.via {
+            Via::Link(instance) => {
+                let taken = instance.take().await.ok_or(Missed::NotBegun)?;
+                let body = call.begin(is_again)?;
+                let may_repeat = call.may_repeat;
+                let leave = || {
+                    let targets = call.environment.targets.load();
+                    may_repeat && targets.has_other_than(target)
+                };
+                match taken.send(request(call.parts, body), leave).await {
+                    Ok(response) => self.receive(call, response).await,
+                    Err(failure) => {
+                        if let Some(request) = failure.request {
+                            // Nothing of it was sent: a body that can be sent once can still be.
+                            if !call.content.is_kept() {
+                                call.content = Content::Once(request.into_body());
+                            }
+                            return Err(Missed::NotBegun);
+                        }
+                        if let Fault::Broken(error) = failure.fault {
+                            tracing::debug!(%error, "an instance did not answer");
+                        }
+                        Err(Missed::MayHaveBegun)
                     }
-                    return Err(Missed::NotBegun);
                 }
-                if let Fault::Broken(error) = failure.fault {
-                    tracing::debug!(%error, "an instance did not answer");
-                }
-                return Err(Missed::MayHaveBegun);
             }
-        };
+            Via::Upstream(upstream) => {
+                let in_flight = InFlight::new(target);
+                let body = call.begin(is_again)?;
+                let mut request = request(call.parts, body);
+                request.headers_mut().remove(ENVIRONMENT);
+                let response = upstream.ask(request).await.map_err(|error| {
+                    if error.is_connect() {
+                        Missed::NotBegun
+                    } else {
+                        Missed::MayHaveBegun
+                    }
+                })?;
+                let response = response.map(|body| Held {
+                    body,
+                    _in_flight: in_flight,
+                });
+                self.receive(call, response).await
+            }
+            Via::Local(handler) => {
+                let in_flight = InFlight::new(target);
+                let body = call.begin(is_again)?;
+                let response = in_memory::ask(handler, request(call.parts, body))
+                    .await
+                    .map_err(|error| {
+                        tracing::debug!(%error, "no answer in memory");
+                        Missed::MayHaveBegun
+                    })?;
+                let response = response.map(|body| Held {
+                    body,
+                    _in_flight: in_flight,
+                });
+                self.receive(call, response).await
+            }
+        }
+    }
+
+    /// Takes in as much of an answer as must be known before any of it goes to the client.
+    async fn receive<L, B>(
+        &self,
+        call: &mut Call<'_, L>,
+        response: Response<B>,
+    ) -> Result<Response<Body>, Missed>
+    where
+        B: http_body::Body<Data = Bytes> + Send + Unpin + 'static,
+        B::Error: Into<BodyError>,
+    {
         let refused = response
             .headers()
             .get(REFUSED)
             .map(|kind| kind == UNAVAILABLE);
         let (head, body) = response.into_parts();
-        let body = self.take_small(body, may_repeat).await.map_err(|error| {
+        let taken = self.take_small(body, call.may_repeat).await;
+        let body = taken.map_err(|error| {
             tracing::debug!(error, "an answer ended before its end");
             Missed::MayHaveBegun
         })?;
         let response = Response::from_parts(head, body);
         match refused {
-            Some(true) => Err(Missed::Unavailable(response)),
+            Some(true) => Err(Missed::Unavailable(Box::new(response))),
             Some(false) if call.content.is_kept() => Err(Missed::NotBegun),
             _ => Ok(response),
         }
@@ -325,11 +404,11 @@ impl Forwarding {
 
     /// A small answer is taken whole before any of it goes to the client: if the instance dies in the middle of it,
     /// another one can still be asked, and a slow client keeps nobody busy.
-    async fn take_small(
-        &self,
-        mut body: AnswerBody<Body>,
-        may_repeat: bool,
-    ) -> Result<Body, BodyError> {
+    async fn take_small<B>(&self, mut body: B, may_repeat: bool) -> Result<Body, BodyError>
+    where
+        B: http_body::Body<Data = Bytes> + Send + Unpin + 'static,
+        B::Error: Into<BodyError>,
+    {
         if body.is_end_stream() {
             return Ok(Body::Empty);
         }
@@ -340,7 +419,7 @@ impl Forwarding {
         let mut whole = Bytes::new();
         let mut more: Option<BytesMut> = None;
         while let Some(frame) = body.frame().await {
-            let Ok(data) = frame?.into_data() else {
+            let Ok(data) = frame.map_err(Into::into)?.into_data() else {
                 continue;
             };
             match &mut more {
@@ -444,7 +523,7 @@ async fn wait_for_any<L>(asked: &[Arc<Target<L>>], pause: Duration) {
         .iter()
         .filter_map(|target| match &target.via {
             Via::Link(instance) => Some(Box::pin(instance.wait_for_more(until))),
-            Via::Local { .. } => None,
+            Via::Local(_) | Via::Upstream(_) => None,
         })
         .collect();
     if waits.is_empty() {
@@ -454,7 +533,7 @@ async fn wait_for_any<L>(asked: &[Arc<Target<L>>], pause: Duration) {
     }
 }
 
-fn request(parts: &Parts, body: Body) -> Request<Body> {
+pub(super) fn request(parts: &Parts, body: Body) -> Request<Body> {
     let mut request = Request::new(body);
     *request.method_mut() = parts.method.clone();
     *request.uri_mut() = parts.uri.clone();

@@ -9,13 +9,16 @@ use rand::RngExt as _;
 use stoa_link::accept::{Instance, Presence};
 use stoa_link::announcement::{Environment, State};
 
-use super::{Config, LINK_PATHS, Local};
+use super::{Answerer, Config, LINK_PATHS, Local};
 use crate::body::Body;
+use crate::upstream::Upstream;
 
 /// Longest ejection.
 const LONGEST_EJECTION: Duration = Duration::from_secs(60);
 /// Longest wait for the answer to a probe.
 const PROBE: Duration = Duration::from_secs(2);
+/// Time between two looks whether an instance still lives that a connection leads to which became something else.
+const LOOK: Duration = Duration::from_secs(2);
 /// How long somebody who has gone is expected to come back.
 const EXPECTED: Duration = Duration::from_secs(15);
 /// Share of its weight with which a new instance begins.
@@ -47,7 +50,7 @@ pub(super) struct Target<L> {
     pub(super) via: Via<L>,
     weight: u32,
     since: Instant,
-    /// Requests of this process, where the link does not count them.
+    /// Requests that the link does not count: those in this process, and what became something else.
     in_flight: AtomicUsize,
     faults: AtomicU32,
     ejections: AtomicU32,
@@ -57,14 +60,12 @@ pub(super) struct Target<L> {
 
 /// How it is asked.
 pub(super) enum Via<L> {
-    Local {
-        handler: Arc<L>,
-        is_well: Arc<dyn Fn() -> bool + Send + Sync>,
-    },
+    Local(Arc<L>),
+    Upstream(Arc<Upstream>),
     Link(Arc<Instance<Body>>),
 }
 
-/// A request that a target in this process works on.
+/// A request that a target works on, and its link does not count.
 pub(super) struct InFlight<L>(Arc<Target<L>>);
 
 impl<L> InFlight<L> {
@@ -82,15 +83,11 @@ impl<L> Drop for InFlight<L> {
 
 impl<L> Target<L> {
     pub(super) fn local(local: Local<L>) -> Self {
-        Self::new(
-            local.tag.into(),
-            Via::Local {
-                handler: local.handler,
-                is_well: local.is_well,
-            },
-            local.capacity,
-            Instant::now(),
-        )
+        let via = match local.answerer {
+            Answerer::Own(handler) => Via::Local(handler),
+            Answerer::Foreign(upstream) => Via::Upstream(upstream),
+        };
+        Self::new(local.tag.into(), via, local.capacity, Instant::now())
     }
 
     fn new(tag: Arc<str>, via: Via<L>, weight: u32, since: Instant) -> Self {
@@ -107,16 +104,23 @@ impl<L> Target<L> {
     }
 
     pub(super) fn in_flight(&self) -> usize {
+        let here = self.in_flight.load(Ordering::Relaxed);
         match &self.via {
-            Via::Local { .. } => self.in_flight.load(Ordering::Relaxed),
-            Via::Link(instance) => instance.in_flight(),
+            Via::Local(_) | Via::Upstream(_) => here,
+            Via::Link(instance) => here + instance.in_flight(),
         }
     }
 
-    fn is_well(&self) -> bool {
-        match &self.via {
-            Via::Local { is_well, .. } => is_well(),
-            Via::Link(_) => true,
+    /// Ends when it is known that the instance does not live any more.
+    pub(super) async fn is_gone(&self) {
+        let mut look = tokio::time::interval(LOOK);
+        loop {
+            look.tick().await;
+            if let Via::Link(instance) = &self.via
+                && instance.presence() == Presence::Gone
+            {
+                return;
+            }
         }
     }
 
@@ -141,8 +145,12 @@ impl<L> Target<L> {
     }
 
     fn standing(&self, environment: &str) -> Standing {
-        let Via::Link(instance) = &self.via else {
-            return Standing::Ready;
+        let instance = match &self.via {
+            Via::Local(_) => return Standing::Ready,
+            Via::Upstream(upstream) if !upstream.is_well() => return Standing::Unready,
+            Via::Upstream(_) if self.is_ejected() => return Standing::Ejected,
+            Via::Upstream(_) => return Standing::Ready,
+            Via::Link(instance) => instance,
         };
         let announcement = instance.announcement();
         let served = announcement
@@ -195,10 +203,12 @@ impl<L> Target<L> {
 
     /// Asks whether it is well again; if so, it gets requests again.
     pub(super) async fn probe(self: Arc<Self>, environment: HeaderValue) {
-        let Via::Link(instance) = &self.via else {
-            return self.admit();
-        };
         let probed = async {
+            let instance = match &self.via {
+                Via::Local(_) => return Some(()),
+                Via::Upstream(upstream) => return upstream.is_well().then_some(()),
+                Via::Link(instance) => instance,
+            };
             let taken = instance.take().await?;
             let request = Request::get(format!("{LINK_PATHS}ready"))
                 .header(http::header::HOST, "stoa")
@@ -220,8 +230,7 @@ impl<L> Target<L> {
 
 /// Those who serve an environment, as of the last change.
 pub(super) struct Targets<L> {
-    /// In this process.
-    locals: Vec<Arc<Target<L>>>,
+    here: Vec<Arc<Target<L>>>,
     all: Vec<(Standing, Arc<Target<L>>)>,
     ready: Vec<Arc<Target<L>>>,
     /// Asked when nobody is ready.
@@ -235,32 +244,37 @@ pub(super) struct Targets<L> {
 }
 
 impl<L> Targets<L> {
-    pub(super) fn new(locals: Vec<Arc<Target<L>>>) -> Self {
-        let is_well = |target: &&Arc<Target<L>>| target.is_well();
-        let ready = locals.iter().filter(is_well).cloned().collect();
-        let all = locals.iter().map(|target| {
-            let standing = if target.is_well() {
-                Standing::Ready
-            } else {
-                Standing::Unready
-            };
-            (standing, Arc::clone(target))
-        });
-        Self {
-            all: all.collect(),
-            ready,
+    pub(super) fn new(here: Vec<Arc<Target<L>>>, environment: &str) -> Self {
+        let mut targets = Self {
+            all: Vec::new(),
+            ready: Vec::new(),
             others: Vec::new(),
             paths: Vec::new(),
             is_repeatable: false,
             // A server that has just started does not know yet who serves.
             last: Some(Instant::now()),
-            locals,
+            here: Vec::new(),
+        };
+        for target in &here {
+            targets.add(Arc::clone(target), environment);
+        }
+        targets.here = here;
+        targets
+    }
+
+    fn add(&mut self, target: Arc<Target<L>>, environment: &str) {
+        let standing = target.standing(environment);
+        self.all.push((standing, Arc::clone(&target)));
+        match standing {
+            Standing::Ready => self.ready.push(target),
+            Standing::Ejected | Standing::Silent => self.others.push(target),
+            Standing::Unready | Standing::Draining => {}
         }
     }
 
     /// The same with the instances that are there now.
     pub(super) fn next(&self, environment: &str, present: &[Arc<Instance<Body>>]) -> Self {
-        let mut next = Self::new(self.locals.clone());
+        let mut next = Self::new(self.here.clone(), environment);
         let mut repeatable = Vec::new();
         for instance in present {
             let announcement = instance.announcement();
@@ -283,13 +297,7 @@ impl<L> Targets<L> {
                 },
                 |(_, target)| Arc::clone(target),
             );
-            let standing = target.standing(environment);
-            next.all.push((standing, Arc::clone(&target)));
-            match standing {
-                Standing::Ready => next.ready.push(target),
-                Standing::Ejected | Standing::Silent => next.others.push(target),
-                Standing::Unready | Standing::Draining => {}
-            }
+            next.add(target, environment);
             next.add_paths(served);
             repeatable.push(served.repeatable);
         }
@@ -366,7 +374,7 @@ impl<L> Targets<L> {
     pub(super) fn instances(&self) -> impl Iterator<Item = &Arc<Instance<Body>>> {
         self.ready.iter().filter_map(|target| match &target.via {
             Via::Link(instance) => Some(instance),
-            Via::Local { .. } => None,
+            Via::Local(_) | Via::Upstream(_) => None,
         })
     }
 
@@ -379,8 +387,14 @@ impl<L> Targets<L> {
         }
     }
 
-    pub(super) fn has_local(&self) -> bool {
-        !self.locals.is_empty()
+    /// Whether somebody in this process serves the environment, and so has its static content.
+    pub(super) fn are_here(&self) -> bool {
+        !self.here.is_empty()
+    }
+
+    /// Whether there are several to choose from, now or in a moment.
+    pub(super) fn are_several(&self) -> bool {
+        self.all.len() > 1
     }
 
     pub(super) fn status(&self) -> Vec<TargetStatus> {
@@ -389,7 +403,7 @@ impl<L> Targets<L> {
             .map(|(standing, target)| TargetStatus {
                 instance: match &target.via {
                     Via::Link(instance) => Some(instance.id.to_string()),
-                    Via::Local { .. } => None,
+                    Via::Local(_) | Via::Upstream(_) => None,
                 },
                 standing: *standing,
                 in_flight: target.in_flight(),
@@ -437,7 +451,7 @@ mod tests {
 
     fn target(tag: &str, weight: u32, in_flight: usize) -> Arc<Target<()>> {
         let since = Instant::now() - Duration::from_secs(3600);
-        let target = Target::new(tag.into(), here(), weight, since);
+        let target = Target::new(tag.into(), Via::Local(Arc::new(())), weight, since);
         target.in_flight.store(in_flight, Ordering::Relaxed);
         Arc::new(target)
     }
@@ -445,14 +459,7 @@ mod tests {
     fn targets(ready: &[Arc<Target<()>>]) -> Targets<()> {
         Targets {
             ready: ready.to_vec(),
-            ..Targets::new(Vec::new())
-        }
-    }
-
-    fn here() -> Via<()> {
-        Via::Local {
-            handler: Arc::new(()),
-            is_well: Arc::new(|| true),
+            ..Targets::new(Vec::new(), "production")
         }
     }
 
@@ -485,7 +492,12 @@ mod tests {
     #[test]
     fn a_new_instance_begins_with_a_small_share() {
         let old = target("old", 1, 0);
-        let new = Arc::new(Target::new("new".into(), here(), 1, Instant::now()));
+        let new = Arc::new(Target::new(
+            "new".into(),
+            Via::Local(Arc::new(())),
+            1,
+            Instant::now(),
+        ));
         let both = targets(&[old, Arc::clone(&new)]);
         for _ in 0..110 {
             let chosen = both.choose(None, &[], SLOW_START).unwrap();

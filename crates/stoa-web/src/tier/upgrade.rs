@@ -1,29 +1,44 @@
 //! Requests that become something else, such as WebSockets: bytes pass both ways until one side ends.
 
 use std::sync::Arc;
-use std::time::Instant;
+use std::time::{Duration, Instant};
 
+use http::request::Parts;
 use http::{HeaderValue, Request, Response, StatusCode, header};
+use http_body::Body as _;
 use hyper::body::Incoming;
-use hyper_util::rt::TokioIo;
+use hyper::upgrade::OnUpgrade;
+use stoa_link::accept::Fault;
+use stoa_link::dial::REFUSED;
 
-use super::target::{InFlight, Targets, Via};
+use super::target::{ENVIRONMENT, InFlight, Target, Via};
 use super::{Config, Environment, forward, head};
 use crate::body::Body;
 use crate::server::Handler;
+use crate::tunnel;
 
-/// Whether a request wants to become something else.
+/// Pause after all were asked in vain.
+const PAUSE: Duration = Duration::from_millis(20);
+
+/// Whether a request wants to become something else. With a body it may stay what it is (RFC 9110, 7.8).
 pub(super) fn is_asked(request: &Request<Incoming>) -> bool {
-    head::wanted_upgrade(request.headers()).is_some()
+    head::wanted_upgrade(request.headers()).is_some() && request.body().is_end_stream()
 }
 
 /// A request that wants to become something else.
 pub(super) struct Call<'a, L> {
     pub(super) environment: &'a Environment<L>,
-    pub(super) targets: &'a Arc<Targets<L>>,
     pub(super) config: &'a Config,
     pub(super) tag: Option<&'a [u8]>,
     pub(super) is_secure: bool,
+}
+
+/// An attempt without an answer.
+enum Missed {
+    /// It was not begun.
+    NotBegun,
+    /// It may have been begun.
+    MayHaveBegun,
 }
 
 impl<L: Handler> Call<'_, L> {
@@ -32,66 +47,108 @@ impl<L: Handler> Call<'_, L> {
         mut request: Request<Incoming>,
         id: &HeaderValue,
     ) -> Response<Body> {
-        let until = Instant::now() + self.config.queue;
-        let mut asked = Vec::new();
-        let (target, taken) = loop {
-            let slow_start = self.config.slow_start;
-            let Some(target) = self.targets.choose(self.tag, &asked, slow_start) else {
-                return forward::refuse(self.environment, request.headers());
-            };
-            let taken = match &target.via {
-                Via::Link(instance) => instance.wait(true, until).await,
-                Via::Local { .. } => None,
-            };
-            match taken {
-                Some(taken) => break (target, taken),
-                None => asked.push(target),
-            }
-        };
         let client_side = hyper::upgrade::on(&mut request);
-        let wanted = request.headers().get(header::UPGRADE).cloned();
-        let (mut parts, body) = request.into_parts();
+        let wanted = head::wanted_upgrade(request.headers());
+        let (mut parts, _) = request.into_parts();
         head::hand_on(&mut parts, &self.environment.name_value, id);
         head::ask_to_become(&mut parts.headers, wanted.as_ref());
-        let request = Request::from_parts(parts, Body::stream(body));
-        let asked = request.headers().clone();
-        let mut response = match taken.send(request, || false).await {
-            Ok(response) => response,
-            Err(_) => {
-                return self
-                    .environment
-                    .error_pages
-                    .respond(StatusCode::BAD_GATEWAY, &asked);
+        let until = Instant::now() + self.config.queue;
+        let mut asked: Vec<Arc<Target<L>>> = Vec::new();
+        loop {
+            let targets = self.environment.targets.load_full();
+            let Some(target) = targets.choose(self.tag, &asked, self.config.slow_start) else {
+                if Instant::now() >= until {
+                    return forward::refuse(self.environment, &parts.headers);
+                }
+                tokio::time::sleep(PAUSE).await;
+                asked.clear();
+                continue;
+            };
+            match self.attempt(&target, &parts).await {
+                Ok((response, instance_side)) => {
+                    return self.hand_back(response, &target, client_side, instance_side);
+                }
+                Err(Missed::NotBegun) => asked.push(target),
+                Err(Missed::MayHaveBegun) => {
+                    target.note_fault(self.config);
+                    return self
+                        .environment
+                        .error_pages
+                        .respond(StatusCode::BAD_GATEWAY, &parts.headers);
+                }
             }
-        };
-        let becomes = response.status() == StatusCode::SWITCHING_PROTOCOLS;
-        let instance_side = becomes.then(|| hyper::upgrade::on(&mut response));
+        }
+    }
+
+    async fn attempt(
+        &self,
+        target: &Arc<Target<L>>,
+        parts: &Parts,
+    ) -> Result<(Response<Body>, Option<OnUpgrade>), Missed> {
+        let mut request = forward::request(parts, Body::Empty);
+        match &target.via {
+            Via::Link(instance) => {
+                let taken = instance.take_for_upgrade().await.ok_or(Missed::NotBegun)?;
+                let response = taken.send(request, || false).await.map_err(|failure| {
+                    if matches!(failure.fault, Fault::NotSent) {
+                        Missed::NotBegun
+                    } else {
+                        Missed::MayHaveBegun
+                    }
+                })?;
+                if response.headers().contains_key(REFUSED) {
+                    return Err(Missed::NotBegun);
+                }
+                Ok(split(response))
+            }
+            Via::Upstream(upstream) => {
+                request.headers_mut().remove(ENVIRONMENT);
+                let response = upstream.ask(request).await.map_err(|error| {
+                    if error.is_connect() {
+                        Missed::NotBegun
+                    } else {
+                        Missed::MayHaveBegun
+                    }
+                })?;
+                Ok(split(response))
+            }
+            // It is handed over before it is taken apart, unless somebody else was chosen then.
+            Via::Local(_) => Err(Missed::NotBegun),
+        }
+    }
+
+    fn hand_back(
+        &self,
+        mut response: Response<Body>,
+        target: &Arc<Target<L>>,
+        client_side: OnUpgrade,
+        instance_side: Option<OnUpgrade>,
+    ) -> Response<Body> {
         let wanted = response.headers().get(header::UPGRADE).cloned();
-        let mut response = response.map(Body::stream);
         let headers = response.headers_mut();
         head::hand_back(headers);
         self.environment
             .sticky
             .give(headers, self.tag, &target.tag, self.is_secure);
-        let Some(instance_side) = instance_side else {
-            return response;
-        };
-        head::ask_to_become(headers, wanted.as_ref());
-        let in_flight = InFlight::new(&target);
-        tokio::spawn(async move {
-            let _in_flight = in_flight;
-            let (client, instance) = match tokio::try_join!(client_side, instance_side) {
-                Ok(sides) => sides,
-                Err(error) => {
-                    tracing::debug!(%error, "a request could not become something else");
-                    return;
-                }
-            };
-            let (mut client, mut instance) = (TokioIo::new(client), TokioIo::new(instance));
-            if let Err(error) = tokio::io::copy_bidirectional(&mut client, &mut instance).await {
-                tracing::debug!(%error, "a connection that became something else broke");
-            }
-        });
+        if let Some(instance_side) = instance_side {
+            head::ask_to_become(headers, wanted.as_ref());
+            let (in_flight, target) = (InFlight::new(target), Arc::clone(target));
+            tokio::spawn(async move {
+                let _in_flight = in_flight;
+                tunnel::join(client_side, instance_side, target.is_gone()).await;
+            });
+        }
         response
     }
+}
+
+/// An answer, and what the connection has become if it agrees.
+fn split<B>(mut response: Response<B>) -> (Response<Body>, Option<OnUpgrade>)
+where
+    B: http_body::Body<Data = bytes::Bytes> + Send + 'static,
+    B::Error: Into<crate::body::BodyError>,
+{
+    let becomes = response.status() == StatusCode::SWITCHING_PROTOCOLS;
+    let side = becomes.then(|| hyper::upgrade::on(&mut response));
+    (response.map(Body::stream), side)
 }

@@ -1,6 +1,6 @@
 //! The role of an app server: environments, opened and served over links.
 
-use std::sync::{Arc, Mutex, PoisonError};
+use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use arc_swap::ArcSwap;
@@ -13,7 +13,7 @@ use stoa_runtime::environment::OPEN_API_PATH;
 use stoa_runtime::pages::Theme;
 use stoa_runtime::single_sign_on::SingleSignOn;
 use stoa_web::StaticContent;
-use stoa_web::replica::Source;
+use stoa_web::replica::{Replica, Source};
 use stoa_web::server::Drained;
 use stoa_web::static_content::Config;
 use stoa_web::upstream::Upstream;
@@ -166,6 +166,8 @@ pub(crate) struct Opened {
     pub(crate) name: String,
     pub(crate) answerers: Vec<Answerer>,
     pub(crate) own: Option<Arc<Application>>,
+    /// Static content of a foreign application.
+    pub(crate) content: Option<Replica>,
 }
 
 /// Somebody who answers for an environment.
@@ -174,25 +176,6 @@ pub(crate) struct Answerer {
     pub(crate) application: Arc<Application>,
     /// Links to the web servers; none if the only one is this process.
     pub(crate) dialer: Option<Arc<Dialer>>,
-    /// Files of a foreign application, to be served in this process.
-    content: Mutex<Option<StaticContent>>,
-}
-
-impl Answerer {
-    /// Whether it can answer at present.
-    pub(crate) fn is_well(&self) -> Arc<dyn Fn() -> bool + Send + Sync> {
-        let application = Arc::clone(&self.application);
-        Arc::new(move || match &*application {
-            Application::Own(_) => true,
-            Application::Foreign(upstream) => upstream.is_well(),
-        })
-    }
-
-    /// Files that are answered before it is asked, for the one who does that.
-    pub(crate) fn take_content(&self) -> Option<StaticContent> {
-        let mut content = self.content.lock().unwrap_or_else(PoisonError::into_inner);
-        content.take()
-    }
 }
 
 /// The app server's role; without environments for a server that does not have it.
@@ -306,7 +289,7 @@ async fn open(
             let Some(site) = open_own(&name, *own, shutdown).await? else {
                 return Ok(None);
             };
-            let content = source(&folder, &site.content)?;
+            let content = source(&folder, &site.content)?.map(Arc::new);
             let application = Arc::new(Application::Own(Box::new(site)));
             let announced = Announced {
                 name: name.clone(),
@@ -323,6 +306,7 @@ async fn open(
                 name,
                 answerers: vec![answerer],
                 own: Some(application),
+                content: None,
             }))
         }
         Kind::Foreign {
@@ -330,22 +314,22 @@ async fn open(
             content,
             folder,
         } => {
+            let source = match (&content, &folder) {
+                (Some(content), Some(folder)) => source(folder, content)?.map(Arc::new),
+                _ => None,
+            };
             let mut answerers = Vec::new();
             for upstream in upstreams {
-                let content = match (&content, &folder) {
-                    (Some(content), Some(folder)) => source(folder, content)?,
-                    _ => None,
-                };
                 let announced = Announced {
                     name: name.clone(),
                     ready: upstream.look().await,
                     paths: Vec::new(),
                     repeatable: false,
-                    content: content.as_ref().map(|content| content.digest().to_owned()),
+                    content: source.as_ref().map(|source| source.digest().to_owned()),
                     content_security_policy: None,
                 };
-                let application = Arc::new(Application::Foreign(Box::new(upstream)));
-                let answerer = links.start(announced, application, content);
+                let application = Arc::new(Application::Foreign(Arc::new(upstream)));
+                let answerer = links.start(announced, application, source.clone());
                 tokio::spawn(follow(
                     Arc::clone(&answerer.application),
                     answerer.dialer.clone(),
@@ -353,14 +337,18 @@ async fn open(
                 ));
                 answerers.push(answerer);
             }
-            if let Some(first) = answerers.first() {
-                let mut own = first.content.lock().unwrap_or_else(PoisonError::into_inner);
-                *own = content;
-            }
             Ok(Some(Opened {
                 name,
                 answerers,
                 own: None,
+                content: content.zip(source).map(|(content, source)| {
+                    let snapshot = content.snapshot();
+                    tokio::task::spawn_blocking(move || snapshot.compress());
+                    Replica {
+                        digest: source.digest().to_owned(),
+                        content,
+                    }
+                }),
             }))
         }
     }
@@ -522,7 +510,7 @@ impl Links {
         &self,
         environment: Announced,
         application: Arc<Application>,
-        content: Option<Source>,
+        content: Option<Arc<Source>>,
     ) -> Answerer {
         let instance = Uuid::new_v4();
         let tag = Uuid::new_v4().simple().to_string()[..16].to_owned();
@@ -563,7 +551,6 @@ impl Links {
             tag,
             application,
             dialer,
-            content: Mutex::default(),
         }
     }
 }

@@ -1,5 +1,7 @@
 //! What answers for an environment: an application of ours, or a foreign one behind this server.
 
+use std::sync::Arc;
+
 use http::{HeaderValue, Request, Response};
 use hyper::body::Incoming;
 use stoa_web::Body;
@@ -13,7 +15,7 @@ pub(crate) enum Application {
     /// Of ours.
     Own(Box<Site>),
     /// Any HTTP application.
-    Foreign(Box<Upstream>),
+    Foreign(Arc<Upstream>),
 }
 
 impl Handler for Application {

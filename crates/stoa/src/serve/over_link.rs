@@ -18,7 +18,7 @@ use crate::metrics::Metrics;
 /// One environment, for web servers.
 pub(crate) struct OverLink {
     pub(crate) application: Arc<Application>,
-    pub(crate) content: Option<Source>,
+    pub(crate) content: Option<Arc<Source>>,
     pub(crate) metrics: Arc<Metrics>,
 }
 

@@ -81,6 +81,7 @@ impl Role<'_> {
                         environment.maintenance_page.as_deref(),
                     )
                     .map_err(|error| failure(chain(&error)))?,
+                    content: None,
                 })
             })
             .collect::<Result<_>>()?;
@@ -142,17 +143,25 @@ impl Web {
     pub(crate) fn start(
         role: &Role<'_>,
         bound: Bound,
-        app: &App,
+        app: &mut App,
         trust: Option<Arc<LinkTrust>>,
         json: bool,
     ) -> Result<Self> {
         let failure = |message| Failure::new(Exit::Configuration, message);
         let instances = Instances::new(accept::Config::default());
         // With a link there may be others, who can be asked again where this process cannot: all are asked over links.
-        let locals = match role.server.web.as_ref().and_then(|web| web.link) {
-            Some(_) => Vec::new(),
-            None => locals(app),
-        };
+        let is_alone = role
+            .server
+            .web
+            .as_ref()
+            .is_none_or(|web| web.link.is_none());
+        let locals = if is_alone { locals(app) } else { Vec::new() };
+        let mut environments = bound.environments;
+        for environment in environments.iter_mut().filter(|_| is_alone) {
+            let mut opened = app.environments.iter_mut();
+            let opened = opened.find(|opened| opened.name == environment.name);
+            environment.content = opened.and_then(|opened| opened.content.take());
+        }
         let knows = hosts(role);
         let config = tier::Config {
             content: stoa_web::static_content::Config {
@@ -163,7 +172,7 @@ impl Web {
         };
         let tier = Tier::new(
             config,
-            bound.environments,
+            environments,
             locals,
             Arc::clone(&instances),
             ErrorPages::default(),
@@ -294,9 +303,10 @@ fn locals(app: &App) -> Vec<Local<Application>> {
                 environment: environment.name.clone(),
                 tag: answerer.tag.clone(),
                 capacity: app.capacity,
-                handler: Arc::clone(&answerer.application),
-                is_well: answerer.is_well(),
-                content: answerer.take_content(),
+                answerer: match &*answerer.application {
+                    Application::Own(_) => tier::Answerer::Own(Arc::clone(&answerer.application)),
+                    Application::Foreign(upstream) => tier::Answerer::Foreign(Arc::clone(upstream)),
+                },
             })
         })
         .collect()
