@@ -7,7 +7,7 @@
 //! sent again.
 //!
 //! How it works: every connection is dialled by the app server, with TLS 1.3 and certificates on both sides. It
-//! begins with a [`hello`]. One connection of an instance carries *announcements* and heartbeats; the others carry
+//! begins with a greeting. One connection of an instance carries *announcements* and heartbeats; the others carry
 //! HTTP/1.1 requests, one at a time, in the opposite direction to the dialling. The dialling side keeps a few idle
 //! ones ready and dials more as they are taken.
 //!

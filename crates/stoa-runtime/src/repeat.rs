@@ -1,7 +1,7 @@
 //! Requests that may arrive more than once: OASIS Repeatable Requests 1.0.
 //!
 //! A request that changes something and has a `Repeatability-Request-ID` takes effect once. Whoever repeats it
-//! gets the answer that is made again from what came of it: the same path through [`crate::write`], without the
+//! gets the answer that is made again from what came of it: the same path through `crate::write`, without the
 //! change.
 
 use std::time::Duration;

@@ -1,7 +1,7 @@
 //! The front of a site: a request's host names the environment, and an instance of that answers.
 //!
-//! [`Tier`] routes; [`target`] chooses among the instances, [`forward`] asks one of them and another one if it must;
-//! [`content`] answers static content here. An environment may be served in this very process, by `L`: then the
+//! [`Tier`] routes; `target` chooses among the instances, `forward` asks one of them and another one if it must;
+//! `content` answers static content here. An environment may be served in this very process, by `L`: then the
 //! request is handed over in memory.
 
 mod content;

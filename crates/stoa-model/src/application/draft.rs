@@ -1,6 +1,6 @@
 //! A parsed file taken apart: what it says, with places, and no name resolved yet.
 //!
-//! Works on what [`super::shape`] has let pass; what it has not is left out here without a word.
+//! Works on what [`crate::document::shape`] has let pass; what it has not is left out here without a word.
 
 use toml::Spanned;
 use toml::de::{DeTable, DeValue};
