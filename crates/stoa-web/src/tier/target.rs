@@ -446,4 +446,91 @@ pub struct TargetStatus {
 }
 
 #[cfg(test)]
-mod tests;
+mod tests {
+    use super::*;
+
+    fn target(tag: &str, weight: u32, in_flight: usize) -> Arc<Target<()>> {
+        let since = Instant::now() - Duration::from_secs(3600);
+        let target = Target::new(tag.into(), Via::Local(Arc::new(())), weight, since);
+        target.in_flight.store(in_flight, Ordering::Relaxed);
+        Arc::new(target)
+    }
+
+    fn targets(ready: &[Arc<Target<()>>]) -> Targets<()> {
+        Targets {
+            ready: ready.to_vec(),
+            ..Targets::new(Vec::new(), "production")
+        }
+    }
+
+    const SLOW_START: Duration = Duration::from_secs(10);
+
+    #[test]
+    fn the_tag_decides_while_its_owner_is_ready() {
+        let (a, b) = (target("a", 1, 100), target("b", 1, 0));
+        let both = targets(&[a, b]);
+        let choose = |targets: &Targets<()>, tag: &[u8]| {
+            let chosen = targets.choose(Some(tag), &[], SLOW_START).unwrap();
+            chosen.tag.to_string()
+        };
+        assert_eq!(choose(&both, b"a"), "a");
+        assert_eq!(choose(&both, b"gone"), "b");
+    }
+
+    #[test]
+    fn work_is_shared_by_weight() {
+        let (a, b) = (target("a", 1, 0), target("b", 3, 0));
+        let both = targets(&[Arc::clone(&a), Arc::clone(&b)]);
+        for _ in 0..400 {
+            let chosen = both.choose(None, &[], SLOW_START).unwrap();
+            chosen.in_flight.fetch_add(1, Ordering::Relaxed);
+        }
+        let share = a.in_flight();
+        assert!((90..=110).contains(&share), "a has {share} of 400");
+    }
+
+    #[test]
+    fn a_new_instance_begins_with_a_small_share() {
+        let old = target("old", 1, 0);
+        let new = Arc::new(Target::new(
+            "new".into(),
+            Via::Local(Arc::new(())),
+            1,
+            Instant::now(),
+        ));
+        let both = targets(&[old, Arc::clone(&new)]);
+        for _ in 0..110 {
+            let chosen = both.choose(None, &[], SLOW_START).unwrap();
+            chosen.in_flight.fetch_add(1, Ordering::Relaxed);
+        }
+        let share = new.in_flight();
+        assert!((5..=20).contains(&share), "the new one has {share} of 110");
+    }
+
+    #[test]
+    fn those_who_were_asked_are_not_asked_again_while_there_are_others() {
+        let (a, b) = (target("a", 1, 0), target("b", 1, 50));
+        let both = targets(&[Arc::clone(&a), Arc::clone(&b)]);
+        let second = both.choose(Some(b"a"), &[Arc::clone(&a)], SLOW_START);
+        assert_eq!(&*second.unwrap().tag, "b");
+        assert!(both.has_other_than(&a));
+        assert!(both.choose(None, &[a, b], SLOW_START).is_none());
+    }
+
+    #[test]
+    fn faults_in_a_row_eject() {
+        let config = Config::new("replicas".into());
+        let target = target("a", 1, 0);
+        for _ in 0..config.faults - 1 {
+            target.note_fault(&config);
+        }
+        target.note_success();
+        assert!(!target.is_ejected());
+        for _ in 0..config.faults {
+            target.note_fault(&config);
+        }
+        assert!(target.is_ejected());
+        target.admit();
+        assert!(!target.is_ejected());
+    }
+}

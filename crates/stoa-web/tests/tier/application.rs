@@ -24,11 +24,11 @@ use tokio::sync::Notify;
 
 /// Burns once, in one of the instances.
 #[derive(Default)]
-pub struct Fuse(AtomicBool);
+pub(crate) struct Fuse(AtomicBool);
 
 impl Fuse {
     /// The next that is asked for something dangerous dies of it.
-    pub fn light(&self) {
+    pub(crate) fn light(&self) {
         self.0.store(true, Ordering::SeqCst);
     }
 
@@ -39,29 +39,29 @@ impl Fuse {
 
 /// A request as it arrived.
 #[derive(Clone, Debug)]
-pub struct Seen {
-    pub path: String,
-    pub headers: HeaderMap,
-    pub body: Bytes,
+pub(crate) struct Seen {
+    pub(crate) path: String,
+    pub(crate) headers: HeaderMap,
+    pub(crate) body: Bytes,
 }
 
 /// An application that does what a path says.
-pub struct Application {
+pub(crate) struct Application {
     name: String,
     fuse: Arc<Fuse>,
     dialer: OnceLock<Weak<Dialer>>,
     seen: Mutex<Vec<Seen>>,
     /// Requests that wait, of `/wait`; also one that was given up is none any more.
-    pub working: AtomicUsize,
-    pub go: Arc<Notify>,
-    pub is_unavailable: AtomicBool,
-    pub is_faulty: AtomicBool,
+    pub(crate) working: AtomicUsize,
+    pub(crate) go: Arc<Notify>,
+    pub(crate) is_unavailable: AtomicBool,
+    pub(crate) is_faulty: AtomicBool,
     /// Bytes of `/large` so far.
-    pub produced: Arc<AtomicUsize>,
+    pub(crate) produced: Arc<AtomicUsize>,
     /// Connections that have become something else.
-    pub upgraded: Arc<AtomicUsize>,
+    pub(crate) upgraded: Arc<AtomicUsize>,
     source: Option<Source>,
-    pub is_lying: AtomicBool,
+    pub(crate) is_lying: AtomicBool,
     upstream: Option<Upstream>,
 }
 
@@ -82,7 +82,7 @@ impl Drop for Counted<'_> {
 }
 
 impl Application {
-    pub fn new(name: &str, fuse: &Arc<Fuse>) -> Self {
+    pub(crate) fn new(name: &str, fuse: &Arc<Fuse>) -> Self {
         Self {
             name: name.into(),
             fuse: Arc::clone(fuse),
@@ -101,29 +101,29 @@ impl Application {
     }
 
     /// With the static content of a folder.
-    pub fn with_content(mut self, folder: &Path) -> Self {
+    pub(crate) fn with_content(mut self, folder: &Path) -> Self {
         let content = StaticContent::load(folder, Config::default()).unwrap();
         self.source = Some(Source::of(folder, &content.snapshot()).unwrap());
         self
     }
 
     /// Everything is for a foreign application.
-    pub fn before(mut self, upstream: Upstream) -> Self {
+    pub(crate) fn before(mut self, upstream: Upstream) -> Self {
         self.upstream = Some(upstream);
         self
     }
 
-    pub fn digest(&self) -> Option<String> {
+    pub(crate) fn digest(&self) -> Option<String> {
         let source = self.source.as_ref()?;
         Some(source.digest().to_owned())
     }
 
-    pub fn can_die_by(&self, dialer: &Arc<Dialer>) {
+    pub(crate) fn can_die_by(&self, dialer: &Arc<Dialer>) {
         let _ = self.dialer.set(Arc::downgrade(dialer));
     }
 
     /// Requests for a path.
-    pub fn seen(&self, path: &str) -> Vec<Seen> {
+    pub(crate) fn seen(&self, path: &str) -> Vec<Seen> {
         let seen = self.seen.lock().unwrap();
         seen.iter()
             .filter(|seen| seen.path == path)

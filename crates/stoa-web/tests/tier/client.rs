@@ -15,32 +15,32 @@ use crate::world::HOST;
 
 /// A whole answer.
 #[derive(Debug)]
-pub struct Answer {
-    pub status: StatusCode,
-    pub headers: HeaderMap,
-    pub body: Bytes,
+pub(crate) struct Answer {
+    pub(crate) status: StatusCode,
+    pub(crate) headers: HeaderMap,
+    pub(crate) body: Bytes,
 }
 
 impl Answer {
-    pub fn text(&self) -> &str {
+    pub(crate) fn text(&self) -> &str {
         std::str::from_utf8(&self.body).unwrap()
     }
 
     /// Asserts success.
-    pub fn ok(self) -> Self {
+    pub(crate) fn ok(self) -> Self {
         assert!(self.status.is_success(), "{self:?}");
         self
     }
 }
 
-pub async fn connect(address: SocketAddr) -> SendRequest<Body> {
+pub(crate) async fn connect(address: SocketAddr) -> SendRequest<Body> {
     let stream = TcpStream::connect(address).await.unwrap();
     let (sender, connection) = http1::handshake(TokioIo::new(stream)).await.unwrap();
     tokio::spawn(connection.with_upgrades());
     sender
 }
 
-pub fn request(
+pub(crate) fn request(
     method: Method,
     path: &str,
     headers: &[(&str, &str)],
@@ -57,11 +57,11 @@ pub fn request(
 }
 
 /// Sends a request on a connection of its own and waits for the head of its answer.
-pub async fn begin(address: SocketAddr, request: Request<Body>) -> Response<Incoming> {
+pub(crate) async fn begin(address: SocketAddr, request: Request<Body>) -> Response<Incoming> {
     connect(address).await.send_request(request).await.unwrap()
 }
 
-pub async fn send(address: SocketAddr, request: Request<Body>) -> Answer {
+pub(crate) async fn send(address: SocketAddr, request: Request<Body>) -> Answer {
     let (head, body) = begin(address, request).await.into_parts();
     Answer {
         status: head.status,
@@ -70,11 +70,11 @@ pub async fn send(address: SocketAddr, request: Request<Body>) -> Answer {
     }
 }
 
-pub async fn get(address: SocketAddr, path: &str, headers: &[(&str, &str)]) -> Answer {
+pub(crate) async fn get(address: SocketAddr, path: &str, headers: &[(&str, &str)]) -> Answer {
     send(address, request(Method::GET, path, headers, Body::Empty)).await
 }
 
-pub async fn post(
+pub(crate) async fn post(
     address: SocketAddr,
     path: &str,
     headers: &[(&str, &str)],

@@ -22,11 +22,11 @@ use crate::application::{Application, Fuse};
 use crate::client::{Answer, get};
 
 /// Longest wait for something that comes at once on a machine with nothing else to do.
-pub const LONG: Duration = Duration::from_secs(20);
-pub const HOST: &str = "shop.example.com";
+pub(crate) const LONG: Duration = Duration::from_secs(20);
+pub(crate) const HOST: &str = "shop.example.com";
 
 /// Waits for something.
-pub async fn eventually<F: Future<Output = bool>>(what: &str, condition: impl Fn() -> F) {
+pub(crate) async fn eventually<F: Future<Output = bool>>(what: &str, condition: impl Fn() -> F) {
     let start = Instant::now();
     while !condition().await {
         assert!(start.elapsed() < LONG, "waited in vain: {what}");
@@ -35,7 +35,7 @@ pub async fn eventually<F: Future<Output = bool>>(what: &str, condition: impl Fn
 }
 
 /// Answers in the web server's own process: with what it is sent.
-pub struct Here;
+pub(crate) struct Here;
 
 impl server::Handler for Here {
     async fn handle(&self, request: Request<Incoming>, _: &HeaderValue) -> Response<Body> {
@@ -46,14 +46,14 @@ impl server::Handler for Here {
 }
 
 /// How a site is set up.
-pub struct Plan {
-    pub config: Box<dyn FnOnce(&mut Config)>,
-    pub sticky: Sticky,
-    pub dial: dial::Config,
-    pub repeatable: bool,
-    pub paths: Vec<String>,
-    pub locals: Vec<Local<Here>>,
-    pub content: Option<stoa_web::replica::Replica>,
+pub(crate) struct Plan {
+    pub(crate) config: Box<dyn FnOnce(&mut Config)>,
+    pub(crate) sticky: Sticky,
+    pub(crate) dial: dial::Config,
+    pub(crate) repeatable: bool,
+    pub(crate) paths: Vec<String>,
+    pub(crate) locals: Vec<Local<Here>>,
+    pub(crate) content: Option<stoa_web::replica::Replica>,
 }
 
 impl Default for Plan {
@@ -71,11 +71,11 @@ impl Default for Plan {
 }
 
 /// One web server and the instances that have attached to it.
-pub struct World {
-    pub address: SocketAddr,
-    pub tier: Arc<Tier<Here>>,
+pub(crate) struct World {
+    pub(crate) address: SocketAddr,
+    pub(crate) tier: Arc<Tier<Here>>,
     /// What one of the instances does once.
-    pub fuse: Arc<Fuse>,
+    pub(crate) fuse: Arc<Fuse>,
     folder: tempfile::TempDir,
     link: SocketAddr,
     dial: dial::Config,
@@ -85,14 +85,14 @@ pub struct World {
 }
 
 /// An instance.
-pub struct App {
-    pub tag: String,
-    pub application: Arc<Application>,
-    pub dialer: Arc<Dialer>,
+pub(crate) struct App {
+    pub(crate) tag: String,
+    pub(crate) application: Arc<Application>,
+    pub(crate) dialer: Arc<Dialer>,
 }
 
 impl World {
-    pub async fn new(plan: Plan) -> Self {
+    pub(crate) async fn new(plan: Plan) -> Self {
         let folder = tempfile::tempdir().unwrap();
         let authority = Authority::create("acme", 30).unwrap();
         authority.save(folder.path()).unwrap();
@@ -161,11 +161,11 @@ impl World {
     }
 
     /// An instance that is attached and ready.
-    pub async fn app(&self, name: &str) -> App {
+    pub(crate) async fn app(&self, name: &str) -> App {
         self.app_with(Application::new(name, &self.fuse)).await
     }
 
-    pub async fn app_with(&self, application: Application) -> App {
+    pub(crate) async fn app_with(&self, application: Application) -> App {
         let trust = Arc::new(Trust::open(Files::of(self.folder.path(), "app1")).unwrap());
         let tag = Uuid::new_v4().simple().to_string();
         let announcement = Announcement {
@@ -214,7 +214,7 @@ impl World {
         }
     }
 
-    pub fn status(&self) -> EnvironmentStatus {
+    pub(crate) fn status(&self) -> EnvironmentStatus {
         self.tier.status().swap_remove(0)
     }
 
@@ -225,21 +225,21 @@ impl World {
         Some(target.standing)
     }
 
-    pub async fn get(&self, path: &str) -> Answer {
+    pub(crate) async fn get(&self, path: &str) -> Answer {
         get(self.address, path, &[]).await
     }
 }
 
 impl App {
-    pub fn id(&self) -> String {
+    pub(crate) fn id(&self) -> String {
         self.dialer.announcement().instance.to_string()
     }
 
-    pub fn standing(&self, world: &World) -> Option<Standing> {
+    pub(crate) fn standing(&self, world: &World) -> Option<Standing> {
         world.standing(&self.id())
     }
 
-    pub fn drain(&self) {
+    pub(crate) fn drain(&self) {
         self.dialer.announce(|announcement| {
             announcement.state = announcement.state.transition(Event::Drain);
         });

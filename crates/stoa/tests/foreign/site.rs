@@ -11,11 +11,11 @@ use reqwest::{Client, Response};
 
 /// Longest wait for something that takes a moment.
 const LONG: Duration = Duration::from_secs(30);
-pub const HOST: &str = "legacy.example.com";
+pub(crate) const HOST: &str = "legacy.example.com";
 
 /// How the site is laid out.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Shape {
+pub(crate) enum Shape {
     /// One server in both roles.
     OneServer,
     /// A web server and an app server that dials it.
@@ -39,7 +39,7 @@ struct Application {
     process: Process,
 }
 
-pub struct Site {
+pub(crate) struct Site {
     port: u16,
     applications: Vec<Application>,
     client: Client,
@@ -109,7 +109,7 @@ fn run(file: &Path, arguments: &[&str]) {
 }
 
 impl Site {
-    pub async fn start(shape: Shape) -> Self {
+    pub(crate) async fn start(shape: Shape) -> Self {
         let applications: Vec<_> = ["one", "two"].map(Application::start).into();
         let folder = tempfile::tempdir().unwrap();
         fs::create_dir(folder.path().join("static")).unwrap();
@@ -209,7 +209,7 @@ impl Site {
         self.client.get(url).header("host", HOST)
     }
 
-    pub async fn get(&self, path: &str, cookie: Option<&str>) -> Response {
+    pub(crate) async fn get(&self, path: &str, cookie: Option<&str>) -> Response {
         let mut request = self.ask(path);
         if let Some(cookie) = cookie {
             request = request.header("cookie", cookie);
@@ -218,7 +218,7 @@ impl Site {
     }
 
     /// Says something to one of the applications itself.
-    pub async fn tell(&self, name: &str, path: &str) {
+    pub(crate) async fn tell(&self, name: &str, path: &str) {
         let mut applications = self.applications.iter();
         let application = applications.find(|application| application.name == name);
         let url = format!("http://127.0.0.1:{}{path}", application.unwrap().port);
@@ -226,7 +226,7 @@ impl Site {
         assert_eq!(answer.status(), 200);
     }
 
-    pub fn kill(&mut self, name: &str) {
+    pub(crate) fn kill(&mut self, name: &str) {
         let mut applications = self.applications.iter_mut();
         let application = applications.find(|application| application.name == name);
         let child = &mut application.unwrap().process.0;
@@ -235,7 +235,7 @@ impl Site {
     }
 
     /// What a client of the WebSocket hears.
-    pub async fn talk(&self) -> String {
+    pub(crate) async fn talk(&self) -> String {
         let port = self.port.to_string();
         let talk = tokio::task::spawn_blocking(move || {
             Command::new("node")
@@ -249,7 +249,7 @@ impl Site {
         String::from_utf8(output.stdout).unwrap()
     }
 
-    pub async fn until(&self, what: &str, condition: impl AsyncFn(&Self) -> bool) {
+    pub(crate) async fn until(&self, what: &str, condition: impl AsyncFn(&Self) -> bool) {
         let start = Instant::now();
         while !condition(self).await {
             assert!(start.elapsed() < LONG, "waited in vain: {what}");
