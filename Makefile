@@ -63,6 +63,7 @@ documentation: ## Rustdoc, warnings denied
 unit: ## Tests in Rust: units, both databases, the service as a process
 	cargo build --locked --package stoa
 	cd crates/stoa-runtime/tests/provider && npm ci --no-audit --no-fund
+	cd crates/stoa/tests/foreign/application && npm ci --no-audit --no-fund
 	if cargo nextest --version >/dev/null 2>&1; then \
 		cargo nextest run --workspace --locked; \
 	else \

@@ -4,6 +4,7 @@
 //! `content` answers static content here. An environment may be served in this very process, by `L`: then the
 //! request is handed over in memory.
 
+mod bodies;
 mod content;
 mod forward;
 pub(crate) mod head;

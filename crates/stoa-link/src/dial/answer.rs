@@ -64,7 +64,8 @@ impl Piece {
             work: Arc::clone(work),
             count: count.cloned(),
         };
-        (piece, before < work.most)
+        // What may become something else has a limit of its own.
+        (piece, count.is_none() || before < work.most)
     }
 }
 

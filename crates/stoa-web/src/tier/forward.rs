@@ -4,7 +4,6 @@
 //! kept, of an environment that does such a request once. What is not one of these and may have been worked on gets
 //! an honest 502.
 
-use std::pin::pin;
 use std::sync::Arc;
 use std::sync::atomic::Ordering;
 use std::time::{Duration, Instant};
@@ -12,18 +11,18 @@ use std::time::{Duration, Instant};
 use bytes::{Bytes, BytesMut};
 use http::request::Parts;
 use http::{HeaderMap, HeaderValue, Method, Request, Response, StatusCode, header};
-use http_body::Body as _;
 use http_body_util::BodyExt as _;
 use hyper::body::Incoming;
 use stoa_link::accept::Fault;
 use stoa_link::dial::{REFUSED, UNAVAILABLE};
-use tokio::sync::{OwnedSemaphorePermit, Semaphore};
+use tokio::sync::Semaphore;
 
+use super::bodies::{Content, Held, Keeper};
 use super::repeat::Identities;
 use super::target::{ENVIRONMENT, InFlight, Target, Targets, Via};
 use super::{Config, Environment, head, in_memory, repeat, upgrade};
 use crate::access_log::Served;
-use crate::body::{Body, BodyError, TimedBody};
+use crate::body::{Body, BodyError};
 use crate::compression::Compression;
 use crate::forwarded::Client;
 use crate::server::Handler;
@@ -32,50 +31,13 @@ use crate::server::Handler;
 const FIRST_PAUSE: Duration = Duration::from_millis(20);
 /// Longest such pause.
 const LONGEST_PAUSE: Duration = Duration::from_millis(320);
-/// Time that a client may send nothing of a body that is awaited.
-const BODY_TIMEOUT: Duration = Duration::from_secs(60);
-
 /// What all forwarded requests share.
 pub(super) struct Forwarding {
     config: Config,
     identities: Identities,
-    /// Bytes that bodies may take which are kept to be sent again.
-    kept: Arc<Semaphore>,
+    keeper: Keeper,
     /// Places for requests that wait for a connection.
     queue: Arc<Semaphore>,
-}
-
-/// The body of a request on its way.
-enum Content {
-    Empty,
-    /// It can be sent as often as it must.
-    Kept(
-        Bytes,
-        #[expect(dead_code, reason = "it counts the bytes until they go")]
-        Option<OwnedSemaphorePermit>,
-    ),
-    /// It can be sent once.
-    Once(Body),
-    /// It was sent, and was not kept.
-    Spent,
-}
-
-impl Content {
-    fn next(&mut self) -> Option<Body> {
-        match self {
-            Self::Empty => Some(Body::Empty),
-            Self::Kept(bytes, _) => Some(bytes.clone().into()),
-            Self::Once(_) => match std::mem::replace(self, Self::Spent) {
-                Self::Once(body) => Some(body),
-                _ => None,
-            },
-            Self::Spent => None,
-        }
-    }
-
-    fn is_kept(&self) -> bool {
-        matches!(self, Self::Empty | Self::Kept(..))
-    }
 }
 
 /// How an attempt ended that gave no answer to pass on.
@@ -110,39 +72,11 @@ impl<L> Call<'_, L> {
     }
 }
 
-/// The body of an answer of somebody whose requests no link counts.
-struct Held<L> {
-    body: Incoming,
-    _in_flight: InFlight<L>,
-}
-
-impl<L> http_body::Body for Held<L> {
-    type Data = Bytes;
-    type Error = hyper::Error;
-
-    fn poll_frame(
-        self: std::pin::Pin<&mut Self>,
-        context: &mut std::task::Context<'_>,
-    ) -> std::task::Poll<Option<Result<http_body::Frame<Bytes>, hyper::Error>>> {
-        pin!(&mut self.get_mut().body).poll_frame(context)
-    }
-
-    fn is_end_stream(&self) -> bool {
-        self.body.is_end_stream()
-    }
-
-    fn size_hint(&self) -> http_body::SizeHint {
-        self.body.size_hint()
-    }
-}
-
 impl Forwarding {
     pub(super) fn new(config: &Config) -> Self {
         Self {
             identities: Identities::new(),
-            kept: Arc::new(Semaphore::new(
-                config.replay_bytes_in_all.min(Semaphore::MAX_PERMITS),
-            )),
+            keeper: Keeper::new(config),
             queue: Arc::new(Semaphore::new(config.queued)),
             config: config.clone(),
         }
@@ -190,7 +124,7 @@ impl Forwarding {
         head::hand_on(&mut parts, &environment.name_value, id);
         let was_given =
             targets.is_repeatable && self.identities.give(&parts.method, &mut parts.headers);
-        let content = match self.content(&parts, body).await {
+        let content = match self.keeper.take(&parts, body).await {
             Ok(content) => content,
             Err(error) => {
                 tracing::debug!(error, "the body of a request ended before its end");
@@ -436,83 +370,6 @@ impl Forwarding {
             }
         }
         Ok(more.map_or(whole, BytesMut::freeze).into())
-    }
-
-    /// Takes in the body of a request as far as it can be kept.
-    async fn content(&self, parts: &Parts, body: Incoming) -> Result<Content, BodyError> {
-        if body.is_end_stream() {
-            return Ok(Content::Empty);
-        }
-        let limit = self.config.replay_bytes as u64;
-        let hint = body.size_hint();
-        let is_chunked = hint.exact().is_none();
-        let body = TimedBody::new(body, BODY_TIMEOUT);
-        let wanted = hint.exact().unwrap_or(limit);
-        if wanted > limit || parts.headers.contains_key(header::EXPECT) {
-            return Ok(Content::Once(Body::stream(body)));
-        }
-        let permits = u32::try_from(wanted).unwrap_or(u32::MAX);
-        let Ok(permit) = Arc::clone(&self.kept).try_acquire_many_owned(permits) else {
-            return Ok(Content::Once(Body::stream(body)));
-        };
-        let mut body = Box::pin(body);
-        let mut first = Bytes::new();
-        let mut whole = BytesMut::new();
-        while let Some(frame) = body.frame().await {
-            let Ok(data) = frame?.into_data() else {
-                continue;
-            };
-            if !is_chunked && body.is_end_stream() && whole.is_empty() && first.is_empty() {
-                return Ok(Content::Kept(data, Some(permit)));
-            }
-            if whole.is_empty() && first.is_empty() {
-                first = data;
-                continue;
-            }
-            if whole.is_empty() {
-                whole.extend_from_slice(&std::mem::take(&mut first));
-            }
-            whole.extend_from_slice(&data);
-            if whole.len() as u64 > limit {
-                let begun = Body::Full(whole.freeze());
-                return Ok(Content::Once(Body::stream(Begun {
-                    begun: Some(begun),
-                    rest: body,
-                })));
-            }
-        }
-        let bytes = if whole.is_empty() {
-            first
-        } else {
-            whole.freeze()
-        };
-        Ok(Content::Kept(bytes, Some(permit)))
-    }
-}
-
-/// A body whose beginning was taken in already.
-struct Begun<B> {
-    begun: Option<Body>,
-    rest: std::pin::Pin<Box<B>>,
-}
-
-impl<B> http_body::Body for Begun<B>
-where
-    B: http_body::Body<Data = Bytes>,
-    B::Error: Into<BodyError>,
-{
-    type Data = Bytes;
-    type Error = BodyError;
-
-    fn poll_frame(
-        self: std::pin::Pin<&mut Self>,
-        context: &mut std::task::Context<'_>,
-    ) -> std::task::Poll<Option<Result<http_body::Frame<Bytes>, BodyError>>> {
-        let this = self.get_mut();
-        if let Some(mut begun) = this.begun.take() {
-            return pin!(&mut begun).poll_frame(context);
-        }
-        this.rest.as_mut().poll_frame(context).map_err(Into::into)
     }
 }
 
