@@ -505,6 +505,23 @@ fn foreign_keys_that_are_properties_are_written_once() {
     0 [] insert Detail Number=2 Quantity=1 OrderID=5
     root 0
     ");
+    let place = Place {
+        key: None,
+        through: Some(Through {
+            entity: order,
+            source: Source::Related {
+                entity: entity(&model, "Customer"),
+                from: Box::new(Source::Key(vec![Value::Text("ALFKI".into())])),
+                navigation: model[entity(&model, "Customer")].navigations_by_name["Orders"],
+                key: Some(vec![Value::Integer(5)]),
+            },
+            navigation: model[order].navigations_by_name["Details"],
+        }),
+    };
+    insta::assert_snapshot!(made(detail, r#"{"Number": 2, "Quantity": 1}"#, &place), @"
+    0 [] insert Detail Number=2 Quantity=1 Order-><Orders(5)>
+    root 0
+    ");
     insta::assert_snapshot!(made(order, r#"{"OrderID": 7, "Customer": {"CustomerID": "ALFKI"}, "Details": [{"Number": 1, "Quantity": 2}]}"#, &plain), @r#"
     0 [Customer] insert Customer CustomerID="ALFKI"
     1 [] insert Order OrderID=7 CustomerID="ALFKI"

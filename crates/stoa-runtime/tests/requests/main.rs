@@ -38,6 +38,14 @@ Signer = { to = "Maker", unique = true, inverse = "Signed" }
 [entity.Tag.attributes]
 Name = { type = "String", length = 20, required = true, unique = true }
 
+[entity.Remark]
+key = ["TagID", "Number"]
+[entity.Remark.attributes]
+TagID = { type = "Uuid", required = true }
+Number = { type = "Integer", required = true }
+[entity.Remark.associations]
+Tag = { to = "Tag", required = true, inverse = "Remarks", foreign_key = ["TagID"] }
+
 [entity.Maker.attributes]
 Number = { type = "AutoNumber" }
 Name = { type = "String", length = 20, required = true }
@@ -416,6 +424,42 @@ async fn a_contained_row_behind_a_reference_is_named_by_the_way_to_it() {
     assert_eq!(reference["@odata.id"], format!("{root}{path}"));
     let row = shop.send("GET", &path, &[], "").await.json();
     assert_eq!(row["Text"], "signed", "the identity leads to the row");
+}
+
+#[tokio::test]
+async fn a_row_is_made_only_where_its_path_leads() {
+    for shop in [Fixture::new().await, Fixture::on_postgres().await] {
+        let tag = shop.post("Tags", &json!({"Name": "hot"})).await.json()["id"]
+            .as_str()
+            .unwrap()
+            .to_owned();
+        for product in [
+            json!({"Sku": "tea", "Name": "Tea", "Tags@odata.bind": [format!("Tags({tag})")]}),
+            json!({"Sku": "milk", "Name": "Milk"}),
+        ] {
+            let made = shop.post("Products", &product).await;
+            assert_eq!(made.status, StatusCode::CREATED, "{:?}", made.bytes);
+        }
+        for elsewhere in ["none", "milk"] {
+            let path = format!("Products('{elsewhere}')/Tags({tag})");
+            let nowhere = shop
+                .post(&format!("{path}/Remarks"), &json!({"Number": 1}))
+                .await;
+            assert_eq!(nowhere.status, StatusCode::NOT_FOUND, "{:?}", nowhere.bytes);
+            let bound = shop
+                .post("Remarks", &json!({"Number": 1, "Tag@odata.bind": path}))
+                .await;
+            assert_eq!(bound.json()["error"]["code"], "ReferenceNotFound");
+        }
+        let path = format!("Products('tea')/Tags({tag})/Remarks");
+        let made = shop.post(&path, &json!({"Number": 1})).await;
+        assert_eq!(made.status, StatusCode::CREATED, "{:?}", made.bytes);
+        assert_eq!(made.json()["TagID"], tag);
+        assert_eq!(
+            made.header("location"),
+            format!("http://shop.example/odata/Remarks(TagID={tag},Number=1)")
+        );
+    }
 }
 
 #[tokio::test]

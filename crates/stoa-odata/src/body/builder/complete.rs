@@ -79,7 +79,8 @@ impl<'a> Builder<'a> {
 
     /// A reference and properties that show its columns must not contradict each other, and no column
     /// is written twice: where all columns are properties with known values, these stay, else the
-    /// reference does.
+    /// reference does. It stays too where it is a path through other rows: that they are there and lead on is for
+    /// the database to say.
     pub(in crate::body) fn drop_columns_of_references(&mut self, draft: &mut Draft<'a>) {
         let columns = self.columns_of_references(draft);
         for (id, navigation, value) in &columns {
@@ -110,7 +111,11 @@ impl<'a> Builder<'a> {
                     *navigation == reference.navigation && value.is_some()
                 })
                 .collect();
-            if known.len() < all.len() {
+            let is_path = matches!(
+                &reference.to,
+                Some(Target::Source(Source::Related { .. } | Source::Where { .. }))
+            );
+            if known.len() < all.len() || is_path {
                 return true;
             }
             for (id, _, value) in known {
