@@ -7,6 +7,7 @@ use http::header::{HeaderName, HeaderValue, LOCATION};
 use http::{Method, Response, StatusCode};
 use stoa_model::access::{Denial, Denied, JudgedChange, Permitted};
 use stoa_model::change::{Action, Applied, Change, Expected, Operation, Rule};
+use stoa_model::expression::Expression;
 use stoa_model::model::{Entity, EntityId, NavigationId};
 use stoa_model::query::{Query, RowWriter, Source};
 use stoa_model::value::Value;
@@ -80,6 +81,7 @@ impl Environment {
         payload: &[u8],
         key: Option<Vec<Value>>,
     ) -> Result<Response<Body>, Failure> {
+        self.expect_way(call, &target.source).await?;
         let place = Place {
             key,
             through: through(&target.source),
@@ -115,6 +117,23 @@ impl Environment {
         response.headers_mut().insert(LOCATION, location);
         finish(&mut response, &preferences, done.applied.version);
         Ok(response)
+    }
+
+    /// A new row must not be what makes the row on the way to it visible: where that depends on rows related to it, it
+    /// is looked at before there is one more. The transaction judges the rest.
+    async fn expect_way(&self, call: &Call<'_>, source: &Source) -> Result<(), Failure> {
+        let Source::Related { entity, from, .. } = source else {
+            return Ok(());
+        };
+        let row = call.permit(Query::row(*entity, (**from).clone(), Vec::new()));
+        if !depends_on_related(&row) {
+            return Ok(());
+        }
+        let found = self.store.count(&self.model, &row).await?;
+        if found.rows == 0 {
+            return Err(not_found().into());
+        }
+        Ok(())
     }
 
     /// PATCH and PUT of a row, of a property or of a reference.
@@ -650,6 +669,31 @@ fn invalid_name(change: &Change, operation: usize, fault: &NameFault) -> Failure
 }
 
 /// The navigation that a POST goes through.
+/// Whether rows that a row leads to decide if it is one of a query's.
+fn depends_on_related(query: &Query) -> bool {
+    let depends = |condition: &Expression| {
+        let mut found = false;
+        condition.walk(|part| {
+            found |= matches!(part, Expression::Lambda { .. } | Expression::Count { .. });
+        });
+        found
+    };
+    let mut source = &query.source;
+    let mut found = query.filter.as_ref().is_some_and(depends);
+    loop {
+        source = match source {
+            Source::Where {
+                from, condition, ..
+            } => {
+                found |= depends(condition);
+                from
+            }
+            Source::Related { from, .. } => from,
+            Source::All | Source::Key(_) => return found,
+        };
+    }
+}
+
 fn through(source: &Source) -> Option<Through> {
     match source {
         Source::Related {

@@ -113,7 +113,9 @@ impl<'a> Builder<'a> {
                 .collect();
             let is_path = matches!(
                 &reference.to,
-                Some(Target::Source(Source::Related { .. } | Source::Where { .. }))
+                Some(Target::Source(
+                    Source::Related { .. } | Source::Where { .. }
+                ))
             );
             if known.len() < all.len() || is_path {
                 return true;
