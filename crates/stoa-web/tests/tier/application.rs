@@ -62,6 +62,8 @@ pub(crate) struct Application {
     pub(crate) upgraded: Arc<AtomicUsize>,
     source: Option<Source>,
     pub(crate) is_lying: AtomicBool,
+    /// How often it has lied.
+    pub(crate) lies: AtomicUsize,
     upstream: Option<Upstream>,
 }
 
@@ -96,6 +98,7 @@ impl Application {
             upgraded: Arc::default(),
             source: None,
             is_lying: AtomicBool::new(false),
+            lies: AtomicUsize::new(0),
             upstream: None,
         }
     }
@@ -208,6 +211,7 @@ impl Application {
         let source = self.source.as_ref().unwrap();
         let is_list = path.strip_prefix(PATHS) == Some(source.digest());
         if self.is_lying.load(Ordering::SeqCst) && !is_list {
+            self.lies.fetch_add(1, Ordering::SeqCst);
             return Response::new(Body::from("something else"));
         }
         source.respond(path).await
