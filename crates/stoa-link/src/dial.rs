@@ -32,6 +32,9 @@ pub const REFUSED: HeaderName = HeaderName::from_static("x-stoa-refused");
 /// What the instance depends on is not there. The request may have been begun: it can be sent again with its identity.
 pub const UNAVAILABLE: &str = "unavailable";
 
+/// Time for requests to arrive that were sent just before an announcement was seen: they come on other connections.
+const ON_THEIR_WAY: Duration = Duration::from_millis(200);
+
 /// A web server to attach to.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct WebServer {
@@ -215,6 +218,7 @@ impl Dialer {
             for attachment in &self.attachments {
                 attachment.until_seen(number).await;
             }
+            tokio::time::sleep(ON_THEIR_WAY).await;
             self.work.until_none().await;
         };
         timeout(within, settled).await.is_ok()

@@ -249,6 +249,9 @@ impl Forwarding {
         match &target.via {
             Via::Link(instance) => {
                 let taken = instance.take().await.ok_or(Missed::NotBegun)?;
+                if target.is_leaving() {
+                    return Err(Missed::NotBegun);
+                }
                 let body = call.begin(is_again)?;
                 let may_repeat = call.may_repeat;
                 let leave = || {

@@ -124,6 +124,11 @@ impl<L> Target<L> {
         }
     }
 
+    /// Whether it was seen to leave, maybe after it was chosen.
+    pub(super) fn is_leaving(&self) -> bool {
+        matches!(&self.via, Via::Link(instance) if instance.announcement().state == State::Draining)
+    }
+
     fn is(&self, instance: &Arc<Instance<Body>>) -> bool {
         matches!(&self.via, Via::Link(known) if Arc::ptr_eq(known, instance))
     }

@@ -89,6 +89,9 @@ impl<L: Handler> Call<'_, L> {
         match &target.via {
             Via::Link(instance) => {
                 let taken = instance.take_for_upgrade().await.ok_or(Missed::NotBegun)?;
+                if target.is_leaving() {
+                    return Err(Missed::NotBegun);
+                }
                 let response = taken.send(request, || false).await.map_err(|failure| {
                     if matches!(failure.fault, Fault::NotSent) {
                         Missed::NotBegun

@@ -192,29 +192,43 @@ async fn a_write_that_may_not_be_repeated_is_not_tried_again() {
 
 #[tokio::test]
 async fn a_new_instance_begins_slowly() {
+    const SLOW: Duration = Duration::from_secs(3);
     let world = World::new(Plan {
-        config: Box::new(|config| config.slow_start = Duration::from_secs(600)),
+        config: Box::new(|config| config.slow_start = SLOW),
         ..Plan::default()
     })
     .await;
-    // Both are new, and one has so much to do that the other is asked: not all of it at once.
-    let apps = [world.app("one").await, world.app("two").await];
-    let [one, two] = &apps;
-    let mut waiting = Vec::new();
-    for _ in 0..40 {
-        let address = world.address;
-        waiting.push(tokio::spawn(async move {
-            get(address, "/wait", &[]).await.ok();
-        }));
-    }
+    let old = world.app("old").await;
+    tokio::time::sleep(SLOW).await;
+    let since = Instant::now();
+    let new = world.app("new").await;
     let working = |app: &App| app.application.working.load(Ordering::SeqCst);
-    eventually("all are at work", async || {
-        working(one) + working(two) == 40
-    })
-    .await;
-    let (first, second) = (working(one), working(two));
-    assert!(first.abs_diff(second) <= 10, "{first} and {second}");
-    for app in &apps {
+    let mut waiting = Vec::new();
+    let mut ask = async |all: usize| {
+        while waiting.len() < all {
+            let address = world.address;
+            waiting.push(tokio::spawn(async move {
+                get(address, "/wait", &[]).await.ok();
+            }));
+        }
+        eventually("all are at work", async || {
+            working(&old) + working(&new) == all
+        })
+        .await;
+        (working(&old), working(&new))
+    };
+    let (first, second) = ask(40).await;
+    // Its share grows from a tenth to a whole one.
+    let share = (since.elapsed().as_secs_f64() / SLOW.as_secs_f64()).clamp(0.1, 1.0);
+    let most = 40.0 * share / (1.0 + share) + 2.0;
+    assert!(
+        second > 0 && f64::from(u32::try_from(second).unwrap()) <= most,
+        "{first} and {second} of {most}"
+    );
+    tokio::time::sleep(SLOW).await;
+    let (first, second) = ask(100).await;
+    assert!(first.abs_diff(second) <= 6, "{first} and {second}");
+    for app in [&old, &new] {
         app.application.go.notify_waiters();
     }
     for waiting in waiting {

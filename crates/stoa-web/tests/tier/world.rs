@@ -77,6 +77,7 @@ pub(crate) struct World {
     /// What one of the instances does once.
     pub(crate) fuse: Arc<Fuse>,
     folder: tempfile::TempDir,
+    instances: Arc<Instances<Body>>,
     link: SocketAddr,
     dial: dial::Config,
     repeatable: bool,
@@ -134,7 +135,14 @@ impl World {
             environment("empty", &["empty.example.com"], None),
         ];
         let pages = ErrorPages::default();
-        let tier = Tier::new(config, environments, plan.locals, instances, pages).unwrap();
+        let tier = Tier::new(
+            config,
+            environments,
+            plan.locals,
+            Arc::clone(&instances),
+            pages,
+        )
+        .unwrap();
         let tier = Arc::new(tier);
         tokio::spawn(Arc::clone(&tier).follow(shutdown.clone()));
         let listener = server::bind(([127, 0, 0, 1], 0).into()).unwrap();
@@ -152,6 +160,7 @@ impl World {
             tier,
             fuse: Arc::default(),
             folder,
+            instances,
             link,
             dial: plan.dial,
             repeatable: plan.repeatable,
