@@ -211,8 +211,11 @@ impl World {
         eventually(
             "an instance is attached, with a spare connection",
             async || {
-                let link = &dialer.links()[0];
-                link.idle > 0 && self.standing(&id) == Some(Standing::Ready)
+                // As the web server sees it: the instance may count one that is not taken in yet.
+                let present = self.instances.present();
+                let mut present = present.iter();
+                present.any(|one| one.id.to_string() == id && one.idle() > 0)
+                    && self.standing(&id) == Some(Standing::Ready)
             },
         )
         .await;
