@@ -17,6 +17,7 @@ const IDLE = Number(process.env.BENCH_IDLE ?? 2000);
 const say = (text) => process.stderr.write(`${text}\n`);
 const median = (list) => [...list].sort((a, b) => a - b)[Math.floor(list.length / 2)];
 
+for (const signal of ["SIGINT", "SIGTERM"]) process.once(signal, () => stopAll().finally(() => process.exit(1)));
 try {
   await main();
 } finally {
