@@ -105,3 +105,9 @@ bench-rules: ## What access rules cost; a table in bench/results/
 	.ci/tools bench
 	cargo build --release --locked --package stoa
 	node bench/rules.mjs
+
+.PHONY: bench-web
+bench-web: ## The web server against nginx, HAProxy and Caddy; a table in bench/results/
+	.ci/tools bench
+	cargo build --release --locked --package stoa
+	node bench/web.mjs

@@ -45,10 +45,10 @@ export function prepare(name, requests) {
 }
 
 /** Runs wrk for so many seconds. Latencies in milliseconds. */
-export async function wrk(address, file, seconds) {
+export async function wrk(address, file, seconds, connections = settings.connections) {
   const child = spawn(
     "wrk",
-    ["-t2", `-c${settings.connections}`, `-d${seconds}s`, "--timeout", "10s", "-s", file, address],
+    [`-t${Math.min(2, connections)}`, `-c${connections}`, `-d${seconds}s`, "--timeout", "10s", "-s", file, address],
     { stdio: ["ignore", "pipe", "pipe"] },
   );
   let output = "";

@@ -5,8 +5,8 @@ import { spawnSync } from "node:child_process";
 import { join } from "node:path";
 import { repository, settings, titles } from "./settings.mjs";
 
-const figure = (value, digits) => (value === undefined ? "–" : value.toLocaleString("en-US", { minimumFractionDigits: digits, maximumFractionDigits: digits }));
-const small = (value) => (value === undefined ? "–" : value < 10 ? figure(value, 2) : figure(value, value < 100 ? 1 : 0));
+export const figure = (value, digits) => (value === undefined ? "–" : value.toLocaleString("en-US", { minimumFractionDigits: digits, maximumFractionDigits: digits }));
+export const small = (value) => (value === undefined ? "–" : value < 10 ? figure(value, 2) : figure(value, value < 100 ? 1 : 0));
 
 /** Writes the three files and gives their paths. */
 export function write(peers, results) {
@@ -25,13 +25,13 @@ export function write(peers, results) {
   return files;
 }
 
-function machine() {
+export function machine() {
   const disk = spawnSync("df", ["--output=fstype", repository], { encoding: "utf8" }).stdout.trim().split("\n").pop();
   const system = /PRETTY_NAME="(.*)"/.exec(readFileSync("/etc/os-release", "utf8"))?.[1];
   return `${cpus().length} × ${cpus()[0].model.trim()}, ${Math.round(totalmem() / 2 ** 30)} GiB memory, ${disk}, ${system}, Linux ${release()}`;
 }
 
-function table(header, lines) {
+export function table(header, lines) {
   return [`| ${header.join(" | ")} |`, `|${header.map((_, i) => (i === 0 ? "---" : "--:")).join("|")}|`, ...lines.map((line) => `| ${line.join(" | ")} |`)].join("\n");
 }
 
