@@ -60,6 +60,9 @@ pub struct Config {
     pub patience: Duration,
     /// Most requests that wait.
     pub queued: usize,
+    /// How many instances may fail with one request before it is taken to be the cause: it must not take all of them
+    /// down.
+    pub deaths: usize,
     /// How often one request is sent at most.
     pub attempts: usize,
     /// Faults in a row after which an instance is not asked for a while.
@@ -85,6 +88,7 @@ impl Config {
             queue: Duration::from_secs(1),
             patience: Duration::from_secs(15),
             queued: 2048,
+            deaths: 3,
             attempts: 64,
             faults: 5,
             ejection: Duration::from_secs(1),

@@ -174,6 +174,7 @@ impl Forwarding {
         let mut asked = Vec::new();
         let mut sent = 0;
         let mut may_have_begun = false;
+        let mut deaths = 0;
         let mut refusal = None;
         let mut limit = self.config.queue;
         let mut pause = FIRST_PAUSE;
@@ -191,6 +192,7 @@ impl Forwarding {
                         may_have_begun = true;
                         limit = self.config.patience;
                         sent += 1;
+                        deaths += 1;
                     }
                     Err(Missed::Unavailable(response)) => {
                         refusal = Some(*response);
@@ -200,7 +202,11 @@ impl Forwarding {
                 }
                 let is_spent = matches!(call.content, Content::Spent);
                 let is_over = (may_have_begun || refusal.is_some()) && !call.may_repeat;
-                if is_spent || is_over || sent >= self.config.attempts {
+                if is_spent
+                    || is_over
+                    || deaths >= self.config.deaths
+                    || sent >= self.config.attempts
+                {
                     break;
                 }
                 asked.push(target);

@@ -260,6 +260,7 @@ impl dial::Handler for Application {
             return self.broken();
         }
         match path.as_str() {
+            "/poison" => self.die().await,
             "/die" if self.fuse.burns() => self.die().await,
             "/half" if self.fuse.burns() => {
                 let response = self.broken();

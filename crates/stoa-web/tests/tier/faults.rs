@@ -54,6 +54,19 @@ async fn reading_survives_a_death_before_the_answer() {
     assert!(!seen[0].headers.contains_key("repeatability-request-id"));
 }
 
+/// What kills three instances would kill the others, too.
+#[tokio::test]
+async fn a_request_that_kills_does_not_kill_all() {
+    let world = World::new(plan()).await;
+    let mut apps = Vec::new();
+    for name in ["one", "two", "three", "four", "five"] {
+        apps.push(world.app(name).await);
+    }
+    let answer = world.get("/poison").await;
+    assert_eq!(answer.status, StatusCode::BAD_GATEWAY);
+    assert_eq!(seen(&apps, "/poison").len(), 3);
+}
+
 #[tokio::test]
 async fn reading_survives_a_death_in_the_middle_of_the_answer() {
     let (world, apps) = pair(plan()).await;
