@@ -79,6 +79,28 @@ delete = true
 read   = "*"
 write  = "*"
 
+[entity.Folder]
+key = ["Code"]
+[entity.Folder.attributes]
+Code = { type = "String", length = 10 }
+[entity.Folder.associations]
+Papers = { to = "Paper", many = true, contained = true }
+[[entity.Folder.access]]
+role  = "Sales"
+read  = ["Papers"]
+write = ["Papers"]
+where = "Papers/any()"
+
+[entity.Paper]
+key = ["Position"]
+[entity.Paper.attributes]
+Position = { type = "Integer" }
+[[entity.Paper.access]]
+role   = "Sales"
+create = true
+read   = "*"
+write  = "*"
+
 [entity.Note]
 key = ["Position"]
 [entity.Note.attributes]
@@ -144,6 +166,7 @@ impl Shop {
                 "Orders.csv",
                 "Number,Status,Customer\n1,Draft,N1\n2,Draft,S1\n".to_owned(),
             ),
+            ("Folders.csv", "Code\nF1\n".to_owned()),
         ] {
             std::fs::write(data.join(name), text).unwrap();
         }
@@ -307,6 +330,18 @@ async fn what_is_invisible_is_not_there(shop: &Shop) {
     assert!(wrong.is_empty(), "\n{wrong}");
 }
 
+/// A folder is visible by its papers: one that has none is not made visible by the paper that is put into it.
+async fn a_new_row_does_not_open_the_way_to_it(shop: &Shop) {
+    let hidden = shop
+        .answer("POST Folders('F1')/Papers {\"Position\":1}")
+        .await;
+    let absent = shop
+        .answer("POST Folders('F9')/Papers {\"Position\":1}")
+        .await;
+    assert_eq!(hidden, absent);
+    assert!(hidden.starts_with("404"), "{hidden}");
+}
+
 /// Content for rows that are not there to be written stays nowhere.
 async fn content_is_taken_for_visible_rows_only(shop: &Shop) {
     let put = "PUT Customers('S1')/Photo/$value | If-Match: * {left over}";
@@ -333,6 +368,7 @@ async fn run(url: Option<DatabaseUrl>) {
     let shop = Shop::open(url.as_ref()).await;
     errors_tell_nothing(&shop).await;
     what_is_invisible_is_not_there(&shop).await;
+    a_new_row_does_not_open_the_way_to_it(&shop).await;
     content_is_taken_for_visible_rows_only(&shop).await;
     rows_are_nested_in_what_cannot_be_read(&shop).await;
 }
