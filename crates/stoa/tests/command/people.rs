@@ -405,11 +405,19 @@ async fn the_first_administrator() {
         .start()
         .await
         .unwrap();
-    let log = server.log();
-    let link = log
-        .lines()
-        .find(|line| line.contains("/-/link/"))
-        .unwrap_or_else(|| panic!("{log}"));
+    // It is printed after what says that the server is ready.
+    let printed = stoa_testing::eventually(
+        "a link is printed",
+        std::time::Duration::from_secs(10),
+        async || {
+            let log = server.log();
+            let link = log.lines().find(|line| line.contains("/-/link/"))?;
+            Some(link.to_owned())
+        },
+    );
+    let link = printed
+        .await
+        .unwrap_or_else(|error| panic!("{error}: {}", server.log()));
     assert!(
         link.contains(&format!("http://{}/-/link/", server.address())),
         "{link}"
