@@ -37,6 +37,7 @@ impl Handler for Nothing {
 fn processor_time() -> Fallible<Duration> {
     let statistics = std::fs::read_to_string("/proc/self/stat")?;
     let (_, fields) = statistics.rsplit_once(')').ok_or("no process name")?;
+    // What follows the name begins with field 3; 14 and 15 are user and system time (proc_pid_stat(5)).
     let ticks: u64 = fields
         .split_whitespace()
         .skip(11)

@@ -333,6 +333,13 @@ pub(crate) struct Run {
         hide_env_values = true
     )]
     pub(crate) admin: String,
+    #[command(flatten)]
+    pub(crate) serving: Serving,
+}
+
+/// What every server is told, alone or as one of a site.
+#[derive(Debug, Args)]
+pub(crate) struct Serving {
     /// What to log: error, warn, info, debug, trace, or a list like `info,stoa_store=debug`
     #[arg(
         long,

@@ -41,8 +41,8 @@ pub(crate) struct Role<'a> {
 }
 
 pub(crate) fn run(arguments: &Serve, started: Instant) -> Result<()> {
-    let json = logging::is_json(arguments.log_format);
-    logging::start(&arguments.log, json)
+    let json = logging::is_json(arguments.serving.log_format);
+    logging::start(&arguments.serving.log, json)
         .map_err(|error| Failure::new(Exit::Configuration, format!("cannot log: {error}")))?;
     let loaded =
         site_file::load(&arguments.site, LookAt::Server(&arguments.server)).map_err(|faults| {
@@ -142,7 +142,7 @@ impl Role<'_> {
             "ready"
         );
         shutdown.cancelled().await;
-        let drain = Duration::from_secs(self.arguments.drain_seconds);
+        let drain = Duration::from_secs(self.arguments.serving.drain_seconds);
         // Web servers stop asking; then what they asked is finished.
         let finished = app.drain(drain).await;
         let cut = match web {

@@ -137,19 +137,19 @@ impl Settings {
                  only: use a loopback address such as 127.0.0.1:9090, or `off`"
             ));
         }
-        if let Err(error) = EnvFilter::try_new(&run.log) {
+        if let Err(error) = EnvFilter::try_new(&run.serving.log) {
             faults.push(format!(
                 "--log (STOA_LOG): `{}` is no filter: {error}",
-                run.log
+                run.serving.log
             ));
         }
-        if run.connections == 0 {
+        if run.serving.connections == 0 {
             faults.push("--connections (STOA_CONNECTIONS): at least 1 is needed".to_owned());
         }
-        if run.drain_seconds > 24 * 3600 {
+        if run.serving.drain_seconds > 24 * 3600 {
             faults.push("--drain-seconds (STOA_DRAIN_SECONDS): at most 86400, a day".to_owned());
         }
-        let web_memory_bytes = run.web_memory_mib.checked_mul(1 << 20);
+        let web_memory_bytes = run.serving.web_memory_mib.checked_mul(1 << 20);
         if web_memory_bytes.is_none() {
             faults.push("--web-memory-mib (STOA_WEB_MEMORY_MIB): too large".to_owned());
         }
@@ -167,12 +167,12 @@ impl Settings {
                     demonstration: run.demo_users,
                     watch: run.watch,
                     allow_data_loss: run.allow_data_loss,
-                    log: run.log.clone(),
-                    log_format: run.log_format,
-                    access_log: run.access_log,
-                    drain: Duration::from_secs(run.drain_seconds),
+                    log: run.serving.log.clone(),
+                    log_format: run.serving.log_format,
+                    access_log: run.serving.access_log,
+                    drain: Duration::from_secs(run.serving.drain_seconds),
                     web_memory_bytes,
-                    connections: run.connections,
+                    connections: run.serving.connections,
                     connection_budget: None,
                 });
         finish(settings, &faults)

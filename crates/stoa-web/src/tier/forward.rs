@@ -31,6 +31,7 @@ use crate::server::Handler;
 const FIRST_PAUSE: Duration = Duration::from_millis(20);
 /// Longest such pause.
 const LONGEST_PAUSE: Duration = Duration::from_millis(320);
+
 /// What all forwarded requests share.
 pub(super) struct Forwarding {
     config: Config,
@@ -231,9 +232,8 @@ impl Forwarding {
             targets = environment.targets.load_full();
             next = targets.choose(call.tag, &asked, self.config.slow_start);
         }
-        if let Some(refusal) = refusal {
+        if let Some(mut refusal) = refusal {
             environment.counts.refused.fetch_add(1, Ordering::Relaxed);
-            let mut refusal = refusal;
             head::hand_back(refusal.headers_mut());
             return Err(refusal);
         }

@@ -5,7 +5,7 @@ use std::path::PathBuf;
 use clap::{Args, Subcommand, ValueEnum};
 
 use super::people::Output;
-use super::{Format, LogFormat};
+use super::{Format, Serving};
 
 #[derive(Debug, Subcommand)]
 pub(crate) enum Site {
@@ -118,23 +118,9 @@ pub(crate) struct Serve {
     /// Make changes of databases that lose data, too
     #[arg(long, env = "STOA_ALLOW_DATA_LOSS", hide_env_values = true)]
     pub(crate) allow_data_loss: bool,
-    /// What to log: error, warn, info, debug, trace, or a list like `info,stoa_store=debug`
-    #[arg(
-        long,
-        value_name = "FILTER",
-        env = "STOA_LOG",
-        default_value = "info",
-        hide_env_values = true
-    )]
-    pub(crate) log: String,
-    /// How to log: `auto` is text on a terminal and JSON otherwise
-    #[arg(long, value_enum, value_name = "FORMAT", env = "STOA_LOG_FORMAT", default_value_t = LogFormat::Auto,
-        hide_env_values = true)]
-    pub(crate) log_format: LogFormat,
-    /// Log a line for each request
-    #[arg(long, env = "STOA_ACCESS_LOG", hide_env_values = true)]
-    pub(crate) access_log: bool,
-    /// File for these lines [default: stderr]; opened anew when it is moved, and at SIGHUP
+    #[command(flatten)]
+    pub(crate) serving: Serving,
+    /// File for the lines of --access-log [default: stderr]; opened anew when it is moved, and at SIGHUP
     #[arg(
         long,
         value_name = "FILE",
@@ -142,33 +128,6 @@ pub(crate) struct Serve {
         hide_env_values = true
     )]
     pub(crate) access_log_file: Option<PathBuf>,
-    /// Seconds that requests in flight get to finish when the server is told to stop
-    #[arg(
-        long,
-        value_name = "SECONDS",
-        env = "STOA_DRAIN_SECONDS",
-        default_value_t = 30,
-        hide_env_values = true
-    )]
-    pub(crate) drain_seconds: u64,
-    /// Mebibytes of static content to hold in memory; what is beyond is streamed from disk
-    #[arg(
-        long,
-        value_name = "MIB",
-        env = "STOA_WEB_MEMORY_MIB",
-        default_value_t = 64,
-        hide_env_values = true
-    )]
-    pub(crate) web_memory_mib: u64,
-    /// Most connections at once
-    #[arg(
-        long,
-        value_name = "NUMBER",
-        env = "STOA_CONNECTIONS",
-        default_value_t = 10_000,
-        hide_env_values = true
-    )]
-    pub(crate) connections: usize,
 }
 
 /// Which server, on this machine.

@@ -113,7 +113,7 @@ impl Role<'_> {
 
     fn load_folder(&self, folder: &std::path::Path) -> Result<StaticContent> {
         let config = Config {
-            memory_bytes: self.arguments.web_memory_mib << 20,
+            memory_bytes: self.arguments.serving.web_memory_mib << 20,
             ..Config::default()
         };
         StaticContent::load(folder, config).map_err(|error| {
@@ -142,12 +142,12 @@ impl Role<'_> {
             demonstration: false,
             watch: false,
             allow_data_loss: self.arguments.allow_data_loss,
-            log: self.arguments.log.clone(),
-            log_format: self.arguments.log_format,
-            access_log: self.arguments.access_log,
-            drain: Duration::from_secs(self.arguments.drain_seconds),
-            web_memory_bytes: self.arguments.web_memory_mib << 20,
-            connections: self.arguments.connections,
+            log: self.arguments.serving.log.clone(),
+            log_format: self.arguments.serving.log_format,
+            access_log: self.arguments.serving.access_log,
+            drain: Duration::from_secs(self.arguments.serving.drain_seconds),
+            web_memory_bytes: self.arguments.serving.web_memory_mib << 20,
+            connections: self.arguments.serving.connections,
             connection_budget: usize::try_from(application.database_connections).ok(),
         };
         let definition = load(&settings.place.application)?;

@@ -165,7 +165,7 @@ impl Web {
         let knows = hosts(role);
         let config = tier::Config {
             content: stoa_web::static_content::Config {
-                memory_bytes: role.arguments.web_memory_mib << 20,
+                memory_bytes: role.arguments.serving.web_memory_mib << 20,
                 ..Default::default()
             },
             ..tier::Config::new(role.server.data.join("content"))
@@ -187,7 +187,8 @@ impl Web {
             let serving = Arc::clone(&instances).serve(listener, trust, end.clone());
             others.push(tokio::spawn(serving));
         }
-        let wants_log = role.arguments.access_log || role.arguments.access_log_file.is_some();
+        let wants_log =
+            role.arguments.serving.access_log || role.arguments.access_log_file.is_some();
         let log = wants_log
             .then(|| logging::start_access_log(json, role.arguments.access_log_file.as_deref()))
             .transpose()
@@ -346,8 +347,8 @@ impl Role<'_> {
                     burst: rate.saturating_mul(BURST),
                 }))
             }),
-            connections: self.arguments.connections,
-            drain_timeout: Duration::from_secs(self.arguments.drain_seconds),
+            connections: self.arguments.serving.connections,
+            drain_timeout: Duration::from_secs(self.arguments.serving.drain_seconds),
             trust: Arc::new(Trust::networks(
                 networks.unwrap_or_default(),
                 ForwardedBy::XForwarded,
