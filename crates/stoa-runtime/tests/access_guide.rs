@@ -174,14 +174,14 @@ impl Shop {
 
     /// The answer, in the words of the page.
     async fn answer(&self, who: &str, request: &str) -> String {
+        let request = USERS.iter().fold(request.to_owned(), |text, (name, ..)| {
+            text.replace(&format!("${}", name.to_lowercase()), &id(name).to_string())
+        });
         let (method, rest) = request.split_once(' ').unwrap();
         let (path, body) = match rest.find(" {") {
-            Some(at) => (&rest[..at], &rest[at + 1..]),
-            None => (rest, ""),
+            Some(at) => (&rest[..at], rest[at + 1..].to_owned()),
+            None => (rest, String::new()),
         };
-        let body = USERS.iter().fold(body.to_owned(), |body, (name, ..)| {
-            body.replace(&format!("${}", name.to_lowercase()), &id(name).to_string())
-        });
         let path = path.replace(' ', "%20").replace('ü', "%C3%BC");
         let mut request = Request::builder()
             .method(method)

@@ -48,7 +48,8 @@ enum After {
     /// The row that it refers to is visible.
     Visible(RowId, AssociationId),
     /// One of the ends of a many-to-many association may be written.
-    Either(Navigation, RowId, RowId),
+    /// A link, by the right of an end that is named.
+    Either(Navigation, [Option<RowId>; 2]),
 }
 
 struct Trial<'a> {
@@ -841,11 +842,23 @@ impl Trial<'_> {
             self.open.extend([NOT_FOUND, REFERENCE, FORBIDDEN]);
         }
         if self.model.is_many_to_many(navigation) {
-            if !either(&self.judge(), navigation, from, to) {
-                self.refusals.push(FORBIDDEN);
-            }
+            // A new row is judged as it is in the end. Beside it, a row that gave no right before gives none
+            // because of the link.
+            let ends = if self.new.contains(&from) || self.new.contains(&to) {
+                let judge = self.judge();
+                let counts = |row: RowId, navigation: Navigation| {
+                    let counts = self.new.contains(&row) || may_write(&judge, row, navigation);
+                    counts.then_some(row)
+                };
+                [counts(from, navigation), counts(to, navigation.partner())]
+            } else {
+                if !either(&self.judge(), navigation, [Some(from), Some(to)]) {
+                    self.refusals.push(FORBIDDEN);
+                }
+                [Some(from), Some(to)]
+            };
             self.data.link(navigation, from, to);
-            self.after.push(After::Either(navigation, from, to));
+            self.after.push(After::Either(navigation, ends));
             return;
         }
         let association = navigation.association;
@@ -888,11 +901,12 @@ impl Trial<'_> {
         };
         for to in targets {
             if model.is_many_to_many(navigation) {
-                if !either(&self.judge(), navigation, from, to) {
+                let ends = [Some(from), Some(to)];
+                if !either(&self.judge(), navigation, ends) {
                     self.refusals.push(FORBIDDEN);
                 }
                 self.data.unlink(navigation, from, to);
-                self.after.push(After::Either(navigation, from, to));
+                self.after.push(After::Either(navigation, ends));
                 continue;
             }
             let association = navigation.association;
@@ -1114,7 +1128,7 @@ impl Trial<'_> {
                 | After::Link(row, _)
                 | After::LinkOrMember(row, ..)
                 | After::Visible(row, _) => vec![*row],
-                After::Either(_, from, to) => vec![*from, *to],
+                After::Either(_, ends) => ends.iter().flatten().copied().collect(),
             };
             if rows.iter().any(|row| !self.data.rows.contains_key(row)) {
                 continue;
@@ -1160,8 +1174,8 @@ impl Trial<'_> {
                         }
                     }
                 }
-                After::Either(navigation, from, to) => {
-                    if !either(&judge, *navigation, *from, *to) {
+                After::Either(navigation, ends) => {
+                    if !either(&judge, *navigation, *ends) {
                         refusals.push(FORBIDDEN);
                     }
                 }
@@ -1305,25 +1319,22 @@ fn may_link(judge: &Judge<'_>, holder: RowId, association: AssociationId) -> boo
     let Some(target) = judge.data.rows[&holder].references.get(&association) else {
         return true;
     };
-    let writes = |row: RowId, navigation: Navigation| {
-        judge.reader.is_root
-            || judge
-                .model
-                .name_of(navigation)
-                .is_some_and(|name| judge.writes(row, name))
-    };
-    writes(holder, forward) || writes(*target, forward.partner())
+    may_write(judge, holder, forward) || may_write(judge, *target, forward.partner())
 }
 
-fn either(judge: &Judge<'_>, navigation: Navigation, from: RowId, to: RowId) -> bool {
-    let writes = |row: RowId, navigation: Navigation| {
-        judge.reader.is_root
-            || judge
-                .model
-                .name_of(navigation)
-                .is_some_and(|name| judge.writes(row, name))
-    };
-    writes(from, navigation) || writes(to, navigation.partner())
+/// Whether a row gives the right to what it is connected with.
+fn may_write(judge: &Judge<'_>, row: RowId, navigation: Navigation) -> bool {
+    judge.reader.is_root
+        || judge
+            .model
+            .name_of(navigation)
+            .is_some_and(|name| judge.writes(row, name))
+}
+
+/// Whether one of the ends gives the right to a link.
+fn either(judge: &Judge<'_>, navigation: Navigation, [from, to]: [Option<RowId>; 2]) -> bool {
+    from.is_some_and(|row| may_write(judge, row, navigation))
+        || to.is_some_and(|row| may_write(judge, row, navigation.partner()))
 }
 
 /// Whether any row can be reached: used by generators to choose what exists.
