@@ -1,6 +1,6 @@
 //! How a line looks.
 
-use std::io::Write as _;
+use std::net::IpAddr;
 use std::time::{Duration, SystemTime};
 
 use http::Version;
@@ -87,8 +87,12 @@ impl Line<'_> {
         self.finished.status.map_or(0, |status| status.as_u16())
     }
 
-    fn milliseconds(&self) -> f64 {
-        self.elapsed.as_micros() as f64 / 1000.0
+    /// With three decimals, as people read it and programs parse it.
+    fn milliseconds(&self, buffer: &mut Vec<u8>) {
+        let micros = u64::try_from(self.elapsed.as_micros()).unwrap_or(u64::MAX);
+        number(buffer, micros / 1000);
+        buffer.push(b'.');
+        three_digits(buffer, micros % 1000);
     }
 
     fn host(&self) -> &str {
@@ -97,19 +101,16 @@ impl Line<'_> {
     }
 
     fn json(&self, buffer: &mut Vec<u8>, clock: &Clock, milliseconds: u32) {
-        put(
-            buffer,
-            format_args!(
-                "{{\"timestamp\":\"{}.{milliseconds:03}Z\",\"target\":\"stoa::access\"",
-                clock.json
-            ),
-        );
+        text(buffer, "{\"timestamp\":\"");
+        text(buffer, &clock.json);
+        buffer.push(b'.');
+        three_digits(buffer, milliseconds.into());
+        text(buffer, "Z\",\"target\":\"stoa::access\"");
         member(buffer, "request.id", self.id);
         if let Some(client) = self.client {
-            put(
-                buffer,
-                format_args!(",\"client.address\":\"{}\"", client.address),
-            );
+            text(buffer, ",\"client.address\":\"");
+            address(buffer, client.address);
+            buffer.push(b'"');
             member(buffer, "request.scheme", client.scheme.as_str());
             member(buffer, "request.host", self.host());
         }
@@ -129,44 +130,53 @@ impl Line<'_> {
                 member(buffer, name, value);
             }
         }
-        put(
+        text(buffer, ",\"response.status\":");
+        number(buffer, self.status().into());
+        text(buffer, ",\"response.bytes\":");
+        number(buffer, self.finished.bytes);
+        text(buffer, ",\"response.aborted\":");
+        text(
             buffer,
-            format_args!(
-                ",\"response.status\":{},\"response.bytes\":{},\"response.aborted\":{},\"milliseconds\":{}}}",
-                self.status(),
-                self.finished.bytes,
-                self.finished.aborted,
-                self.milliseconds()
-            ),
+            if self.finished.aborted {
+                "true"
+            } else {
+                "false"
+            },
         );
+        text(buffer, ",\"milliseconds\":");
+        self.milliseconds(buffer);
+        buffer.push(b'}');
     }
 
     fn combined(&self, buffer: &mut Vec<u8>, clock: &Clock) {
         match self.client {
-            Some(client) => put(buffer, format_args!("{}", client.address)),
+            Some(client) => address(buffer, client.address),
             None => buffer.push(b'-'),
         }
-        put(buffer, format_args!(" - - [{}] \"", clock.combined));
+        text(buffer, " - - [");
+        text(buffer, &clock.combined);
+        text(buffer, "] \"");
         for part in [self.method, " ", self.path, " ", protocol(self.version)] {
             quoted(buffer, part);
         }
-        put(
-            buffer,
-            format_args!("\" {} {} \"", self.status(), self.finished.bytes),
-        );
+        text(buffer, "\" ");
+        number(buffer, self.status().into());
+        buffer.push(b' ');
+        number(buffer, self.finished.bytes);
+        text(buffer, " \"");
         quoted(buffer, or_dash(self.referer));
-        buffer.extend_from_slice(b"\" \"");
+        text(buffer, "\" \"");
         quoted(buffer, or_dash(self.agent));
-        put(
-            buffer,
-            format_args!(
-                "\" {} {} {} {}",
-                or_dash(self.id),
-                or_dash(self.served.environment.as_deref().unwrap_or_default()),
-                or_dash(self.served.instance.as_deref().unwrap_or_default()),
-                self.milliseconds()
-            ),
-        );
+        text(buffer, "\" ");
+        for part in [
+            self.id,
+            self.served.environment.as_deref().unwrap_or_default(),
+            self.served.instance.as_deref().unwrap_or_default(),
+        ] {
+            text(buffer, or_dash(part));
+            buffer.push(b' ');
+        }
+        self.milliseconds(buffer);
     }
 }
 
@@ -174,28 +184,60 @@ fn or_dash(text: &str) -> &str {
     if text.is_empty() { "-" } else { text }
 }
 
-/// Writing into memory cannot fail.
-fn put(buffer: &mut Vec<u8>, text: std::fmt::Arguments<'_>) {
-    let _ = buffer.write_fmt(text);
+fn text(buffer: &mut Vec<u8>, text: &str) {
+    buffer.extend_from_slice(text.as_bytes());
+}
+
+fn number(buffer: &mut Vec<u8>, number: u64) {
+    text(buffer, itoa::Buffer::new().format(number));
+}
+
+/// A number below a thousand.
+fn three_digits(buffer: &mut Vec<u8>, number: u64) {
+    let digit = |value: u64| b'0' + u8::try_from(value % 10).unwrap_or_default();
+    buffer.extend([digit(number / 100), digit(number / 10), digit(number)]);
+}
+
+fn address(buffer: &mut Vec<u8>, address: IpAddr) {
+    match address {
+        IpAddr::V4(address) => {
+            for (place, octet) in address.octets().into_iter().enumerate() {
+                if place > 0 {
+                    buffer.push(b'.');
+                }
+                number(buffer, octet.into());
+            }
+        }
+        IpAddr::V6(address) => text(buffer, &address.to_string()),
+    }
 }
 
 /// A member of an object, not its first. `name` needs no escapes.
 fn member(buffer: &mut Vec<u8>, name: &str, value: &str) {
-    put(buffer, format_args!(",\"{name}\":"));
+    text(buffer, ",\"");
+    text(buffer, name);
+    text(buffer, "\":");
+    let is_plain = |byte: u8| byte >= b' ' && byte != b'"' && byte != b'\\';
+    if value.bytes().all(is_plain) {
+        buffer.push(b'"');
+        text(buffer, value);
+        buffer.push(b'"');
+        return;
+    }
     let start = buffer.len();
     if serde_json::to_writer(&mut *buffer, value).is_err() {
         buffer.truncate(start);
-        buffer.extend_from_slice(b"null");
+        text(buffer, "null");
     }
 }
 
 /// As Apache does it: whatever a client sends, it can neither end the field nor the line.
-fn quoted(buffer: &mut Vec<u8>, text: &str) {
-    for byte in text.bytes() {
+fn quoted(buffer: &mut Vec<u8>, value: &str) {
+    for byte in value.bytes() {
         match byte {
             b'"' | b'\\' => buffer.extend([b'\\', byte]),
             b' '..=b'~' => buffer.push(byte),
-            _ => put(buffer, format_args!("\\x{byte:02x}")),
+            _ => text(buffer, &format!("\\x{byte:02x}")),
         }
     }
 }
@@ -256,14 +298,14 @@ mod tests {
     #[test]
     fn json() {
         let line = written(Format::Json);
-        insta::assert_snapshot!(line, @r#"{"timestamp":"2026-11-28T05:26:04.007Z","target":"stoa::access","request.id":"k3f9x2ab-0000001","client.address":"192.0.2.1","request.scheme":"https","request.host":"shop.example","request.protocol":"HTTP/2.0","request.method":"GET","request.path":"/a\"b\\c","environment":"production","instance":"app1","request.agent":"evil\n\"agent\"","response.status":200,"response.bytes":1234,"response.aborted":false,"milliseconds":1.5}"#);
+        insta::assert_snapshot!(line, @r#"{"timestamp":"2026-11-28T05:26:04.007Z","target":"stoa::access","request.id":"k3f9x2ab-0000001","client.address":"192.0.2.1","request.scheme":"https","request.host":"shop.example","request.protocol":"HTTP/2.0","request.method":"GET","request.path":"/a\"b\\c","environment":"production","instance":"app1","request.agent":"evil\n\"agent\"","response.status":200,"response.bytes":1234,"response.aborted":false,"milliseconds":1.500}"#);
         let read: serde_json::Value = serde_json::from_str(&line).unwrap();
         assert_eq!(read["request.agent"], "evil\n\"agent\"");
     }
 
     #[test]
     fn combined() {
-        insta::assert_snapshot!(written(Format::Combined), @r#"192.0.2.1 - - [28/Nov/2026:05:26:04 +0000] "GET /a\"b\\c HTTP/2.0" 200 1234 "-" "evil\x0a\"agent\"" k3f9x2ab-0000001 production app1 1.5"#);
+        insta::assert_snapshot!(written(Format::Combined), @r#"192.0.2.1 - - [28/Nov/2026:05:26:04 +0000] "GET /a\"b\\c HTTP/2.0" 200 1234 "-" "evil\x0a\"agent\"" k3f9x2ab-0000001 production app1 1.500"#);
     }
 
     #[test]

@@ -6,6 +6,7 @@
 mod line;
 mod writer;
 
+use std::borrow::Cow;
 use std::io;
 use std::path::PathBuf;
 use std::sync::Arc;
@@ -133,6 +134,10 @@ pub struct Exchange<E> {
     noted: Option<Box<Noted>>,
 }
 
+fn text(value: Option<&HeaderValue>) -> Cow<'_, str> {
+    String::from_utf8_lossy(value.map_or(&b""[..], HeaderValue::as_bytes))
+}
+
 impl<O: Observer> Observer for Logged<O> {
     type Exchange = Exchange<O::Exchange>;
 
@@ -171,11 +176,7 @@ impl<O: Observer> Observer for Logged<O> {
         let (Some(log), Some(noted)) = (&self.log, exchange.noted) else {
             return;
         };
-        let text = |value: &Option<HeaderValue>| -> String {
-            let bytes = value.as_ref().map_or(&b""[..], HeaderValue::as_bytes);
-            String::from_utf8_lossy(bytes).into_owned()
-        };
-        let referer = text(&noted.referer);
+        let referer = text(noted.referer.as_ref());
         let line = Line {
             id: noted.id.to_str().unwrap_or_default(),
             client: noted.client.as_ref(),
@@ -184,7 +185,7 @@ impl<O: Observer> Observer for Logged<O> {
             path: log.shown(noted.uri.path()),
             version: noted.version,
             referer: &line::referer(&referer, |path| log.shown(path).to_owned()),
-            agent: &text(&noted.agent),
+            agent: &text(noted.agent.as_ref()),
             served: &noted.served,
             finished,
             elapsed: noted.started.elapsed(),

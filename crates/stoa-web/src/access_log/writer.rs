@@ -38,7 +38,7 @@ const SHARDS: usize = 8;
 /// Bytes in a buffer that make the writer come at once.
 const PLENTY: usize = 64 * 1024;
 /// Most bytes in a buffer.
-const FULL: usize = 1 << 20;
+const FULL: usize = 8 << 20;
 /// The writer looks that often otherwise.
 const INTERVAL: Duration = Duration::from_millis(200);
 
@@ -158,7 +158,10 @@ impl Queue {
             }
             for shard in &self.shards {
                 std::mem::swap(&mut shard.lock().lines, &mut spare);
-                if !spare.is_empty() && !output.write(&spare) {
+                if spare.is_empty() {
+                    continue;
+                }
+                if !output.write(&spare) {
                     let lines = spare.iter().filter(|byte| **byte == b'\n').count();
                     self.dropped.fetch_add(lines as u64, Ordering::Relaxed);
                 }
