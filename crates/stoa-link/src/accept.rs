@@ -23,6 +23,7 @@ use uuid::Uuid;
 use crate::frame::Frames;
 use crate::hello::{Hello, Purpose};
 use crate::trust::{self, Names, Trust};
+use crate::workers::Workers;
 use crate::{BodyError, FrameError, SILENCE};
 
 pub use exchange::{AnswerBody, Failure, Fault};
@@ -49,6 +50,8 @@ pub struct Config {
     pub instances: usize,
     /// An idle connection beyond the spares is closed after so long.
     pub idle: Duration,
+    /// Who moves the bytes of connections.
+    pub workers: Workers,
 }
 
 impl Default for Config {
@@ -61,6 +64,7 @@ impl Default for Config {
             connections: 4096,
             instances: 1024,
             idle: Duration::from_secs(60),
+            workers: Workers::default(),
         }
     }
 }
@@ -139,6 +143,8 @@ where
         shutdown: CancellationToken,
     ) {
         let greetings = Arc::new(Semaphore::new(self.config.greetings));
+        let workers = self.config.workers.clone();
+        let mut turns = (0..workers.count()).cycle();
         let mut sweep = tokio::time::interval(self.config.idle / 6);
         sweep.set_missed_tick_behavior(tokio::time::MissedTickBehavior::Delay);
         loop {
@@ -162,7 +168,11 @@ where
                     let instances = Arc::clone(&self);
                     let tls = trust.acceptor();
                     let shutdown = shutdown.clone();
-                    tokio::spawn(async move {
+                    let Ok(stream) = stream.into_std() else {
+                        continue;
+                    };
+                    let worker = turns.next().unwrap_or_default();
+                    workers.spawn(worker, async move {
                         let greeted = timeout(instances.config.greeting, greet(stream, tls))
                             .await
                             .unwrap_or(Err(Refusal::TooSlow));
@@ -231,7 +241,11 @@ where
         if present.len() >= self.config.instances {
             return Err(Refusal::TooMany);
         }
-        let instance = Arc::new(Instance::new(id, server.to_owned()));
+        let instance = Arc::new(Instance::new(
+            id,
+            server.to_owned(),
+            self.config.workers.count(),
+        ));
         present.push(Arc::clone(&instance));
         self.present.store(Arc::new(present));
         Ok(instance)
@@ -260,7 +274,8 @@ struct Greeted {
     hello: Hello,
 }
 
-async fn greet(stream: TcpStream, tls: TlsAcceptor) -> Result<Greeted, Refusal> {
+async fn greet(stream: std::net::TcpStream, tls: TlsAcceptor) -> Result<Greeted, Refusal> {
+    let stream = TcpStream::from_std(stream).map_err(Refusal::Handshake)?;
     stream.set_nodelay(true).map_err(Refusal::Handshake)?;
     let stream = tls.accept(stream).await.map_err(Refusal::Handshake)?;
     let names = trust::peer(stream.get_ref().1)

@@ -20,6 +20,7 @@ use tokio_util::task::TaskTracker;
 
 use crate::announcement::Announcement;
 use crate::trust::Trust;
+use crate::workers::Workers;
 use crate::{BodyError, HEARTBEAT, SILENCE};
 
 use answer::Work;
@@ -67,6 +68,8 @@ pub struct Config {
     pub first_pause: Duration,
     /// Longest such pause.
     pub longest_pause: Duration,
+    /// Who moves the bytes of connections, and answers what comes on them.
+    pub workers: Workers,
 }
 
 impl Default for Config {
@@ -82,6 +85,7 @@ impl Default for Config {
             dialling: Duration::from_secs(3),
             first_pause: Duration::from_millis(50),
             longest_pause: Duration::from_secs(1),
+            workers: Workers::default(),
         }
     }
 }
@@ -146,6 +150,10 @@ impl Dialer {
         let stop = CancellationToken::new();
         let cut = CancellationToken::new();
         let tasks = TaskTracker::new();
+        let attachments: Vec<_> = web_servers
+            .into_iter()
+            .map(|web_server| Arc::new(Attachment::new(web_server, &config)))
+            .collect();
         let shared = Arc::new(Shared {
             config,
             trust,
@@ -156,10 +164,6 @@ impl Dialer {
             cut: cut.clone(),
             tasks: tasks.clone(),
         });
-        let attachments: Vec<_> = web_servers
-            .into_iter()
-            .map(|web_server| Arc::new(Attachment::new(web_server)))
-            .collect();
         for attachment in &attachments {
             tasks.spawn(attachment::keep(
                 Arc::clone(attachment),

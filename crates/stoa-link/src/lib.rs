@@ -20,10 +20,12 @@
 
 pub mod accept;
 pub mod announcement;
+pub mod connection;
 pub mod dial;
 mod frame;
 mod hello;
 pub mod trust;
+pub mod workers;
 
 use std::time::Duration;
 

@@ -1,14 +1,14 @@
 //! A foreign HTTP application behind an app server.
 
+mod exchange;
+
+use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
 
-use http::uri::{Authority, Scheme};
-use http::{HeaderValue, Request, Response, StatusCode, Uri, header};
+use http::uri::Authority;
+use http::{HeaderValue, Request, Response, StatusCode, header};
 use hyper::body::Incoming;
-use hyper_util::client::legacy::Client as HttpClient;
-use hyper_util::client::legacy::connect::HttpConnector;
-use hyper_util::rt::{TokioExecutor, TokioTimer};
 use stoa_link::dial::REFUSED;
 use tokio::net::TcpStream;
 
@@ -19,8 +19,9 @@ use crate::server::Handler;
 use crate::tier::head;
 use crate::tunnel;
 
-/// Longest time to connect.
-const CONNECT: Duration = Duration::from_secs(3);
+use exchange::Idle;
+pub(crate) use exchange::{Answer, AskError};
+
 /// Idle connections are closed sooner than servers use to do it.
 const IDLE: Duration = Duration::from_secs(4);
 /// Longest wait for an answer to the question whether it is well.
@@ -30,7 +31,7 @@ const LOOK: Duration = Duration::from_secs(2);
 pub struct Upstream {
     authority: Authority,
     health: Option<String>,
-    client: HttpClient<HttpConnector, Body>,
+    idle: Arc<Idle>,
     is_well: AtomicBool,
     pages: ErrorPages,
 }
@@ -51,18 +52,10 @@ impl Upstream {
     /// # Errors
     /// The address is none.
     pub fn new(address: &str, health: Option<&str>) -> Result<Self, http::uri::InvalidUri> {
-        let mut connector = HttpConnector::new();
-        connector.set_connect_timeout(Some(CONNECT));
-        connector.set_nodelay(true);
-        let client = HttpClient::builder(TokioExecutor::new())
-            .pool_idle_timeout(IDLE)
-            .pool_timer(TokioTimer::new())
-            .set_host(false)
-            .build(connector);
         Ok(Self {
             authority: address.parse()?,
             health: health.map(str::to_owned),
-            client,
+            idle: Arc::default(),
             is_well: AtomicBool::new(false),
             pages: ErrorPages::default(),
         })
@@ -80,8 +73,9 @@ impl Upstream {
         self.is_well.load(Ordering::Relaxed)
     }
 
-    /// Looks whether it is well.
+    /// Looks whether it is well, and closes connections that nobody needs.
     pub async fn look(&self) -> bool {
+        self.idle.close(IDLE);
         let looked = async {
             match &self.health {
                 None => TcpStream::connect(self.authority.as_str()).await.is_ok(),
@@ -89,10 +83,11 @@ impl Upstream {
                     let request = Request::get(path.as_str())
                         .header(header::HOST, self.authority.as_str())
                         .body(Body::Empty);
-                    let Ok(request) = request.map(|request| self.addressed(request)) else {
+                    let Ok(request) = request else {
                         return false;
                     };
-                    self.client.request(request).await.is_ok_and(|response| {
+                    let answered = exchange::ask(&self.idle, self.address(), request).await;
+                    answered.is_ok_and(|response| {
                         response.status().is_success() || response.status().is_redirection()
                     })
                 }
@@ -102,35 +97,30 @@ impl Upstream {
         self.is_well.store(is_well, Ordering::Relaxed);
         is_well
     }
-
-    /// The client's connector wants to know where to; on the wire only path and query are seen.
-    fn addressed(&self, mut request: Request<Body>) -> Request<Body> {
-        let mut parts = std::mem::take(request.uri_mut()).into_parts();
-        parts.scheme = Some(Scheme::HTTP);
-        parts.authority = Some(self.authority.clone());
-        if parts.path_and_query.is_none() {
-            parts.path_and_query = Some(http::uri::PathAndQuery::from_static("/"));
-        }
-        *request.uri_mut() = Uri::from_parts(parts).unwrap_or_default();
-        request
-    }
 }
 
 impl Upstream {
     /// Asks it. The request is one that can be handed on.
-    pub(crate) async fn ask(
+    pub(crate) async fn ask(&self, request: Request<Body>) -> Result<Response<Answer>, AskError> {
+        let answered = exchange::ask(&self.idle, self.address(), request).await;
+        answered.inspect_err(|error| self.warn(error))
+    }
+
+    /// Asks it to become something else on this connection.
+    pub(crate) async fn ask_to_become(
         &self,
         request: Request<Body>,
-    ) -> Result<Response<Incoming>, hyper_util::client::legacy::Error> {
-        let answered = self.client.request(self.addressed(request)).await;
-        if let Err(error) = &answered {
-            tracing::warn!(
-                error = error as &dyn std::error::Error,
-                upstream.address = self.authority.as_str(),
-                "a foreign application does not answer"
-            );
-        }
-        answered
+    ) -> Result<Response<Answer>, AskError> {
+        let answered = exchange::ask_to_become(self.address(), request).await;
+        answered.inspect_err(|error| self.warn(error))
+    }
+
+    fn warn(&self, error: &AskError) {
+        tracing::warn!(
+            error = error as &dyn std::error::Error,
+            upstream.address = self.authority.as_str(),
+            "a foreign application does not answer"
+        );
     }
 }
 
@@ -151,11 +141,16 @@ impl Handler for Upstream {
         parts.version = http::Version::HTTP_11;
         let asked = parts.headers.clone();
         let request = Request::from_parts(parts, Body::stream(body));
-        let mut response = match self.ask(request).await {
+        let answered = if wanted.is_some() {
+            Box::pin(self.ask_to_become(request)).await
+        } else {
+            self.ask(request).await
+        };
+        let mut response = match answered {
             Ok(response) => response,
             Err(error) => {
                 let mut response = self.pages.respond(StatusCode::BAD_GATEWAY, &asked);
-                if error.is_connect() {
+                if !error.may_have_begun() {
                     // It has not begun with it.
                     let refused = HeaderValue::from_static("unreachable");
                     response.headers_mut().insert(REFUSED, refused);

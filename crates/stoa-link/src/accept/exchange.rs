@@ -54,12 +54,12 @@ where
                 request: Some(Box::new(request)),
             });
         };
-        let mut answer = pin!(line.sender.try_send_request(request));
+        let mut answer = pin!(line.connection.send(request));
         let instance = &self.instance;
         let outcome = poll_fn(|context| {
             line.signal.register(context);
             // An error of the connection is told by the answer, with the request if it was not sent.
-            let driven = line.drive(context);
+            let driven = line.connection.drive(context);
             if let Poll::Ready(answer) = answer.as_mut().poll(context) {
                 return Poll::Ready(Ok(answer));
             }
@@ -143,7 +143,7 @@ where
             && let Some(line) = &mut taken.line
         {
             line.signal.register(context);
-            error = line.drive(context).err();
+            error = line.connection.drive(context).err();
             is_gone = taken.instance.presence() == Presence::Gone;
         }
         match Pin::new(&mut this.incoming).poll_frame(context) {

@@ -14,6 +14,8 @@ use super::pool::Pool;
 use super::{Refusal, Stream};
 use crate::BodyError;
 use crate::announcement::{Announcement, Beat, State};
+use crate::connection::Connection;
+use crate::workers::Workers;
 
 /// Whether an instance can be relied upon.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -71,7 +73,7 @@ impl<B: Body> std::fmt::Debug for Instance<B> {
 }
 
 impl<B: Body> Instance<B> {
-    pub(super) fn new(id: Uuid, server: String) -> Self {
+    pub(super) fn new(id: Uuid, server: String, workers: usize) -> Self {
         Self {
             id,
             server,
@@ -90,8 +92,8 @@ impl<B: Body> Instance<B> {
             attachments: AtomicU64::new(0),
             open: AtomicU32::new(0),
             in_flight: AtomicUsize::new(0),
-            requests: Pool::default(),
-            upgrades: Pool::default(),
+            requests: Pool::new(workers),
+            upgrades: Pool::new(workers),
             signals: Mutex::default(),
         }
     }
@@ -215,10 +217,14 @@ where
         } else {
             &self.requests
         };
-        let line = Line::open(stream, signal, upgrades)
+        let connection = Connection::open(stream, upgrades)
             .await
             .map_err(|error| Refusal::Handshake(std::io::Error::other(error)))?;
-        pool.put(line);
+        pool.put(Line {
+            connection,
+            signal,
+            worker: Workers::here(),
+        });
         Ok(())
     }
 }

@@ -13,6 +13,7 @@ use tokio::time::{Instant as TokioInstant, timeout_at};
 use super::instance::Instance;
 use super::line::Line;
 use crate::BodyError;
+use crate::workers::Workers;
 
 /// Idle connections, the last used on top: the others may grow old and be closed.
 pub(super) struct Pool<B: Body + 'static> {
@@ -21,29 +22,35 @@ pub(super) struct Pool<B: Body + 'static> {
 }
 
 struct Lines<B: Body + 'static> {
-    idle: Vec<Line<B>>,
+    /// Of each worker.
+    idle: Vec<Vec<Line<B>>>,
     closed: bool,
 }
 
-impl<B: Body + 'static> Default for Pool<B> {
-    fn default() -> Self {
+impl<B: Body + 'static> Lines<B> {
+    fn count(&self) -> usize {
+        self.idle.iter().map(Vec::len).sum()
+    }
+}
+
+impl<B: Body + 'static> Pool<B> {
+    /// Of connections that are with so many workers.
+    pub(super) fn new(workers: usize) -> Self {
         Self {
             lines: Mutex::new(Lines {
-                idle: Vec::new(),
+                idle: std::iter::repeat_with(Vec::new).take(workers).collect(),
                 closed: false,
             }),
             came: Notify::new(),
         }
     }
-}
 
-impl<B: Body + 'static> Pool<B> {
     fn lock(&self) -> std::sync::MutexGuard<'_, Lines<B>> {
         self.lines.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
     pub(super) fn len(&self) -> usize {
-        self.lock().idle.len()
+        self.lock().count()
     }
 
     pub(super) fn put(&self, mut line: Line<B>) {
@@ -51,21 +58,28 @@ impl<B: Body + 'static> Pool<B> {
         if lines.closed {
             return;
         }
-        line.idle_since = Instant::now();
-        lines.idle.push(line);
+        line.connection.rest();
+        if let Some(idle) = lines.idle.get_mut(line.worker) {
+            idle.push(line);
+        }
         drop(lines);
         self.came.notify_one();
     }
 
+    /// One of this worker, or else of the one that has most.
     fn pop(&self) -> Option<Line<B>> {
-        self.lock().idle.pop()
+        let mut lines = self.lock();
+        if let Some(line) = lines.idle.get_mut(Workers::here()).and_then(Vec::pop) {
+            return Some(line);
+        }
+        lines.idle.iter_mut().max_by_key(|idle| idle.len())?.pop()
     }
 
     /// Closes all, also those that come back later.
     pub(super) fn close(&self) {
         let mut lines = self.lock();
         lines.closed = true;
-        let idle = std::mem::take(&mut lines.idle);
+        let idle: Vec<_> = lines.idle.iter_mut().flat_map(std::mem::take).collect();
         drop(lines);
         drop(idle);
         self.came.notify_waiters();
@@ -74,14 +88,17 @@ impl<B: Body + 'static> Pool<B> {
     /// Closes those at the bottom that were idle for so long, but leaves the spares.
     pub(super) fn close_idle(&self, spares: usize, after: Duration) {
         let mut lines = self.lock();
-        let most = lines.idle.len().saturating_sub(spares);
-        let old = lines
-            .idle
-            .iter()
-            .take(most)
-            .take_while(|line| line.idle_since.elapsed() >= after)
-            .count();
-        let closed: Vec<_> = lines.idle.drain(..old).collect();
+        let mut most = lines.count().saturating_sub(spares);
+        let mut closed = Vec::new();
+        for idle in &mut lines.idle {
+            let old = idle
+                .iter()
+                .take(most)
+                .take_while(|line| line.connection.idle_since().elapsed() >= after)
+                .count();
+            most -= old;
+            closed.extend(idle.drain(..old));
+        }
         drop(lines);
         drop(closed);
     }
@@ -104,7 +121,7 @@ impl<B: Body + 'static> Taken<B> {
     /// Gives the connection back: the answer was read to its end.
     pub(super) fn give_back(&mut self) {
         if let Some(line) = self.line.take()
-            && !line.sender.is_closed()
+            && !line.connection.is_closed()
             && !self.is_upgrade
         {
             self.instance.requests.put(line);
@@ -170,7 +187,10 @@ where
         loop {
             let mut line = pool.pop()?;
             // Closed by the other side while it was idle: the next one.
-            if poll_fn(|context| line.poll_ready(context)).await.is_ok() {
+            if poll_fn(|context| line.connection.poll_ready(context))
+                .await
+                .is_ok()
+            {
                 self.in_flight.fetch_add(1, Ordering::Relaxed);
                 return Some(Taken {
                     line: Some(line),

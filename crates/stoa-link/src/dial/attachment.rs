@@ -12,7 +12,7 @@ use tokio::time::{MissedTickBehavior, interval, sleep, sleep_until};
 use tokio_util::sync::CancellationToken;
 
 use super::line::{self, Count, DialError};
-use super::{Handler, Shared, WebServer};
+use super::{Config, Handler, Shared, WebServer};
 use crate::FrameError;
 use crate::announcement::{Announcement, Beat, FromInstance, FromWeb};
 use crate::hello::Purpose;
@@ -76,7 +76,7 @@ enum Ended {
 }
 
 impl Attachment {
-    pub(super) fn new(web_server: WebServer) -> Self {
+    pub(super) fn new(web_server: WebServer, config: &Config) -> Self {
         Self {
             web_server,
             state: Mutex::new((
@@ -84,8 +84,8 @@ impl Attachment {
                 Instant::now(),
             )),
             seen: watch::Sender::new(None),
-            requests: Arc::default(),
-            upgrades: Arc::default(),
+            requests: Arc::new(Count::new(config.spares)),
+            upgrades: Arc::new(Count::new(config.upgrade_spares)),
         }
     }
 
@@ -257,14 +257,15 @@ async fn supply<H: Handler>(
     over: CancellationToken,
 ) {
     let config = &shared.config;
-    let (count, spares, most) = match purpose {
-        Purpose::Upgrade => (&attachment.upgrades, config.upgrade_spares, config.upgrades),
-        _ => (&attachment.requests, config.spares, config.connections),
+    let (count, most) = match purpose {
+        Purpose::Upgrade => (&attachment.upgrades, config.upgrades),
+        _ => (&attachment.requests, config.connections),
     };
     let dialling = Arc::new(tokio::sync::Semaphore::new(AT_ONCE));
+    let mut turns = (0..config.workers.count()).cycle();
     loop {
-        let fewer = count.fewer.notified();
-        while count.idle() < spares && count.all() < most {
+        let few = count.few.notified();
+        while count.has_few() && count.all() < most {
             let permit = tokio::select! {
                 biased;
                 () = over.cancelled() => return,
@@ -274,8 +275,8 @@ async fn supply<H: Handler>(
             let counted = count.add();
             let (attachment, shared) = (Arc::clone(&attachment), Arc::clone(&shared));
             let over = over.clone();
-            let tasks = shared.tasks.clone();
-            tasks.spawn(async move {
+            let (tasks, workers) = (shared.tasks.clone(), config.workers.clone());
+            let served = tasks.track_future(async move {
                 let dialled = tokio::select! {
                     biased;
                     () = over.cancelled() => return,
@@ -315,10 +316,11 @@ async fn supply<H: Handler>(
                     }
                 }
             });
+            workers.spawn(turns.next().unwrap_or_default(), served);
         }
         tokio::select! {
             () = over.cancelled() => return,
-            () = fewer => {}
+            () = few => {}
         }
     }
 }

@@ -75,15 +75,30 @@ pub(super) async fn dial<H>(
 }
 
 /// The connections of one kind to one web server.
-#[derive(Debug, Default)]
+#[derive(Debug)]
 pub(super) struct Count {
+    /// So many are to be idle.
+    spares: usize,
     all: AtomicUsize,
     busy: AtomicUsize,
-    /// Fewer are idle than before.
-    pub(super) fewer: Notify,
+    /// Too few are idle.
+    pub(super) few: Notify,
 }
 
 impl Count {
+    pub(super) fn new(spares: usize) -> Self {
+        Self {
+            spares,
+            all: AtomicUsize::new(0),
+            busy: AtomicUsize::new(0),
+            few: Notify::new(),
+        }
+    }
+
+    pub(super) fn has_few(&self) -> bool {
+        self.idle() < self.spares
+    }
+
     pub(super) fn all(&self) -> usize {
         self.all.load(Ordering::Acquire)
     }
@@ -94,7 +109,14 @@ impl Count {
 
     pub(super) fn take(&self) {
         self.busy.fetch_add(1, Ordering::AcqRel);
-        self.fewer.notify_one();
+        self.tell();
+    }
+
+    /// Wakes whoever dials more, but not for nothing: it is for each request.
+    fn tell(&self) {
+        if self.has_few() {
+            self.few.notify_one();
+        }
     }
 
     pub(super) fn give_back(&self) {
@@ -114,7 +136,7 @@ pub(super) struct Counted(Arc<Count>);
 impl Drop for Counted {
     fn drop(&mut self) {
         self.0.all.fetch_sub(1, Ordering::AcqRel);
-        self.0.fewer.notify_one();
+        self.0.tell();
     }
 }
 

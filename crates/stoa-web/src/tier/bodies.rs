@@ -149,19 +149,19 @@ where
 }
 
 /// The body of an answer of somebody whose requests no link counts.
-pub(super) struct Held<L> {
-    pub(super) body: Incoming,
+pub(super) struct Held<L, B> {
+    pub(super) body: B,
     pub(super) _in_flight: InFlight<L>,
 }
 
-impl<L> http_body::Body for Held<L> {
+impl<L, B: http_body::Body<Data = Bytes> + Unpin> http_body::Body for Held<L, B> {
     type Data = Bytes;
-    type Error = hyper::Error;
+    type Error = B::Error;
 
     fn poll_frame(
         self: Pin<&mut Self>,
         context: &mut Context<'_>,
-    ) -> Poll<Option<Result<Frame<Bytes>, hyper::Error>>> {
+    ) -> Poll<Option<Result<Frame<Bytes>, B::Error>>> {
         pin!(&mut self.get_mut().body).poll_frame(context)
     }
 

@@ -119,7 +119,8 @@ impl Forwarding {
                 tag,
                 is_secure,
             };
-            return call.answer(request, id).await;
+            // Boxed, as all that is larger than the usual: a connection keeps the room of the largest.
+            return Box::pin(call.answer(request, id)).await;
         }
         let (mut parts, body) = request.into_parts();
         head::hand_on(&mut parts, &environment.name_value, id);
@@ -287,10 +288,10 @@ impl Forwarding {
                 let mut request = request(call.parts, body);
                 request.headers_mut().remove(ENVIRONMENT);
                 let response = upstream.ask(request).await.map_err(|error| {
-                    if error.is_connect() {
-                        Missed::NotBegun
-                    } else {
+                    if error.may_have_begun() {
                         Missed::MayHaveBegun
+                    } else {
+                        Missed::NotBegun
                     }
                 })?;
                 let response = response.map(|body| Held {
@@ -302,12 +303,11 @@ impl Forwarding {
             Via::Local(handler) => {
                 let in_flight = InFlight::new(target);
                 let body = call.begin(is_again)?;
-                let response = in_memory::ask(handler, request(call.parts, body))
-                    .await
-                    .map_err(|error| {
-                        tracing::debug!(%error, "no answer in memory");
-                        Missed::MayHaveBegun
-                    })?;
+                let asked = in_memory::ask(handler, request(call.parts, body));
+                let response = Box::pin(asked).await.map_err(|error| {
+                    tracing::debug!(%error, "no answer in memory");
+                    Missed::MayHaveBegun
+                })?;
                 let response = response.map(|body| Held {
                     body,
                     _in_flight: in_flight,

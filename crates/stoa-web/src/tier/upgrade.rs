@@ -106,11 +106,11 @@ impl<L: Handler> Call<'_, L> {
             }
             Via::Upstream(upstream) => {
                 request.headers_mut().remove(ENVIRONMENT);
-                let response = upstream.ask(request).await.map_err(|error| {
-                    if error.is_connect() {
-                        Missed::NotBegun
-                    } else {
+                let response = upstream.ask_to_become(request).await.map_err(|error| {
+                    if error.may_have_begun() {
                         Missed::MayHaveBegun
+                    } else {
+                        Missed::NotBegun
                     }
                 })?;
                 Ok(split(response))
