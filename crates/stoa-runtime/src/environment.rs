@@ -369,14 +369,15 @@ impl Environment {
         allow_only(method, allowed)?;
         if let Some(file) = self.file_property(target) {
             return match *method {
-                Method::PUT => self.upload(call, repeat, target, file, body).await,
-                Method::DELETE => self.clear(call, target, file).await,
+                Method::PUT => Box::pin(self.upload(call, repeat, target, file, body)).await,
+                Method::DELETE => Box::pin(self.clear(call, target, file)).await,
                 _ => self.download(call, target, file).await,
             };
         }
+        // What writes is boxed: it is larger than what reads.
         match *method {
             Method::GET | Method::HEAD => self.read(call, target).await,
-            Method::DELETE => self.delete(call, target).await,
+            Method::DELETE => Box::pin(self.delete(call, target)).await,
             _ => {
                 let body = collect(body, self.limits().body_bytes).await?;
                 let call = Call {
@@ -384,8 +385,8 @@ impl Environment {
                     ..*call
                 };
                 match *method {
-                    Method::POST => self.create(&call, target, &body).await,
-                    _ => self.update(&call, target, &body).await,
+                    Method::POST => Box::pin(self.create(&call, target, &body)).await,
+                    _ => Box::pin(self.update(&call, target, &body)).await,
                 }
             }
         }

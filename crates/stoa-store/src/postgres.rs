@@ -100,7 +100,8 @@ impl Manager for Sessions {
     type Error = tokio_postgres::Error;
 
     async fn create(&self) -> Result<Session, tokio_postgres::Error> {
-        let (client, connection) = self.config.connect(self.connector.clone()).await?;
+        // Boxed: it is rare, and would make every future that asks the pool as large.
+        let (client, connection) = Box::pin(self.config.connect(self.connector.clone())).await?;
         let task = tokio::spawn(async move {
             if let Err(error) = connection.await {
                 tracing::warn!(

@@ -102,12 +102,9 @@ impl Store {
             Backend::Postgres(postgres) => {
                 // Each statement has its own limit; this one is for a server that is silent.
                 let limit = self.config().statement_timeout * 2 + SILENCE;
-                match tokio::time::timeout(
-                    limit,
-                    self.write_postgres(postgres, model, &change, reread, identity),
-                )
-                .await
-                {
+                // Boxed: requests that only read are spared the room.
+                let writing = self.write_postgres(postgres, model, &change, reread, identity);
+                match tokio::time::timeout(limit, Box::pin(writing)).await {
                     Ok(outcome) => outcome,
                     Err(_) => Err(StoreError::unavailable("the server does not answer")),
                 }

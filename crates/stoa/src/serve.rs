@@ -22,6 +22,7 @@ use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use stoa_link::trust::{Files, Trust};
+use stoa_link::workers::Workers;
 use tokio_util::sync::CancellationToken;
 
 use crate::command_line::sites::Serve;
@@ -38,6 +39,7 @@ pub(crate) struct Role<'a> {
     site: &'a SiteFile,
     server: &'a Server,
     arguments: &'a Serve,
+    workers: Workers,
 }
 
 pub(crate) fn run(arguments: &Serve, started: Instant) -> Result<()> {
@@ -57,6 +59,7 @@ pub(crate) fn run(arguments: &Serve, started: Instant) -> Result<()> {
         site: &site,
         server,
         arguments,
+        workers: crate::threads::workers()?,
     };
     let planned = role.plan_environments()?;
     let trust = role.open_trust()?;

@@ -116,10 +116,13 @@ impl Handler for Site {
             return response;
         }
         let id = id.to_str().unwrap_or_default();
-        parts.extensions.insert(Peer {
-            address: client.map(|client| client.address),
-            request: Some(id.to_owned()),
-        });
+        // Nobody asks who it is that gets a file.
+        if route != Route::Static {
+            parts.extensions.insert(Peer {
+                address: client.map(|client| client.address),
+                request: Some(id.to_owned()),
+            });
+        }
         let served = self.served.load_full();
         let request = Request::from_parts(parts, TimedBody::new(body, BODY_TIMEOUT));
         let span = tracing::info_span!("request", id);
@@ -158,9 +161,14 @@ impl Site {
                 self.tell_health(request.method(), request.uri().path())
                     .await
             }
-            Route::Pages => pages::respond(&served.pages, request).await.map(body),
+            // Boxed: a connection keeps the room of its largest answer, and most have less to do.
+            Route::Pages => Box::pin(pages::respond(&served.pages, request))
+                .await
+                .map(body),
             _ if request.uri().path() == DATA => to_service_root(),
-            _ => served.environment.respond(request).await.map(body),
+            _ => Box::pin(served.environment.respond(request))
+                .await
+                .map(body),
         }
     }
 

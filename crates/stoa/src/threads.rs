@@ -1,5 +1,8 @@
 //! The threads that a server works on.
 
+use std::num::NonZero;
+
+use stoa_link::workers::Workers;
 use tokio::runtime::{Builder, Runtime};
 
 use crate::Result;
@@ -9,7 +12,14 @@ use crate::failure::{Exit, Failure};
 /// that takes more than the usual two megabytes. What is not touched takes no memory.
 const STACK: usize = 8 << 20;
 
-/// A thread for each core.
+/// A thread for connections on each core.
+pub(crate) fn workers() -> Result<Workers> {
+    let cores = std::thread::available_parallelism().map_or(1, NonZero::get);
+    Workers::start(cores, STACK)
+        .map_err(|error| Failure::new(Exit::Failure, format!("cannot start threads: {error}")))
+}
+
+/// A thread for all else on each core.
 pub(crate) fn runtime() -> Result<Runtime> {
     Builder::new_multi_thread()
         .enable_all()

@@ -73,7 +73,7 @@ pub(super) async fn serve<H: Handler, O: Observer>(
         if tls::is_http_2(&stream) {
             let streams = Arc::clone(status.has_streams());
             status.greeted();
-            http_2(stream, &status, streams, Arc::new(connection)).await;
+            Box::pin(http_2(stream, &status, streams, Arc::new(connection))).await;
         } else {
             status.greeted();
             if let Some(stream) = http_1(stream, &status, &connection).await {

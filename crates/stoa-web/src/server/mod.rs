@@ -19,6 +19,8 @@ use std::time::Duration;
 
 use http::{HeaderValue, Request, Response};
 use hyper::body::Incoming;
+use stoa_link::workers::Workers;
+use tokio::net::TcpStream;
 use tokio_util::sync::CancellationToken;
 
 pub use listener::{Listener, bind};
@@ -64,6 +66,8 @@ pub struct Config {
     pub trust: Arc<Trust>,
     /// How often one address may ask; none: as often as it likes.
     pub rate_limit: Option<Arc<RateLimit>>,
+    /// Who moves the bytes of connections, and answers what comes on them.
+    pub workers: Workers,
     /// What is shown where no environment has its own.
     pub error_pages: Arc<ErrorPages>,
 }
@@ -84,6 +88,7 @@ impl Default for Config {
             http_2: Http2::default(),
             trust: Arc::default(),
             rate_limit: None,
+            workers: Workers::default(),
             error_pages: Arc::default(),
         }
     }
@@ -157,6 +162,8 @@ pub async fn serve<H: Handler, O: Observer>(
 ) -> Drained {
     let Listener { socket, transport } = listener.into();
     let transport = Arc::new(transport);
+    let workers = config.workers.clone();
+    let mut places = Places::new(workers.count());
     let registry = Arc::new(Registry::new(config.clone(), traffic));
     let drain_timeout = config.drain_timeout;
     let shared = Arc::new(Shared {
@@ -176,11 +183,16 @@ pub async fn serve<H: Handler, O: Observer>(
         };
         match accepted {
             Ok((stream, peer)) => {
-                if let Err(error) = stream.set_nodelay(true) {
-                    // The client is gone already.
-                    tracing::debug!(%error, "cannot prepare a connection");
-                    continue;
-                }
+                // Its worker is the one to know it.
+                let prepared = stream.set_nodelay(true).and_then(|()| stream.into_std());
+                let stream = match prepared {
+                    Ok(stream) => stream,
+                    Err(error) => {
+                        // The client is gone already.
+                        tracing::debug!(%error, "cannot prepare a connection");
+                        continue;
+                    }
+                };
                 tokio::select! {
                     biased;
                     () = shutdown.cancelled() => break,
@@ -192,13 +204,18 @@ pub async fn serve<H: Handler, O: Observer>(
                 } else {
                     Phase::Idle
                 };
-                tokio::spawn(connection::serve(
-                    stream,
-                    peer,
-                    registry.enter(begins_with),
-                    Arc::clone(&transport),
-                    Arc::clone(&shared),
-                ));
+                let (worker, seat) = places.take();
+                let place = registry.enter(begins_with);
+                let (transport, shared) = (Arc::clone(&transport), Arc::clone(&shared));
+                workers.spawn(worker, async move {
+                    let _seat = seat;
+                    match TcpStream::from_std(stream) {
+                        Ok(stream) => {
+                            connection::serve(stream, peer, place, transport, shared).await;
+                        }
+                        Err(error) => tracing::error!(%error, "cannot serve a connection"),
+                    }
+                });
             }
             Err(error) if is_of_the_client(&error) => {}
             Err(error) => {
@@ -222,6 +239,22 @@ pub async fn serve<H: Handler, O: Observer>(
     registry.gone().await;
     sweep.abort();
     Drained { cut }
+}
+
+/// How many connections each worker has: the next goes to the one with the fewest.
+struct Places(Vec<Arc<()>>);
+
+impl Places {
+    fn new(workers: usize) -> Self {
+        Self(std::iter::repeat_with(Arc::default).take(workers).collect())
+    }
+
+    /// A worker, and what counts the connection there until it is dropped.
+    fn take(&mut self) -> (usize, Arc<()>) {
+        let fewest = (0..self.0.len()).min_by_key(|worker| Arc::strong_count(&self.0[*worker]));
+        let worker = fewest.unwrap_or_default();
+        (worker, Arc::clone(&self.0[worker]))
+    }
 }
 
 fn is_of_the_client(error: &io::Error) -> bool {

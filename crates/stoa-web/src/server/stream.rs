@@ -42,7 +42,7 @@ impl Noted {
         status.closing();
         let closing = async {
             self.stream.shutdown().await?;
-            let mut buffer = [0; 4096];
+            let mut buffer = vec![0; 4096];
             let mut left = LEFTOVER;
             while left > 0 {
                 match self.stream.read(&mut buffer).await? {

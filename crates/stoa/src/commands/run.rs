@@ -207,6 +207,7 @@ async fn serve(
         connections: settings.connections,
         drain_timeout: settings.drain,
         trust: Arc::new(trust),
+        workers: crate::threads::workers()?,
         ..Config::default()
     };
     let traffic = Arc::clone(&metrics.traffic);

@@ -7,6 +7,7 @@ use arc_swap::ArcSwap;
 use stoa_link::announcement::{Announcement, Environment as Announced, Event, State};
 use stoa_link::dial::{self, Dialer, WebServer};
 use stoa_link::trust::Trust;
+use stoa_link::workers::Workers;
 use stoa_model::application::Application as Definition;
 use stoa_runtime::csrf::HostNames;
 use stoa_runtime::environment::OPEN_API_PATH;
@@ -485,6 +486,7 @@ struct Links {
     capacity: u32,
     requests: u32,
     metrics: Arc<Metrics>,
+    workers: Workers,
 }
 
 impl Links {
@@ -501,6 +503,7 @@ impl Links {
                 .collect(),
             trust: trust.cloned(),
             metrics: Arc::clone(metrics),
+            workers: role.workers.clone(),
             capacity: app.map_or(1, |app| app.capacity),
             requests: app.map_or(512, |app| app.requests),
         }
@@ -518,6 +521,7 @@ impl Links {
         let config = dial::Config {
             requests,
             connections: requests,
+            workers: self.workers.clone(),
             ..dial::Config::default()
         };
         let announcement = Announcement {

@@ -148,7 +148,10 @@ impl Web {
         json: bool,
     ) -> Result<Self> {
         let failure = |message| Failure::new(Exit::Configuration, message);
-        let instances = Instances::new(accept::Config::default());
+        let instances = Instances::new(accept::Config {
+            workers: role.workers.clone(),
+            ..accept::Config::default()
+        });
         // With a link there may be others, who can be asked again where this process cannot: all are asked over links.
         let is_alone = role
             .server
@@ -353,6 +356,7 @@ impl Role<'_> {
                 networks.unwrap_or_default(),
                 ForwardedBy::XForwarded,
             )),
+            workers: self.workers.clone(),
             ..server::Config::default()
         }
     }
