@@ -10,7 +10,7 @@ import { handshakes } from "./web/handshakes.mjs";
 import { idleKilobytes } from "./web/idle.mjs";
 import { peers } from "./web/peers.mjs";
 import { write } from "./web/results.mjs";
-import { foreign, optionOne, optionThree } from "./web/sites.mjs";
+import { foreign, foreignHere, optionOne, optionThree } from "./web/sites.mjs";
 
 const CONNECTIONS = Number(process.env.BENCH_CONNECTIONS ?? 64);
 const IDLE = Number(process.env.BENCH_IDLE ?? 2000);
@@ -27,9 +27,11 @@ try {
 async function main() {
   const files = shared();
   const back = await backEnd();
-  const [others, stoa, one, three] = [await peers(files, back), await foreign(files, back), await optionOne(), await optionThree()];
+  const [others, stoa, here, one, three] = [
+    await peers(files, back), await foreign(files, back), await foreignHere(back), await optionOne(), await optionThree(),
+  ];
   const all = [stoa, ...others];
-  const cases = casesOf(all, await order(one), one, three);
+  const cases = casesOf(all, here, await order(one), one, three);
   for (const { runners } of cases) for (const runner of runners) await verify(runner);
   // First, while nothing that a load has left can be used again.
   const idle = [];
@@ -54,7 +56,7 @@ async function main() {
       }
     }
   }
-  const lost = await lostLines([...stoa.metrics, ...one.metrics, ...three.metrics]);
+  const lost = await lostLines([...stoa.metrics, ...here.metrics, ...one.metrics, ...three.metrics]);
   const file = write({
     cases: cases.map(({ name, title, runners }) => ({ name, title, rows: runners.map(summary) })),
     idle: { connections: IDLE, rows: idle }, lost, connections: CONNECTIONS, versions: all.map((peer) => peer.version),
@@ -70,7 +72,7 @@ async function order(site) {
   return `/odata/Orders(${JSON.parse(body).value[0].id})`;
 }
 
-function casesOf(all, orderPath, one, three) {
+function casesOf(all, here, orderPath, one, three) {
   const [stoa] = all;
   const runner = (peer, path, bytes, { kind = "plain", connections = CONNECTIONS, title = peer.title, load } = {}) => ({
     id: peer.name, title, url: peer[kind], path, bytes, connections, load, results: [],
@@ -80,8 +82,8 @@ function casesOf(all, orderPath, one, three) {
   const local = [runner(one, "/one.bin", sizes.one)];
   const tiers = (path, bytes, connections) => [one, three].map((site) => runner(site, path, bytes, { connections }));
   return [
-    { name: "proxied-1k", title: "Proxied, 1 KB", runners: all.map((peer) => runner(peer, "/one.bin", sizes.one)) },
-    { name: "proxied-1m", title: "Proxied, 1 MB", runners: all.map((peer) => runner(peer, "/million.bin", sizes.million)) },
+    { name: "proxied-1k", title: "Proxied, 1 KB", runners: [all[0], here, ...all.slice(1)].map((peer) => runner(peer, "/one.bin", sizes.one)) },
+    { name: "proxied-1m", title: "Proxied, 1 MB", runners: [all[0], here, ...all.slice(1)].map((peer) => runner(peer, "/million.bin", sizes.million)) },
     { name: "static-10k", title: "Static, 10 KB", runners: servesFiles.map((peer) => runner(peer, "/static/ten.bin", sizes.ten)) },
     { name: "static-1m", title: "Static, 1 MB", runners: servesFiles.map((peer) => runner(peer, "/static/million.bin", sizes.million)) },
     { name: "tls-10k", title: "TLS 1.3 kept alive, static 10 KB", runners: servesFiles.map((peer) => runner(peer, "/static/ten.bin", sizes.ten, { kind: "secure" })) },

@@ -70,6 +70,23 @@ export async function foreign({ files, chain, key }, back) {
   };
 }
 
+/** The same application behind one process that has both roles: as many hops as with the others. */
+export async function foreignHere(back) {
+  const folder = folderOf("stoa-here");
+  const [port, metrics] = [await freePort(), await freePort()];
+  const file = join(folder, "stoa.toml");
+  writeFileSync(file, `[site]
+name = "bench"
+
+${webPart("main", ["web", "app"], folder, { port, metrics })}
+
+[environment.bench]
+hosts = ["${HOST}"]
+upstream = ["http://127.0.0.1:${back.port}"]
+`);
+  return { name: "stoa-here", title: "Stoa, one process", plain: `http://${HOST}:${port}`, processes: [start(folder, file, "main")], metrics: [metrics] };
+}
+
 function application(folder) {
   const app = join(folder, "application");
   writeModel(app, { rules: false });
