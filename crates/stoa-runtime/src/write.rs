@@ -81,7 +81,6 @@ impl Environment {
         payload: &[u8],
         key: Option<Vec<Value>>,
     ) -> Result<Response<Body>, Failure> {
-        self.expect_way(call, &target.source).await?;
         let place = Place {
             key,
             through: through(&target.source),
@@ -93,6 +92,7 @@ impl Environment {
             &self.options(call)?,
             &place,
         )?;
+        self.expect_way(call, &target.source).await?;
         let preferences = Preferences::from_headers(call.headers());
         let wants_row = preferences.answer != Some(Return::Minimal);
         let entity = inserted_entity(&write).unwrap_or(target.entity);

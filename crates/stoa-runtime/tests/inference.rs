@@ -340,6 +340,11 @@ async fn a_new_row_does_not_open_the_way_to_it(shop: &Shop) {
         .await;
     assert_eq!(hidden, absent);
     assert!(hidden.starts_with("404"), "{hidden}");
+    // What is no row is refused wherever it is sent, as on other ways.
+    let nonsense = shop
+        .answer("POST Folders('F1')/Papers {\"Nonsense\":1}")
+        .await;
+    assert!(nonsense.starts_with("400"), "{nonsense}");
 }
 
 /// Content for rows that are not there to be written stays nowhere.
