@@ -43,6 +43,7 @@ pub(crate) struct Role<'a> {
 }
 
 pub(crate) fn run(arguments: &Serve, started: Instant) -> Result<()> {
+    arguments.serving.check()?;
     let json = logging::is_json(arguments.serving.log_format);
     logging::start(&arguments.serving.log, json)
         .map_err(|error| Failure::new(Exit::Configuration, format!("cannot log: {error}")))?;

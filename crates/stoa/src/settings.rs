@@ -8,7 +8,7 @@ use stoa_store::DatabaseUrl;
 use tracing_subscriber::EnvFilter;
 
 use crate::Result;
-use crate::command_line::{self, LogFormat};
+use crate::command_line::{self, LogFormat, Serving};
 use crate::failure::{Exit, Failure};
 
 /// Name of the embedded database in the data folder.
@@ -137,45 +137,59 @@ impl Settings {
                  only: use a loopback address such as 127.0.0.1:9090, or `off`"
             ));
         }
-        if let Err(error) = EnvFilter::try_new(&run.serving.log) {
+        faults.extend(run.serving.faults());
+        let settings = place.zip(listen).map(|(place, listen)| Self {
+            place,
+            listen,
+            admin,
+            behind_tls: run.behind_tls,
+            hosts: run.hosts.clone(),
+            sign_in: run.sign_in.clone(),
+            demonstration: run.demo_users,
+            watch: run.watch,
+            allow_data_loss: run.allow_data_loss,
+            log: run.serving.log.clone(),
+            log_format: run.serving.log_format,
+            access_log: run.serving.access_log,
+            drain: Duration::from_secs(run.serving.drain_seconds),
+            web_memory_bytes: run.serving.web_memory_bytes(),
+            connections: run.serving.connections,
+            connection_budget: None,
+        });
+        finish(settings, &faults)
+    }
+}
+
+impl Serving {
+    /// What is wrong with flags that every server has.
+    fn faults(&self) -> Vec<String> {
+        let mut faults = Vec::new();
+        if let Err(error) = EnvFilter::try_new(&self.log) {
             faults.push(format!(
                 "--log (STOA_LOG): `{}` is no filter: {error}",
-                run.serving.log
+                self.log
             ));
         }
-        if run.serving.connections == 0 {
+        if self.connections == 0 {
             faults.push("--connections (STOA_CONNECTIONS): at least 1 is needed".to_owned());
         }
-        if run.serving.drain_seconds > 24 * 3600 {
+        if self.drain_seconds > 24 * 3600 {
             faults.push("--drain-seconds (STOA_DRAIN_SECONDS): at most 86400, a day".to_owned());
         }
-        let web_memory_bytes = run.serving.web_memory_mib.checked_mul(1 << 20);
-        if web_memory_bytes.is_none() {
+        if self.web_memory_mib > u64::MAX >> 20 {
             faults.push("--web-memory-mib (STOA_WEB_MEMORY_MIB): too large".to_owned());
         }
-        let settings =
-            place
-                .zip(listen)
-                .zip(web_memory_bytes)
-                .map(|((place, listen), web_memory_bytes)| Self {
-                    place,
-                    listen,
-                    admin,
-                    behind_tls: run.behind_tls,
-                    hosts: run.hosts.clone(),
-                    sign_in: run.sign_in.clone(),
-                    demonstration: run.demo_users,
-                    watch: run.watch,
-                    allow_data_loss: run.allow_data_loss,
-                    log: run.serving.log.clone(),
-                    log_format: run.serving.log_format,
-                    access_log: run.serving.access_log,
-                    drain: Duration::from_secs(run.serving.drain_seconds),
-                    web_memory_bytes,
-                    connections: run.serving.connections,
-                    connection_budget: None,
-                });
-        finish(settings, &faults)
+        faults
+    }
+
+    /// All that is wrong with them, as a failure.
+    pub(crate) fn check(&self) -> Result<()> {
+        finish(Some(()), &self.faults())
+    }
+
+    /// Bytes of static content to hold in memory.
+    pub(crate) fn web_memory_bytes(&self) -> u64 {
+        self.web_memory_mib.saturating_mul(1 << 20)
     }
 }
 

@@ -13,6 +13,7 @@ mod mask;
 mod resolve;
 #[cfg(test)]
 mod tests;
+mod uploads;
 mod values;
 
 use std::collections::BTreeSet;
@@ -240,6 +241,7 @@ fn load_text(
                 certificates::judge(&draft, &resolved, look_at, &mut faults);
                 links::judge(&draft, &resolved, look_at, &mut faults);
                 resolve::look_at_files(&draft, &resolved, look_at, &mut faults);
+                uploads::judge(&draft, &resolved, look_at, &mut faults);
             }
             site = Some(resolved);
         }

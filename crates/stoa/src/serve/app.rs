@@ -114,7 +114,7 @@ impl Role<'_> {
 
     fn load_folder(&self, folder: &std::path::Path) -> Result<StaticContent> {
         let config = Config {
-            memory_bytes: self.arguments.serving.web_memory_mib << 20,
+            memory_bytes: self.arguments.serving.web_memory_bytes(),
             ..Config::default()
         };
         StaticContent::load(folder, config).map_err(|error| {
@@ -147,7 +147,7 @@ impl Role<'_> {
             log_format: self.arguments.serving.log_format,
             access_log: self.arguments.serving.access_log,
             drain: Duration::from_secs(self.arguments.serving.drain_seconds),
-            web_memory_bytes: self.arguments.serving.web_memory_mib << 20,
+            web_memory_bytes: self.arguments.serving.web_memory_bytes(),
             connections: self.arguments.serving.connections,
             connection_budget: usize::try_from(application.database_connections).ok(),
         };
@@ -487,7 +487,14 @@ struct Links {
     requests: u32,
     metrics: Arc<Metrics>,
     workers: Workers,
+    /// Idle connections of each instance that are kept ready for each web server.
+    spares: usize,
 }
+
+/// Idle connections that all instances of a server together keep ready for each web server, as far as each has
+/// [`FEWEST_SPARES`].
+const SPARES: usize = 512;
+const FEWEST_SPARES: usize = 2;
 
 impl Links {
     fn of(role: &Role<'_>, trust: Option<&Arc<Trust>>, metrics: &Arc<Metrics>) -> Self {
@@ -504,6 +511,7 @@ impl Links {
             trust: trust.cloned(),
             metrics: Arc::clone(metrics),
             workers: role.workers.clone(),
+            spares: spares(role.site.environments_of(role.server).count()),
             capacity: app.map_or(1, |app| app.capacity),
             requests: app.map_or(512, |app| app.requests),
         }
@@ -522,6 +530,7 @@ impl Links {
             requests,
             connections: requests,
             workers: self.workers.clone(),
+            spares: self.spares,
             ..dial::Config::default()
         };
         let announcement = Announcement {
@@ -559,7 +568,23 @@ impl Links {
     }
 }
 
+/// Spares of each of so many instances: fewer where there are many, for they are seldom all asked at once.
+fn spares(instances: usize) -> usize {
+    let most = dial::Config::default().spares;
+    (SPARES / instances.max(1)).clamp(FEWEST_SPARES, most)
+}
+
 /// Since when a moment lies in the past, in whole seconds.
 pub(crate) fn seconds_since(since: Instant) -> u64 {
     since.elapsed().as_secs()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn many_instances_have_fewer_spares() {
+        assert_eq!([0, 1, 64, 100, 1000].map(spares), [8, 8, 8, 5, 2]);
+    }
 }

@@ -168,7 +168,7 @@ impl Web {
         let knows = hosts(role);
         let config = tier::Config {
             content: stoa_web::static_content::Config {
-                memory_bytes: role.arguments.serving.web_memory_mib << 20,
+                memory_bytes: role.arguments.serving.web_memory_bytes(),
                 ..Default::default()
             },
             ..tier::Config::new(role.server.data.join("content"))

@@ -206,3 +206,64 @@ fn faults_of_a_site_for_programs() {
     let schema: serde_json::Value = serde_json::from_str(&out(&output)).unwrap();
     assert_eq!(schema["title"], "Stoa site (stoa.toml)");
 }
+
+#[test]
+fn uploaded_files_are_for_all_app_servers() {
+    let folder = tempfile::tempdir().unwrap();
+    let application = folder.path().join("shop");
+    fs::create_dir_all(application.join("model")).unwrap();
+    fs::write(application.join("app.toml"), "name = \"Shop\"\n").unwrap();
+    let model = |kind: &str| {
+        let text = format!("[entity.Item.attributes]\nPhoto = {{ type = \"{kind}\" }}\n");
+        fs::write(application.join("model/shop.toml"), text).unwrap();
+    };
+    let file = folder.path().join("stoa.toml");
+    let site = |data: &str| {
+        let text = format!(
+            "[site]\nname = \"shop\"\n[server.web]\nroles = [\"web\"]\n[server.web.web]\nhttp = \"127.0.0.1:8080\"\n\
+             link = \"127.0.0.1:7443\"\n[server.app1]\nroles = [\"app\"]\n[server.app2]\nroles = [\"app\"]\n\
+             [environment.production]\nhosts = [\"shop.example\"]\napplication = \"shop\"\n\
+             database = \"postgres://a@db/shop\"\n{data}"
+        );
+        fs::write(&file, text).unwrap();
+    };
+    let said = || err(&stoa(&["site", "check", text(&file)]));
+    model("File");
+    site("");
+    succeed_with_warnings(&["trust", "init", text(&file)]);
+    succeed_with_warnings(&["trust", "issue", text(&file)]);
+    let warning = said();
+    assert!(
+        warning.contains("`production` (app1, app2) would keep uploaded files, such as Item/Photo"),
+        "{warning}"
+    );
+    site("data = \"/srv/shop\"\n");
+    assert!(!said().contains("uploaded files"), "{}", said());
+    model("String");
+    site("");
+    assert!(!said().contains("uploaded files"), "{}", said());
+}
+
+fn succeed_with_warnings(arguments: &[&str]) {
+    let output = stoa(arguments);
+    assert_eq!(code(&output), 0, "{}", err(&output));
+}
+
+#[test]
+fn flags_of_a_server_are_judged_before_anything_else() {
+    let output = stoa(&[
+        "serve",
+        "--site",
+        "none.toml",
+        "--server",
+        "web",
+        "--connections",
+        "0",
+        "--drain-seconds",
+        "100000",
+    ]);
+    assert_eq!(code(&output), 64);
+    for flag in ["--connections", "--drain-seconds"] {
+        assert!(err(&output).contains(flag), "{}", err(&output));
+    }
+}
