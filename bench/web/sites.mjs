@@ -29,8 +29,13 @@ function start(folder, file, server) {
   );
 }
 
-/** A web server and an app server, told apart by what the environment is. */
-async function two(name, environment, certificate) {
+/** A web server and an app server with one environment. */
+function two(name, environment, certificate) {
+  return startTwo(name, `[environment.bench]\nhosts = ["${HOST}"]\n${environment}`, certificate);
+}
+
+/** A web server and an app server, told apart by their environments. */
+export async function startTwo(name, environments, certificate) {
   const folder = folderOf(name);
   const [port, link, metrics, appMetrics] = [await freePort(), await freePort(), await freePort(), await freePort()];
   const file = join(folder, "stoa.toml");
@@ -45,9 +50,7 @@ data = ${quoted(join(folder, "data", "app"))}
 [server.app.app]
 metrics = "127.0.0.1:${appMetrics}"
 
-[environment.bench]
-hosts = ["${HOST}"]
-${environment}
+${environments}
 `);
   run(binary(), ["trust", "init", file]);
   run(binary(), ["trust", "issue", file]);
