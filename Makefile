@@ -111,3 +111,9 @@ bench-web: ## The web server against nginx, HAProxy and Caddy; a table in bench/
 	.ci/tools bench
 	cargo build --release --locked --package stoa
 	node bench/web.mjs
+
+.PHONY: bench-environments
+bench-environments: ## What many environments cost behind one web server (BENCH_ENVIRONMENTS=1,100,1000)
+	.ci/tools bench
+	cargo build --release --locked --package stoa
+	node bench/web/many.mjs

@@ -1,10 +1,10 @@
 // One web server and one app server with many environments: what they cost.
-import { readFileSync, writeFileSync } from "node:fs";
+import { mkdirSync, readFileSync, writeFileSync } from "node:fs";
 import { join } from "node:path";
 import { backEnd, folderOf, sizes } from "./common.mjs";
 import { startTwo } from "./sites.mjs";
 import { figure, machine, table } from "../report.mjs";
-import { settings } from "../settings.mjs";
+import { repository, settings } from "../settings.mjs";
 import { prepare, wrk } from "../load.mjs";
 import { cpuSeconds, stopAll } from "../process.mjs";
 
@@ -68,7 +68,9 @@ try {
     process.stderr.write(`${JSON.stringify(rows.at(-1))}\n`);
   }
   const pair = (values, digits, factor = 1) => values.map((value) => figure(value * factor, digits)).join(" + ");
+  const date = new Date().toISOString().slice(0, 10);
   const text = [
+    `# Many environments, ${date}\n`,
     `${machine()}. A web server and an app server with so many environments, each with links of its own; each asks the same back end (${sizes.one} bytes). Web + app server.`,
     "",
     table(
@@ -76,7 +78,9 @@ try {
       rows.map((row) => [figure(row.count, 0), figure(row.seconds, 1), pair(row.memory, 0), pair(row.idleCpu, 1, 100), figure(row.rate, 0), pair(row.cpu, 4)]),
     ), "",
   ].join("\n");
-  if (process.env.BENCH_RESULT) writeFileSync(join(process.env.BENCH_RESULT), text);
+  const results = join(repository, "bench", "results");
+  mkdirSync(results, { recursive: true });
+  writeFileSync(join(results, `${date}-environments.md`), text);
   process.stdout.write(text);
 } finally {
   await stopAll();
