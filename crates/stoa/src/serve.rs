@@ -28,7 +28,7 @@ use tokio_util::sync::CancellationToken;
 use crate::command_line::sites::Serve;
 use crate::commands::show;
 use crate::failure::{Exit, Failure, chain};
-use crate::site_file::{self, LookAt, Server, SiteFile};
+use crate::site_file::{self, DatabaseSource, Environment, LookAt, Server, Serves, SiteFile};
 use crate::{Result, logging, private_files, shutdown};
 
 /// Time between two looks at certificates.
@@ -40,6 +40,16 @@ pub(crate) struct Role<'a> {
     server: &'a Server,
     arguments: &'a Serve,
     workers: Workers,
+}
+
+/// Whether an environment's application has a database that is not a file.
+fn asks_postgres(environment: &Environment) -> bool {
+    match &environment.serves {
+        Serves::Application(application) => {
+            !matches!(application.database, DatabaseSource::Embedded)
+        }
+        Serves::Upstream(_) | Serves::Elsewhere => false,
+    }
 }
 
 pub(crate) fn run(arguments: &Serve, started: Instant) -> Result<()> {
@@ -60,7 +70,7 @@ pub(crate) fn run(arguments: &Serve, started: Instant) -> Result<()> {
         site: &site,
         server,
         arguments,
-        workers: crate::threads::workers()?,
+        workers: crate::threads::workers(site.environments_of(server).any(asks_postgres))?,
     };
     let planned = role.plan_environments()?;
     let trust = role.open_trust()?;

@@ -12,8 +12,12 @@ use crate::failure::{Exit, Failure};
 /// that takes more than the usual two megabytes. What is not touched takes no memory.
 const STACK: usize = 8 << 20;
 
-/// A thread for connections on each core.
-pub(crate) fn workers() -> Result<Workers> {
+/// A thread for connections on each core; none where an application asks PostgreSQL. Sessions there are for all
+/// threads: whatever is asked of another thread's costs more than is won, so work goes to whoever is free.
+pub(crate) fn workers(asks_postgres: bool) -> Result<Workers> {
+    if asks_postgres {
+        return Ok(Workers::default());
+    }
     let cores = std::thread::available_parallelism().map_or(1, NonZero::get);
     Workers::start(cores, STACK)
         .map_err(|error| Failure::new(Exit::Failure, format!("cannot start threads: {error}")))

@@ -13,6 +13,7 @@ use stoa_runtime::environment::OPEN_API_PATH;
 use stoa_runtime::identity::Secret;
 use stoa_runtime::pages::Theme;
 use stoa_runtime::single_sign_on::{self, SingleSignOn};
+use stoa_store::DatabaseUrl;
 use stoa_web::StaticContent;
 use stoa_web::access_log::Logged;
 use stoa_web::forwarded::Trust;
@@ -207,7 +208,10 @@ async fn serve(
         connections: settings.connections,
         drain_timeout: settings.drain,
         trust: Arc::new(trust),
-        workers: crate::threads::workers()?,
+        workers: crate::threads::workers(matches!(
+            settings.place.database,
+            DatabaseUrl::Postgres(_)
+        ))?,
         ..Config::default()
     };
     let traffic = Arc::clone(&metrics.traffic);
