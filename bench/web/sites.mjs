@@ -73,23 +73,6 @@ export async function foreign({ files, chain, key }, back) {
   };
 }
 
-/** The same application behind one process that has both roles: as many hops as with the others. */
-export async function foreignHere(back) {
-  const folder = folderOf("stoa-here");
-  const [port, metrics] = [await freePort(), await freePort()];
-  const file = join(folder, "stoa.toml");
-  writeFileSync(file, `[site]
-name = "bench"
-
-${webPart("main", ["web", "app"], folder, { port, metrics })}
-
-[environment.bench]
-hosts = ["${HOST}"]
-upstream = ["http://127.0.0.1:${back.port}"]
-`);
-  return { name: "stoa-here", title: "Stoa, one process", plain: `http://${HOST}:${port}`, processes: [start(folder, file, "main")], metrics: [metrics] };
-}
-
 function application(folder) {
   const app = join(folder, "application");
   writeModel(app, { rules: false });
@@ -99,9 +82,9 @@ function application(folder) {
   return app;
 }
 
-/** Option 1: the example in one process with both roles. */
-export async function optionOne() {
-  const folder = folderOf("option-1");
+/** Both roles in one process. */
+async function together(name, title, environment) {
+  const folder = folderOf(name);
   const [port, metrics] = [await freePort(), await freePort()];
   const file = join(folder, "stoa.toml");
   writeFileSync(file, `[site]
@@ -111,9 +94,19 @@ ${webPart("main", ["web", "app"], folder, { port, metrics })}
 
 [environment.bench]
 hosts = ["${HOST}"]
-application = ${quoted(application(folder))}
+${environment(folder)}
 `);
-  return { name: "option-1", title: "Stoa, option 1", plain: `http://${HOST}:${port}`, processes: [start(folder, file, "main")], metrics: [metrics] };
+  return { name, title, plain: `http://${HOST}:${port}`, processes: [start(folder, file, "main")], metrics: [metrics] };
+}
+
+/** Any HTTP application behind one process: as many hops as with the others. */
+export function foreignHere(back) {
+  return together("stoa-here", "Stoa, one process", () => `upstream = ["http://127.0.0.1:${back.port}"]`);
+}
+
+/** Option 1: the example in one process with both roles. */
+export function optionOne() {
+  return together("option-1", "Stoa, option 1", (folder) => `application = ${quoted(application(folder))}`);
 }
 
 /** Option 3: the same application, with a web server before it. */

@@ -168,8 +168,12 @@ where
                     let instances = Arc::clone(&self);
                     let tls = trust.acceptor();
                     let shutdown = shutdown.clone();
-                    let Ok(stream) = stream.into_std() else {
-                        continue;
+                    let stream = match stream.into_std() {
+                        Ok(stream) => stream,
+                        Err(error) => {
+                            tracing::debug!(%error, %address, "cannot prepare a connection to the link");
+                            continue;
+                        }
                     };
                     let worker = turns.next().unwrap_or_default();
                     workers.spawn(worker, async move {

@@ -22,8 +22,6 @@ use crate::tunnel;
 use exchange::Idle;
 pub(crate) use exchange::{Answer, AskError};
 
-/// Idle connections are closed sooner than servers use to do it.
-const IDLE: Duration = Duration::from_secs(4);
 /// Longest wait for an answer to the question whether it is well.
 const LOOK: Duration = Duration::from_secs(2);
 
@@ -75,7 +73,7 @@ impl Upstream {
 
     /// Looks whether it is well, and closes connections that nobody needs.
     pub async fn look(&self) -> bool {
-        self.idle.close(IDLE);
+        self.idle.close_old();
         let looked = async {
             match &self.health {
                 None => TcpStream::connect(self.authority.as_str()).await.is_ok(),

@@ -18,6 +18,8 @@ use crate::body::{Body, BodyError};
 
 /// Longest time to connect.
 const CONNECT: Duration = Duration::from_secs(3);
+/// Idle connections are left alone sooner than servers use to close them.
+const IDLE: Duration = Duration::from_secs(4);
 
 /// A connection, and the worker that moves its bytes.
 struct Line {
@@ -55,22 +57,25 @@ impl Idle {
         self.0.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    /// Closes those that were idle for so long.
-    pub(super) fn close(&self, after: Duration) {
+    /// Closes those that were idle for too long.
+    pub(super) fn close_old(&self) {
         let mut lines = self.lock();
         let mut closed = Vec::new();
         for idle in lines.iter_mut() {
-            let old = idle.partition_point(|line| line.connection.idle_since().elapsed() >= after);
+            let old = idle.partition_point(|line| line.connection.idle_since().elapsed() >= IDLE);
             closed.extend(idle.drain(..old));
         }
         drop(lines);
         drop(closed);
     }
 
-    /// One of this worker that can carry a request at once.
-    async fn take(&self) -> Option<Line> {
+    /// One of this worker that can carry a request at once, and was not idle for `oldest` or longer.
+    async fn take(&self, oldest: Duration) -> Option<Line> {
         loop {
             let mut line = self.lock().get_mut(Workers::here())?.pop()?;
+            if line.connection.idle_since().elapsed() >= oldest {
+                continue;
+            }
             let connection = &mut line.connection;
             let ready = poll_fn(|context| Poll::Ready(connection.poll_ready(context))).await;
             if matches!(ready, Poll::Ready(Ok(()))) {
@@ -114,7 +119,7 @@ pub(super) async fn ask(
     mut request: Request<Body>,
 ) -> Result<Response<Answer>, AskError> {
     loop {
-        let Some(line) = idle.take().await else {
+        let Some(line) = idle.take(IDLE).await else {
             // Boxed: it is rare, and larger than all the rest.
             let line = Line {
                 connection: Box::pin(connect(address, false)).await?,
@@ -236,5 +241,97 @@ impl http_body::Body for Answer {
 
     fn size_hint(&self) -> SizeHint {
         self.incoming.size_hint()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::sync::atomic::{AtomicUsize, Ordering};
+
+    use http_body_util::BodyExt as _;
+    use hyper::service::service_fn;
+    use hyper_util::rt::TokioIo;
+    use tokio::net::TcpListener;
+    use tokio::sync::watch;
+
+    use super::*;
+
+    /// A server that counts its connections, and closes all when told.
+    async fn serve() -> (String, Arc<AtomicUsize>, watch::Sender<usize>) {
+        let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
+        let address = listener.local_addr().unwrap().to_string();
+        let accepted = Arc::new(AtomicUsize::new(0));
+        let (close, closed) = watch::channel(0);
+        let count = Arc::clone(&accepted);
+        tokio::spawn(async move {
+            loop {
+                let (stream, _) = listener.accept().await.unwrap();
+                count.fetch_add(1, Ordering::Relaxed);
+                let mut closed = closed.clone();
+                closed.mark_unchanged();
+                tokio::spawn(async move {
+                    let service = service_fn(|_| async {
+                        Ok::<_, std::convert::Infallible>(Response::new(Body::from("well")))
+                    });
+                    let builder = hyper::server::conn::http1::Builder::new();
+                    let _ = tokio::select! {
+                        served = builder.serve_connection(TokioIo::new(stream), service) => served,
+                        _ = closed.changed() => Ok(()),
+                    };
+                });
+            }
+        });
+        (address, accepted, close)
+    }
+
+    async fn answer(idle: &Arc<Idle>, address: &str) -> Bytes {
+        let request = Request::get("/").header("host", address);
+        let request = request.body(Body::Empty).unwrap();
+        let response = ask(idle, address, request).await.unwrap();
+        response.into_body().collect().await.unwrap().to_bytes()
+    }
+
+    #[tokio::test]
+    async fn a_connection_is_used_again_until_it_is_closed_or_old() {
+        let (address, accepted, close) = serve().await;
+        let idle = Arc::new(Idle::default());
+        for _ in 0..3 {
+            assert_eq!(answer(&idle, &address).await, "well");
+        }
+        assert_eq!(accepted.load(Ordering::Relaxed), 1);
+        close.send(1).unwrap();
+        // A connection that is closed while a request is sent may have carried it: that is another case.
+        while let Some(line) = idle.take(IDLE).await {
+            idle.put(line);
+            tokio::task::yield_now().await;
+        }
+        for _ in 0..3 {
+            assert_eq!(answer(&idle, &address).await, "well");
+        }
+        assert_eq!(accepted.load(Ordering::Relaxed), 2);
+        assert!(idle.take(Duration::ZERO).await.is_none());
+        assert_eq!(answer(&idle, &address).await, "well");
+        assert_eq!(accepted.load(Ordering::Relaxed), 3);
+    }
+
+    #[tokio::test]
+    async fn an_answer_that_is_not_read_ends_its_connection() {
+        let (address, accepted, _close) = serve().await;
+        let idle = Arc::new(Idle::default());
+        let request = Request::get("/").header("host", &address);
+        let request = request.body(Body::Empty).unwrap();
+        drop(ask(&idle, &address, request).await.unwrap());
+        assert_eq!(answer(&idle, &address).await, "well");
+        assert_eq!(accepted.load(Ordering::Relaxed), 2);
+    }
+
+    #[tokio::test]
+    async fn nobody_there_has_not_begun() {
+        let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
+        let address = listener.local_addr().unwrap().to_string();
+        drop(listener);
+        let request = Request::get("/").body(Body::Empty).unwrap();
+        let error = ask(&Arc::default(), &address, request).await.err().unwrap();
+        assert!(!error.may_have_begun(), "{error}");
     }
 }
