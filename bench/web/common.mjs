@@ -36,8 +36,8 @@ export function shared() {
 }
 
 /** nginx that answers a kilobyte from memory and a megabyte from a file: behind all of them. */
-export async function backEnd() {
-  const folder = folderOf("back-end");
+export async function backEnd(name = "back-end") {
+  const folder = folderOf(name);
   const port = await freePort();
   writeFileSync(join(folder, "million.bin"), content(sizes.million));
   writeNginx(folder, `

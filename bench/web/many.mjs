@@ -1,7 +1,7 @@
-// One web server and one app server with many environments: what they cost.
+// One web server and one app server with many environments, and with many instances of one: what they cost.
 import { mkdirSync, readFileSync, writeFileSync } from "node:fs";
 import { join } from "node:path";
-import { backEnd, folderOf, sizes } from "./common.mjs";
+import { backEnd, sizes } from "./common.mjs";
 import { startTwo } from "./sites.mjs";
 import { figure, machine, table } from "../report.mjs";
 import { repository, settings } from "../settings.mjs";
@@ -33,8 +33,29 @@ async function untilAllAnswer(url, count, started) {
   return (Date.now() - started) / 1000;
 }
 
+/** Loads a site with requests, and gives its rate and the CPU seconds for 1000 of them. */
+async function loaded(site, name, requests) {
+  const file = prepare(name, requests);
+  await wrk(site.plain, file, settings.warmUpSeconds, 64);
+  const cpu = () => site.processes.map(({ pid }) => cpuSeconds(pid));
+  const before = cpu();
+  const load = await wrk(site.plain, file, settings.seconds, 64);
+  if (load.errors > 0) throw new Error(`${load.errors} errors in ${name}`);
+  return { rate: load.rate, cpu: cpu().map((seconds, i) => ((seconds - before[i]) / load.requests) * 1000) };
+}
+
+/** One environment with so many instances: each address of an application is one. */
+async function measureInstances(count, backs) {
+  const addresses = backs.slice(0, count).map(({ port }) => `"http://127.0.0.1:${port}"`).join(", ");
+  const site = await startTwo(`instances-${count}`, `[environment.e0]\nhosts = ["${name(0)}"]\nupstream = [${addresses}]`);
+  await untilAllAnswer(site.plain, 1, Date.now());
+  // No cookie: each request is for whoever has least to do.
+  const result = await loaded(site, `instances-${count}`, [{ method: "GET", path: "/one.bin", headers: { Host: name(0) } }]);
+  for (const process of site.processes) await process.stop();
+  return { count, ...result };
+}
+
 async function measure(count, back) {
-  const folder = folderOf(`many-${count}`);
   const environments = Array.from({ length: count }, (_, number) => `
 [environment.e${number}]
 hosts = ["${name(number)}"]
@@ -49,13 +70,8 @@ upstream = ["http://127.0.0.1:${back.port}"]`).join("\n");
   const requests = Array.from({ length: Math.min(count, 1000) }, (_, number) => ({
     method: "GET", path: "/one.bin", headers: { Host: name(number) },
   }));
-  const file = prepare(`many-${count}`, requests);
-  await wrk(site.plain, file, settings.warmUpSeconds, 64);
-  const before = [web, app].map(({ pid }) => cpuSeconds(pid));
-  const load = await wrk(site.plain, file, settings.seconds, 64);
-  if (load.errors > 0) throw new Error(`${load.errors} errors with ${count} environments`);
-  const cpu = [web, app].map(({ pid }, i) => ((cpuSeconds(pid) - before[i]) / load.requests) * 1000);
-  const row = { count, seconds, memory: [web, app].map(({ pid }) => megabytes(pid)), idleCpu, rate: load.rate, cpu };
+  const result = await loaded(site, `many-${count}`, requests);
+  const row = { count, seconds, memory: [web, app].map(({ pid }) => megabytes(pid)), idleCpu, ...result };
   for (const process of site.processes) await process.stop();
   return row;
 }
@@ -67,6 +83,13 @@ try {
     rows.push(await measure(count, back));
     process.stderr.write(`${JSON.stringify(rows.at(-1))}\n`);
   }
+  const instances = [];
+  const backs = [back];
+  for (const count of [1, 2, 4]) {
+    while (backs.length < count) backs.push(await backEnd(`back-end-${backs.length}`));
+    instances.push(await measureInstances(count, backs));
+    process.stderr.write(`${JSON.stringify(instances.at(-1))}\n`);
+  }
   const pair = (values, digits, factor = 1) => values.map((value) => figure(value * factor, digits)).join(" + ");
   const date = new Date().toISOString().slice(0, 10);
   const text = [
@@ -77,6 +100,9 @@ try {
       ["environments", "all answer after, s", "memory, MB", "idle, % of a core", "requests/s, over all of them", "CPU s / 1,000"],
       rows.map((row) => [figure(row.count, 0), figure(row.seconds, 1), pair(row.memory, 0), pair(row.idleCpu, 1, 100), figure(row.rate, 0), pair(row.cpu, 4)]),
     ), "",
+    "## One environment with several instances\n",
+    "Each address of the application is an instance, with links of its own; no cookies.\n",
+    table(["instances", "requests/s", "CPU s / 1,000"], instances.map((row) => [figure(row.count, 0), figure(row.rate, 0), pair(row.cpu, 4)])), "",
   ].join("\n");
   const results = join(repository, "bench", "results");
   mkdirSync(results, { recursive: true });

@@ -1,7 +1,8 @@
 //! The link: connections that an app server dials to web servers, and serves HTTP over.
 //!
 //! Owns: who may be what to whom ([`trust`]); what an instance tells of itself ([`announcement`]); the side that
-//! dials and serves ([`dial`]); the side that accepts, knows the instances and sends them requests ([`accept`]).
+//! dials and serves ([`dial`]); the side that accepts, knows the instances and sends them requests ([`accept`]); a
+//! connection on which requests are sent ([`connection`]), and the threads that connections stay with ([`workers`]).
 //!
 //! Does not own: applications, routing, balancing. It carries requests and says of a failed one whether it may be
 //! sent again.
