@@ -14,6 +14,7 @@ use hyper_util::rt::TokioIo;
 use tokio::io::{AsyncRead, AsyncWrite};
 
 use crate::BodyError;
+use crate::workers::Workers;
 
 /// Bytes of the longest head of an answer.
 const HEAD_BYTES: usize = 128 * 1024;
@@ -42,6 +43,7 @@ where
 {
     sender: SendRequest<B>,
     driver: Driver<S, B>,
+    worker: usize,
     idle_since: Instant,
 }
 
@@ -51,7 +53,7 @@ where
     B: Body<Data = Bytes> + Send + Unpin + 'static,
     B::Error: Into<BodyError>,
 {
-    /// Begins to speak HTTP on a stream. `upgrades`: it may become something else.
+    /// Begins to speak HTTP on a stream of this worker. `upgrades`: it may become something else.
     ///
     /// # Errors
     /// None as yet; HTTP/1.1 begins without an exchange.
@@ -74,6 +76,7 @@ where
         Ok(Self {
             sender,
             driver,
+            worker: Workers::here(),
             idle_since: Instant::now(),
         })
     }
@@ -117,6 +120,12 @@ where
     /// Notes that nobody needs it from now on.
     pub fn rest(&mut self) {
         self.idle_since = Instant::now();
+    }
+
+    /// The worker that moves its bytes.
+    #[must_use]
+    pub fn worker(&self) -> usize {
+        self.worker
     }
 
     /// Since when nobody has needed it.

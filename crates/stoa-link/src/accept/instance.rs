@@ -15,7 +15,6 @@ use super::{Refusal, Stream};
 use crate::BodyError;
 use crate::announcement::{Announcement, Beat, State};
 use crate::connection::Connection;
-use crate::workers::Workers;
 
 /// Whether an instance can be relied upon.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -220,11 +219,7 @@ where
         let connection = Connection::open(stream, upgrades)
             .await
             .map_err(|error| Refusal::Handshake(std::io::Error::other(error)))?;
-        pool.put(Line {
-            connection,
-            signal,
-            worker: Workers::here(),
-        });
+        pool.put(Line { connection, signal });
         Ok(())
     }
 }

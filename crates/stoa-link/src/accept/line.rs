@@ -27,6 +27,4 @@ impl Signal {
 pub(super) struct Line<B: Body + 'static> {
     pub(super) connection: Connection<Stream, B>,
     pub(super) signal: Arc<Signal>,
-    /// Who moves its bytes.
-    pub(super) worker: usize,
 }

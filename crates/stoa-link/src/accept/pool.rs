@@ -59,7 +59,7 @@ impl<B: Body + 'static> Pool<B> {
             return;
         }
         line.connection.rest();
-        if let Some(idle) = lines.idle.get_mut(line.worker) {
+        if let Some(idle) = lines.idle.get_mut(line.connection.worker()) {
             idle.push(line);
         }
         drop(lines);

@@ -21,11 +21,7 @@ const CONNECT: Duration = Duration::from_secs(3);
 /// Idle connections are left alone sooner than servers use to close them.
 const IDLE: Duration = Duration::from_secs(4);
 
-/// A connection, and the worker that moves its bytes.
-struct Line {
-    connection: Connection<TcpStream, Body>,
-    worker: usize,
-}
+type Line = Connection<TcpStream, Body>;
 
 /// No answer of a foreign application.
 #[derive(Debug, thiserror::Error)]
@@ -62,7 +58,7 @@ impl Idle {
         let mut lines = self.lock();
         let mut closed = Vec::new();
         for idle in lines.iter_mut() {
-            let old = idle.partition_point(|line| line.connection.idle_since().elapsed() >= IDLE);
+            let old = idle.partition_point(|line| line.idle_since().elapsed() >= IDLE);
             closed.extend(idle.drain(..old));
         }
         drop(lines);
@@ -73,11 +69,10 @@ impl Idle {
     async fn take(&self, oldest: Duration) -> Option<Line> {
         loop {
             let mut line = self.lock().get_mut(Workers::here())?.pop()?;
-            if line.connection.idle_since().elapsed() >= oldest {
+            if line.idle_since().elapsed() >= oldest {
                 continue;
             }
-            let connection = &mut line.connection;
-            let ready = poll_fn(|context| Poll::Ready(connection.poll_ready(context))).await;
+            let ready = poll_fn(|context| Poll::Ready(line.poll_ready(context))).await;
             if matches!(ready, Poll::Ready(Ok(()))) {
                 return Some(line);
             }
@@ -85,28 +80,28 @@ impl Idle {
     }
 
     fn put(&self, mut line: Line) {
-        if line.connection.is_closed() {
+        if line.is_closed() {
             return;
         }
-        line.connection.rest();
+        line.rest();
         let mut lines = self.lock();
-        if lines.len() <= line.worker {
-            lines.resize_with(line.worker + 1, Vec::new);
+        if lines.len() <= line.worker() {
+            lines.resize_with(line.worker() + 1, Vec::new);
         }
-        if let Some(idle) = lines.get_mut(line.worker) {
+        if let Some(idle) = lines.get_mut(line.worker()) {
             idle.push(line);
         }
     }
 }
 
-async fn connect(address: &str, upgrades: bool) -> Result<Connection<TcpStream, Body>, AskError> {
+async fn connect(address: &str, upgrades: bool) -> Result<Line, AskError> {
     let connecting = TcpStream::connect(address);
     let stream = tokio::time::timeout(CONNECT, connecting)
         .await
         .unwrap_or_else(|_| Err(std::io::ErrorKind::TimedOut.into()))
         .map_err(AskError::Connect)?;
     stream.set_nodelay(true).map_err(AskError::Connect)?;
-    Connection::open(stream, upgrades)
+    Line::open(stream, upgrades)
         .await
         .map_err(|error| AskError::Connect(std::io::Error::other(error)))
 }
@@ -119,21 +114,17 @@ pub(super) async fn ask(
     mut request: Request<Body>,
 ) -> Result<Response<Answer>, AskError> {
     loop {
-        let Some(line) = idle.take(IDLE).await else {
+        let idle_one = idle.take(IDLE).await;
+        let is_new = idle_one.is_none();
+        let line = match idle_one {
+            Some(line) => line,
             // Boxed: it is rare, and larger than all the rest.
-            let line = Line {
-                connection: Box::pin(connect(address, false)).await?,
-                worker: Workers::here(),
-            };
-            return match send(idle, line, request).await {
-                Ok(response) => Ok(response),
-                Err((error, None)) => Err(AskError::Broken(error)),
-                Err((_, Some(_))) => Err(AskError::NotSent),
-            };
+            None => Box::pin(connect(address, false)).await?,
         };
         match send(idle, line, request).await {
             Ok(response) => return Ok(response),
             Err((error, None)) => return Err(AskError::Broken(error)),
+            Err((_, Some(_))) if is_new => return Err(AskError::NotSent),
             Err((_, Some(unsent))) => request = *unsent,
         }
     }
@@ -146,10 +137,10 @@ async fn send(
     mut line: Line,
     request: Request<Body>,
 ) -> Result<Response<Answer>, (hyper::Error, Unsent)> {
-    let mut answer = pin!(line.connection.send(request));
+    let mut answer = pin!(line.send(request));
     let outcome = poll_fn(|context| {
         // An error of the connection is told by the answer, with the request if it was not sent.
-        let driven = line.connection.drive(context);
+        let driven = line.drive(context);
         match (answer.as_mut().poll(context), driven) {
             (Poll::Ready(answer), _) => Poll::Ready(answer.map_err(|mut error| {
                 let unsent = error.take_message().map(Box::new);
@@ -175,8 +166,8 @@ pub(super) async fn ask_to_become(
     address: &str,
     request: Request<Body>,
 ) -> Result<Response<Answer>, AskError> {
-    let mut connection = connect(address, true).await?;
-    let answered = connection.send(request).await;
+    let mut line = connect(address, true).await?;
+    let answered = line.send(request).await;
     let response = answered.map_err(|mut error| match error.take_message() {
         Some(_) => AskError::NotSent,
         None => AskError::Broken(error.into_error()),
@@ -213,7 +204,7 @@ impl http_body::Body for Answer {
     ) -> Poll<Option<Result<Frame<Bytes>, BodyError>>> {
         let this = self.get_mut();
         let driven = match &mut this.line {
-            Some((line, _)) => line.connection.drive(context),
+            Some((line, _)) => line.drive(context),
             None => Ok(()),
         };
         match (Pin::new(&mut this.incoming).poll_frame(context), driven) {
