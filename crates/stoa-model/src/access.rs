@@ -228,8 +228,10 @@ pub enum Denial {
 }
 
 /// A change that no rule can allow, whatever is in the database.
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq)]
 pub struct Denied {
+    /// The change.
+    pub change: Change,
     /// Position of the operation.
     pub operation: usize,
     /// What is not allowed.
@@ -299,12 +301,18 @@ impl Access {
         now: i64,
         actor: Actor,
     ) -> Result<Permitted<JudgedChange>, Denied> {
-        let judgements = change::judge(self, &mut change, user, now)?;
-        Ok(Permitted(JudgedChange {
-            change,
-            judgements,
-            actor: Some(actor),
-        }))
+        match change::judge(self, &mut change, user, now) {
+            Ok(judgements) => Ok(Permitted(JudgedChange {
+                change,
+                judgements,
+                actor: Some(actor),
+            })),
+            Err((operation, denial)) => Err(Denied {
+                change,
+                operation,
+                denial,
+            }),
+        }
     }
 
     /// Violations without the names of what the reader may not see: those are empty.

@@ -1,6 +1,7 @@
 //! POST, PATCH, PUT and DELETE.
 
 use std::collections::BTreeSet;
+use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use http::header::{HeaderName, HeaderValue, LOCATION};
@@ -374,17 +375,23 @@ impl Environment {
         let judged = call
             .view
             .access
-            .change(change.clone(), &call.caller.values, call.now, call.actor())
-            .map_err(|Denied { operation, denial }| StoreError::Denied { operation, denial });
-        let refused = |error| failed(error, &change);
-        let mut judged = judged.map_err(refused)?;
+            .change(change, &call.caller.values, call.now, call.actor());
+        let mut judged = judged.map_err(|denied| {
+            let Denied {
+                change,
+                operation,
+                denial,
+            } = denied;
+            failed(StoreError::Denied { operation, denial }, &change)
+        })?;
         if let Some(identity) = identity {
             judged.add_system_operation(identity.bump_operation());
         }
         let request = call
             .identity
             .map(|request| RequestIdentity { root, ..request });
-        let (mut applied, writer) = match self.write_once(judged, reread, request).await {
+        let judged = Arc::new(judged);
+        let (mut applied, writer) = match self.write_once(&judged, reread, request).await {
             Err(StoreError::Repeated(applied)) => {
                 if let Some(identity) = identity {
                     // Whoever made the change may have gone before everybody had heard of it.
@@ -395,7 +402,7 @@ impl Environment {
                 }
                 return Ok(Written::Before(applied));
             }
-            written => written.map_err(refused)?,
+            written => written.map_err(|error| failed(error, &judged.change))?,
         };
         if let Some(identity) = identity {
             identity
@@ -410,7 +417,7 @@ impl Environment {
     /// connection has done is found then.
     async fn write_once<W: RowWriter + 'static>(
         &self,
-        judged: Permitted<JudgedChange>,
+        judged: &Arc<Permitted<JudgedChange>>,
         mut reread: Option<(Permitted<Query>, W)>,
         request: Option<RequestIdentity>,
     ) -> Result<(Vec<Applied>, Option<W>), StoreError> {
@@ -419,7 +426,7 @@ impl Environment {
         loop {
             let written = self
                 .store
-                .write_once(&self.model, judged.clone(), reread.take(), request)
+                .write_once(&self.model, judged, reread.take(), request)
                 .await;
             match written {
                 // Without a source: this server has no connection free, and more attempts make that no better.

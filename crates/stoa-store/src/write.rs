@@ -77,7 +77,8 @@ impl Store {
     where
         W: RowWriter + Send + 'static,
     {
-        self.write_once(model, change, reread, None).await
+        self.write_once(model, &Arc::new(change), reread, None)
+            .await
     }
 
     /// As [`Store::write`], for a request with an identity: it takes effect once, however often and wherever it
@@ -89,7 +90,7 @@ impl Store {
     pub async fn write_once<W>(
         &self,
         model: &Arc<Model>,
-        change: Permitted<JudgedChange>,
+        change: &Arc<Permitted<JudgedChange>>,
         reread: Option<(Permitted<Query>, W)>,
         identity: Option<RequestIdentity>,
     ) -> Result<(Vec<Applied>, Option<W>), StoreError>
@@ -97,13 +98,12 @@ impl Store {
         W: RowWriter + Send + 'static,
     {
         let start = Instant::now();
-        let change = change.into_inner();
         let outcome = match self.backend() {
             Backend::Postgres(postgres) => {
                 // Each statement has its own limit; this one is for a server that is silent.
                 let limit = self.config().statement_timeout * 2 + SILENCE;
                 // Boxed: requests that only read are spared the room.
-                let writing = self.write_postgres(postgres, model, &change, reread, identity);
+                let writing = self.write_postgres(postgres, model, change, reread, identity);
                 match tokio::time::timeout(limit, Box::pin(writing)).await {
                     Ok(outcome) => outcome,
                     Err(_) => Err(StoreError::unavailable("the server does not answer")),
@@ -113,9 +113,10 @@ impl Store {
                 let reading = match reread {
                     None => None,
                     Some((query, writer)) => {
-                        Some((self.plan_reread(model, &change, &query)?, writer))
+                        Some((self.plan_reread(model, change, &query)?, writer))
                     }
                 };
+                let change = Arc::clone(change);
                 let model = Arc::clone(model);
                 let texts = Arc::clone(self.texts());
                 let limit = self.config().response_bytes;

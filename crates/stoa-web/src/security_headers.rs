@@ -25,6 +25,9 @@ const CROSS_ORIGIN_RESOURCE_POLICY: HeaderName =
     HeaderName::from_static("cross-origin-resource-policy");
 const PERMISSIONS_POLICY: HeaderName = HeaderName::from_static("permissions-policy");
 
+/// Headers that are added here and by the server after, at most: the map grows once, not with each few of them.
+const ADDED_AT_MOST: usize = 12;
+
 /// What an answer holds.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Answer {
@@ -68,6 +71,7 @@ impl SecurityHeaders {
             Answer::Content => &self.content_policy,
             Answer::Data => &DATA_POLICY,
         };
+        headers.reserve(ADDED_AT_MOST);
         let mut add = |name: HeaderName, value: HeaderValue| {
             headers.entry(name).or_insert(value);
         };

@@ -8,7 +8,7 @@ use super::logic::{conjunction, disjunction, is_literal, positive};
 use super::query::row;
 use super::rules::{Grant, MemberRules};
 use super::variables::{Fresh, separated};
-use super::{Access, Demand, Denial, Denied, Either, Judgement, RowJudgement};
+use super::{Access, Demand, Denial, Either, Judgement, RowJudgement};
 use crate::change::{Action, Change, Reference, Target};
 use crate::expression::{Comparison, Expression};
 use crate::model::{
@@ -18,13 +18,13 @@ use crate::query::ROW;
 use crate::value::{ScalarType, Value};
 
 /// Puts rules into the paths of a change, and finds what its transaction must judge: one judgement for each
-/// operation, or none at all.
+/// operation, or none at all. Fails with the position of an operation that is never allowed.
 pub(super) fn judge(
     access: &Access,
     change: &mut Change,
     user: &[Value],
     now: i64,
-) -> Result<Vec<Judgement>, Denied> {
+) -> Result<Vec<Judgement>, (usize, Denial)> {
     let judge = Judge {
         access,
         guard: access.guard(user),
@@ -42,10 +42,7 @@ pub(super) fn judge(
             .iter()
             .find(|demand| are_new && is_literal(&demand.condition, false));
         if let Some(demand) = refused {
-            return Err(Denied {
-                operation: position,
-                denial: demand.denial.clone(),
-            });
+            return Err((position, demand.denial.clone()));
         }
         judgements.push(judgement);
     }

@@ -9,6 +9,9 @@ use super::{Binding, Encoding, constant, quoted};
 use crate::error::StoreError;
 use crate::store::Dialect;
 
+/// One row of nothing.
+const NOTHING: &str = "(VALUES (1)) AS one(one)";
+
 /// Makes one statement.
 pub(crate) struct Builder<'m> {
     pub(crate) model: &'m Model,
@@ -45,7 +48,17 @@ struct Join {
     navigation: NavigationId,
     alias: String,
     entity: EntityId,
-    text: String,
+    /// Whether there may be no such row.
+    optional: bool,
+    /// The table and its alias.
+    table: String,
+    condition: String,
+}
+
+impl Join {
+    fn clause(&self) -> String {
+        format!(" LEFT JOIN {} ON {}", self.table, self.condition)
+    }
 }
 
 /// A row that a path leads to.
@@ -205,7 +218,7 @@ impl<'m> Builder<'m> {
         let scope = self.scopes.pop().ok_or_else(lost)?;
         let mut text = table(self.model, scope.entity, &scope.alias);
         for join in &scope.joins {
-            text.push_str(&join.text);
+            text.push_str(&join.clause());
         }
         Ok(text)
     }
@@ -273,12 +286,40 @@ impl<'m> Builder<'m> {
         self.scopes.last().map(|scope| scope.entity)
     }
 
-    /// What paths from the innermost scope's rows have joined so far.
-    pub(crate) fn joins(&self) -> String {
+    /// Whether paths from the innermost scope's rows have joined anything so far.
+    pub(crate) fn has_joins(&self) -> bool {
         self.scopes
             .last()
-            .map(|scope| scope.joins.iter().map(|join| join.text.as_str()).collect())
-            .unwrap_or_default()
+            .is_some_and(|scope| !scope.joins.is_empty())
+    }
+
+    /// The row that a navigation of the innermost scope's row leads to, if a path has joined it.
+    pub(crate) fn reached(&self, navigation: NavigationId) -> Option<Place> {
+        let scope = self.scopes.last()?;
+        let join = scope
+            .joins
+            .iter()
+            .find(|join| join.from == scope.alias && join.navigation == navigation)?;
+        Some(Place {
+            alias: join.alias.clone(),
+            entity: join.entity,
+            optional: join.optional,
+        })
+    }
+
+    /// What paths from the innermost scope's row have joined, as a FROM clause that gives one row, and the
+    /// condition that belongs to it: for where the row itself stands outside.
+    pub(crate) fn joins_alone(&self) -> (String, Option<&str>) {
+        let joins = self.scopes.last().map_or(&[][..], |scope| &scope.joins);
+        // What is joined to something that may be missing may be missing too: this one is joined to the row itself.
+        let first = joins.iter().find(|join| !join.optional);
+        let mut from = first.map_or_else(|| NOTHING.to_owned(), |join| join.table.clone());
+        for join in joins {
+            if first.is_none_or(|first| first.alias != join.alias) {
+                from.push_str(&join.clause());
+            }
+        }
+        (from, first.map(|join| join.condition.as_str()))
     }
 
     /// The row that a path leads to, with the joins that it needs.
@@ -337,10 +378,7 @@ impl<'m> Builder<'m> {
         }
         let alias = self.new_alias();
         let condition = link(self.model, from, navigation, &alias)?;
-        let text = format!(
-            " LEFT JOIN {} ON {condition}",
-            table(self.model, navigation.target, &alias)
-        );
+        let table = table(self.model, navigation.target, &alias);
         if let Some(scope) = self.scopes.get_mut(scope) {
             scope.joins.push(Join {
                 from: from.alias.clone(),
@@ -348,7 +386,9 @@ impl<'m> Builder<'m> {
                 navigation: id,
                 alias: alias.clone(),
                 entity: navigation.target,
-                text,
+                optional,
+                table,
+                condition,
             });
         }
         Ok(Place {

@@ -168,12 +168,12 @@ impl Builder<'_> {
             .map(|condition| self.condition(condition, false))
             .collect::<Result<Vec<_>, _>>()?;
         let all = texts.join(" AND ");
-        let joins = self.joins();
-        Ok(if joins.is_empty() {
-            format!("({all}) IS TRUE")
-        } else {
-            format!("(SELECT ({all}) IS TRUE FROM (VALUES (1)) AS one(one){joins})")
-        })
+        if !self.has_joins() {
+            return Ok(format!("({all}) IS TRUE"));
+        }
+        let (from, condition) = self.joins_alone();
+        let filter = condition.map_or_else(String::new, |condition| format!(" WHERE {condition}"));
+        Ok(format!("(SELECT {all} FROM {from}{filter}) IS TRUE"))
     }
 }
 

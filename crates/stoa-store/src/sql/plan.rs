@@ -198,6 +198,17 @@ enum Attachment {
     Together,
 }
 
+/// Whose rows an expand's statement finds.
+struct Attached<'a> {
+    attachment: Attachment,
+    /// Parts of what the rows are found by, in the parent's row.
+    found_by: &'a [(String, Encoding)],
+    /// And in the rows themselves.
+    names: Vec<String>,
+    /// Back to the parent, where the rows refer to it.
+    back: Option<NavigationId>,
+}
+
 /// Turns a query into statements.
 pub(crate) struct Planner<'a> {
     pub(crate) model: &'a Arc<Model>,
@@ -293,9 +304,9 @@ impl Planner<'_> {
         mut conditions: Vec<String>,
         mut columns: Columns,
         joined: &str,
-        attachment: Option<(Attachment, &[(String, Encoding)])>,
+        attached: Option<&Attached<'_>>,
     ) -> Result<Rows, StoreError> {
-        let attached = attachment.map(|(attachment, _)| attachment);
+        let attachment = attached.map(|attached| attached.attachment);
         let mut many = Vec::new();
         let layout = self.layout(
             &mut builder,
@@ -319,6 +330,9 @@ impl Planner<'_> {
         } else {
             Vec::new()
         };
+        if let Some(attached) = attached.filter(|one| one.attachment == Attachment::Together) {
+            conditions.push(self.of_parents(&mut builder, attached));
+        }
         let mut sql = String::from("SELECT ");
         sql.push_str(&columns.list());
         sql.push_str(" FROM ");
@@ -332,7 +346,7 @@ impl Planner<'_> {
         sql.push_str(&filter_clause(&conditions));
         if !wanted.single {
             sql.push_str(&builder.order_by(&terms));
-            let more = u8::from(wanted.paged || attached == Some(Attachment::Together));
+            let more = u8::from(wanted.paged || attachment == Some(Attachment::Together));
             let limit = builder.limit(wanted.limit, more)?;
             sql.push_str(&format!(" LIMIT {limit}"));
             if *wanted.skip > 0 {
@@ -340,14 +354,11 @@ impl Planner<'_> {
                 sql.push_str(&format!(" OFFSET {skip}"));
             }
         }
-        if let Some((Attachment::Lateral, parts)) = attachment {
+        if let Some(attached) = attached.filter(|one| one.attachment == Attachment::Lateral) {
             // Each parent's rows come in order: a subquery with a limit is run once for each parent.
-            let arrays: Vec<String> = parts
-                .iter()
-                .enumerate()
-                .map(|(part, (_, encoding))| builder.bind(Binding::Parents(part, *encoding)))
-                .collect();
-            let names: Vec<String> = (0..parts.len()).map(|part| format!("k{part}")).collect();
+            let arrays = arrays(&mut builder, attached.found_by);
+            let parts = 0..attached.found_by.len();
+            let names: Vec<String> = parts.map(|part| format!("k{part}")).collect();
             sql = format!(
                 "SELECT c.* FROM unnest({}) AS p({}) CROSS JOIN LATERAL ({sql}) AS c",
                 arrays.join(", "),
@@ -360,6 +371,26 @@ impl Planner<'_> {
             many,
             next,
         })
+    }
+
+    /// Condition that rows belong to one of the parents. Where conditions look at the parent anyway (rules often do),
+    /// it is the parent that is found by its key: then PostgreSQL judges each parent once instead of each row.
+    fn of_parents(&self, builder: &mut Builder<'_>, attached: &Attached<'_>) -> String {
+        let arrays = arrays(builder, attached.found_by);
+        let parent = attached.back.and_then(|back| builder.reached(back));
+        let keys: Option<Vec<String>> = parent.map(|parent| {
+            key(&self.model[parent.entity])
+                .map(|part| column(&parent.alias, &part.column))
+                .collect()
+        });
+        match keys.as_ref().unwrap_or(&attached.names).as_slice() {
+            [one] => format!("{one} = ANY({})", arrays.join("")),
+            several => format!(
+                "({}) IN (SELECT * FROM unnest({}))",
+                several.join(", "),
+                arrays.join(", ")
+            ),
+        }
     }
 
     fn layout(
@@ -610,7 +641,7 @@ impl Planner<'_> {
             &mut columns,
             &mut Vec::new(),
         )?;
-        if !builder.joins().is_empty() {
+        if builder.has_joins() {
             return Ok(None);
         }
         let found = if conditions.is_empty() {
@@ -680,21 +711,7 @@ impl Planner<'_> {
                     conditions.push(format!("{name} = p.k{part}"));
                 }
             }
-            Attachment::Together => {
-                let arrays: Vec<String> = found_by
-                    .iter()
-                    .enumerate()
-                    .map(|(part, (_, encoding))| builder.bind(Binding::Parents(part, *encoding)))
-                    .collect();
-                conditions.push(match names.as_slice() {
-                    [one] => format!("{one} = ANY({})", arrays.join("")),
-                    several => format!(
-                        "({}) IN (SELECT * FROM unnest({}))",
-                        several.join(", "),
-                        arrays.join(", ")
-                    ),
-                });
-            }
+            Attachment::Together => {}
         }
         conditions.extend(builder.type_condition(navigation.target, &alias));
         let wanted = Wanted {
@@ -714,10 +731,25 @@ impl Planner<'_> {
             conditions,
             columns,
             &joined,
-            Some((attachment, found_by)),
+            Some(&Attached {
+                attachment,
+                found_by,
+                names,
+                back: matches!(navigation.storage, Storage::Target(_))
+                    .then_some(navigation.partner),
+            }),
         )?;
         Ok((rows, child))
     }
+}
+
+/// Placeholders for what all parents' rows are found by, an array for each part.
+fn arrays(builder: &mut Builder<'_>, found_by: &[(String, Encoding)]) -> Vec<String> {
+    found_by
+        .iter()
+        .enumerate()
+        .map(|(part, (_, encoding))| builder.bind(Binding::Parents(part, *encoding)))
+        .collect()
 }
 
 fn filter_clause(conditions: &[String]) -> String {

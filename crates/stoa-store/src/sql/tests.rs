@@ -270,7 +270,7 @@ fn what_is_given_is_looked_at_in_another_state_of_the_database_only() {
     insta::assert_snapshot!(sql(&model, &query), @r#"
     Postgres
     SELECT t0."id", t0."_version", t0."name", t1."id", t1."_version", t1."name" FROM "customer" AS t0 LEFT JOIN "region" AS t1 ON t1."id" = t0."region_id" WHERE t1."name" = $1 ORDER BY t0."id" LIMIT 10
-    together: SELECT t0."customer_id", t0."id", t0."_version", t0."status" FROM "order" AS t0 LEFT JOIN "customer" AS t1 ON t1."id" = t0."customer_id" LEFT JOIN "region" AS t2 ON t2."id" = t1."region_id" WHERE t0."customer_id" = ANY($1) AND t2."name" = $2 AND t0."status" = $3 ORDER BY t0."id" LIMIT 11
+    together: SELECT t0."customer_id", t0."id", t0."_version", t0."status" FROM "order" AS t0 LEFT JOIN "customer" AS t1 ON t1."id" = t0."customer_id" LEFT JOIN "region" AS t2 ON t2."id" = t1."region_id" WHERE t2."name" = $1 AND t0."status" = $2 AND t1."id" = ANY($3) ORDER BY t0."id" LIMIT 11
     SELECT c.* FROM unnest($3) AS p(k0) CROSS JOIN LATERAL (SELECT t0."customer_id", t0."id", t0."_version", t0."status" FROM "order" AS t0 LEFT JOIN "customer" AS t1 ON t1."id" = t0."customer_id" LEFT JOIN "region" AS t2 ON t2."id" = t1."region_id" WHERE t0."customer_id" = p.k0 AND t2."name" = $1 AND t0."status" = $2 ORDER BY t0."id" LIMIT 10) AS c
     Sqlite
     SELECT t0."id", t0."_version", t0."name", t1."id", t1."_version", t1."name" FROM "customer" AS t0 LEFT JOIN "region" AS t1 ON t1."id" = t0."region_id" WHERE (t1."name" = ?1) IS TRUE ORDER BY t0."id" LIMIT ?2
@@ -448,7 +448,7 @@ fn masks_and_conditions_of_expands() {
     insta::assert_snapshot!(sql(&model, &query), @r#"
     Postgres
     SELECT t0."id", t0."_version", CASE WHEN t1."name" = $1 THEN t0."status" END, CASE WHEN t0."status" = $2 AND t2."name" = $3 THEN 1 END, t1."id", t1."_version", CASE WHEN (t1."credit" > $4 AND EXISTS (SELECT 1 FROM "customer" AS t3 JOIN "customer_friends" AS t4 ON t3."id" = t4."friends_id" WHERE t4."customer_id" = t1."id" AND t3."name" = $5)) THEN t1."name" END, CASE WHEN t1."name" <> $6 THEN (SELECT count(*) FROM "customer" AS t5 JOIN "customer_friends" AS t6 ON t5."id" = t6."friends_id" LEFT JOIN "region" AS t7 ON t7."id" = t5."region_id" WHERE t6."customer_id" = t1."id" AND t7."name" = $7) ELSE 0 END, CASE WHEN t1."name" <> $6 THEN t1."id" END, CASE WHEN t1."name" <> $8 THEN (SELECT count(*) FROM "order" AS t8 WHERE t8."customer_id" = t1."id") ELSE 0 END FROM "order" AS t0 LEFT JOIN "customer" AS t1 ON t1."id" = t0."customer_id" LEFT JOIN "region" AS t2 ON t2."id" = t1."region_id" ORDER BY t0."id" LIMIT 10
-    together: SELECT t1."customer_id", t0."id", t0."_version", t0."name" FROM "customer" AS t0 JOIN "customer_friends" AS t1 ON t0."id" = t1."friends_id" LEFT JOIN "region" AS t2 ON t2."id" = t0."region_id" WHERE t1."customer_id" = ANY($1) AND t2."name" = $2 ORDER BY t0."id" LIMIT 11
+    together: SELECT t1."customer_id", t0."id", t0."_version", t0."name" FROM "customer" AS t0 JOIN "customer_friends" AS t1 ON t0."id" = t1."friends_id" LEFT JOIN "region" AS t2 ON t2."id" = t0."region_id" WHERE t2."name" = $1 AND t1."customer_id" = ANY($2) ORDER BY t0."id" LIMIT 11
     SELECT c.* FROM unnest($2) AS p(k0) CROSS JOIN LATERAL (SELECT t1."customer_id", t0."id", t0."_version", t0."name" FROM "customer" AS t0 JOIN "customer_friends" AS t1 ON t0."id" = t1."friends_id" LEFT JOIN "region" AS t2 ON t2."id" = t0."region_id" WHERE t1."customer_id" = p.k0 AND t2."name" = $1 ORDER BY t0."id" LIMIT 10) AS c
     Sqlite
     SELECT t0."id", t0."_version", CASE WHEN t1."name" = ?1 THEN t0."status" END, CASE WHEN t0."status" = ?2 AND t2."name" = ?3 THEN 1 END, t1."id", t1."_version", CASE WHEN (t1."credit" > ?4 AND EXISTS (SELECT 1 FROM "customer" AS t3 JOIN "customer_friends" AS t4 ON t3."id" = t4."friends_id" WHERE t4."customer_id" = t1."id" AND t3."name" = ?5)) THEN t1."name" END, CASE WHEN t1."name" <> ?6 THEN (SELECT count(*) FROM "customer" AS t5 JOIN "customer_friends" AS t6 ON t5."id" = t6."friends_id" LEFT JOIN "region" AS t7 ON t7."id" = t5."region_id" WHERE t6."customer_id" = t1."id" AND t7."name" = ?7) ELSE 0 END, CASE WHEN t1."name" <> ?6 THEN t1."id" END, CASE WHEN t1."name" <> ?8 THEN (SELECT count(*) FROM "order" AS t8 WHERE t8."customer_id" = t1."id") ELSE 0 END FROM "order" AS t0 LEFT JOIN "customer" AS t1 ON t1."id" = t0."customer_id" LEFT JOIN "region" AS t2 ON t2."id" = t1."region_id" ORDER BY t0."id" LIMIT ?9
@@ -613,8 +613,15 @@ fn what_an_insert_returns() {
     let returning = plan.returning.unwrap();
     insta::assert_snapshot!(format!("{}\n{}", returning.columns, returning.found.unwrap()), @r#"
     t0."id", t0."_version", CASE WHEN t0."status" <> $1 THEN t0."status" END
-    (SELECT ((t2."name" = $2 OR t0."status" = $3)) IS TRUE FROM (VALUES (1)) AS one(one) LEFT JOIN "customer" AS t1 ON t1."id" = t0."customer_id" LEFT JOIN "region" AS t2 ON t2."id" = t1."region_id")
+    (SELECT (t2."name" = $2 OR t0."status" = $3) FROM "customer" AS t1 LEFT JOIN "region" AS t2 ON t2."id" = t1."region_id" WHERE t1."id" = t0."customer_id") IS TRUE
     "#);
+    // Where there may be no such row, the conditions are still looked at.
+    let mut customer = self::query(&model, "Customer");
+    customer.single = true;
+    customer.source = Source::Key(vec![Value::Uuid(uuid::Uuid::nil())]);
+    customer.filter = filter(&model, "Customer", "Region/Name eq 'North' or Name eq 'a'");
+    let returning = self::plan(&model, Dialect::Postgres, &customer).returning;
+    insta::assert_snapshot!(returning.unwrap().found.unwrap(), @r#"(SELECT (t1."name" = $1 OR t0."name" = $2) FROM (VALUES (1)) AS one(one) LEFT JOIN "region" AS t1 ON t1."id" = t0."region_id") IS TRUE"#);
     // Other orders of the customer are not looked at by the statement that inserts one.
     query.filter = filter(
         &model,

@@ -2,6 +2,7 @@
 //!
 //! `cargo nextest run --release -p stoa-store --run-ignored only -E 'test(cost)' --no-capture`
 
+use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use stoa_model::access::Permitted;
@@ -55,7 +56,12 @@ async fn write(database: &Database, action: Action, key: &Value, reads: bool, on
     });
     database
         .store
-        .write_once(&database.model, by_system(vec![action]), reread, identity)
+        .write_once(
+            &database.model,
+            &Arc::new(by_system(vec![action])),
+            reread,
+            identity,
+        )
         .await
         .unwrap();
 }

@@ -27,7 +27,12 @@ async fn once(
 ) -> Result<Applied, StoreError> {
     let written = database
         .store
-        .write_once::<Text>(&database.model, by_system(actions), None, Some(identity))
+        .write_once::<Text>(
+            &database.model,
+            &Arc::new(by_system(actions)),
+            None,
+            Some(identity),
+        )
         .await;
     written.map(|(mut applied, _)| applied.swap_remove(identity.root))
 }
@@ -128,7 +133,7 @@ async fn a_row_that_comes_back_at_once_is_made_once() {
                 .store
                 .write_once(
                     &database.model,
-                    by_system(vec![insert]),
+                    &Arc::new(by_system(vec![insert])),
                     reread,
                     Some(identity(1)),
                 )

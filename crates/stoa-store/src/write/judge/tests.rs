@@ -228,7 +228,7 @@ fn one_new_row_judges_itself() {
     let path = statement("Customer/Name eq 'a' or Note eq 'b'").unwrap();
     insta::assert_snapshot!(format!("{own}\n{path}"), @r#"
     INSERT INTO "order" AS t0 ("id", "customer_id", "_version", "_created_at", "_changed_at") VALUES ($1, $2, $3, $4, $5) RETURNING 1 / (CASE WHEN (t0."note" IS NULL) IS TRUE THEN 1 ELSE 0 END)
-    INSERT INTO "order" AS t0 ("id", "customer_id", "_version", "_created_at", "_changed_at") VALUES ($3, $4, $5, $6, $7) RETURNING 1 / (CASE WHEN (SELECT ((t1."name" = $1 OR t0."note" = $2)) IS TRUE FROM (VALUES (1)) AS one(one) LEFT JOIN "customer" AS t1 ON t1."id" = t0."customer_id") THEN 1 ELSE 0 END)
+    INSERT INTO "order" AS t0 ("id", "customer_id", "_version", "_created_at", "_changed_at") VALUES ($3, $4, $5, $6, $7) RETURNING 1 / (CASE WHEN (SELECT (t1."name" = $1 OR t0."note" = $2) FROM "customer" AS t1 WHERE t1."id" = t0."customer_id") IS TRUE THEN 1 ELSE 0 END)
     "#);
     // The statement that inserts a row does not see it among others.
     assert_eq!(statement("Customer/Orders/$count eq 1"), None);
