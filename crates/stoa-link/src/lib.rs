@@ -2,7 +2,8 @@
 //!
 //! Owns: who may be what to whom ([`trust`]); what an instance tells of itself ([`announcement`]); the side that
 //! dials and serves ([`dial`]); the side that accepts, knows the instances and sends them requests ([`accept`]); a
-//! connection on which requests are sent ([`connection`]), and the threads that connections stay with ([`workers`]).
+//! connection on which requests are sent ([`connection`]), the threads that connections stay with ([`workers`]), and
+//! the [`cryptography`] of all connections.
 //!
 //! Does not own: applications, routing, balancing. It carries requests and says of a failed one whether it may be
 //! sent again.
@@ -22,6 +23,7 @@
 pub mod accept;
 pub mod announcement;
 pub mod connection;
+pub mod cryptography;
 pub mod dial;
 mod frame;
 mod hello;

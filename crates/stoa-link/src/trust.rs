@@ -19,10 +19,6 @@ mod reload;
 #[cfg(test)]
 mod tests;
 
-use std::sync::Arc;
-
-use rustls::crypto::CryptoProvider;
-
 pub use authority::{Authority, Issued};
 pub use error::TrustError;
 pub use files::{certificates, private_key};
@@ -37,8 +33,3 @@ pub const PROTOCOL: &[u8] = b"stoa/1";
 const SERVER_SUFFIX: &str = ".server.stoa";
 /// End of the name of an environment in an app server's certificate.
 const ENVIRONMENT_SUFFIX: &str = ".environment.stoa";
-
-/// The one implementation of cryptography that links use, whatever the process has as its default.
-fn provider() -> Arc<CryptoProvider> {
-    Arc::new(rustls::crypto::aws_lc_rs::default_provider())
-}

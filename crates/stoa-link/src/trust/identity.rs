@@ -7,9 +7,8 @@ use rustls::pki_types::{CertificateDer, ServerName, UnixTime};
 use rustls::server::WebPkiClientVerifier;
 use rustls::{ClientConfig, CommonState, RootCertStore, ServerConfig};
 
-use super::{
-    Description, Files, PROTOCOL, SERVER_SUFFIX, TrustError, describe, files, is_label, provider,
-};
+use super::{Description, Files, PROTOCOL, SERVER_SUFFIX, TrustError, describe, files, is_label};
+use crate::cryptography::provider;
 
 /// Who this server is on links, and whom it believes.
 pub struct LinkIdentity {

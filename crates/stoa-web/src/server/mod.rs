@@ -20,8 +20,9 @@ use std::time::Duration;
 use http::{HeaderValue, Request, Response};
 use hyper::body::Incoming;
 use stoa_link::workers::Workers;
-use tokio::net::TcpStream;
+use tokio::net::{TcpListener, TcpStream};
 use tokio_util::sync::CancellationToken;
+use tokio_util::task::AbortOnDropHandle;
 
 pub use listener::{Listener, bind};
 pub use observed::{Finished, Observer, Unobserved};
@@ -160,12 +161,9 @@ pub async fn serve<H: Handler, O: Observer>(
     traffic: Arc<Traffic>,
     shutdown: CancellationToken,
 ) -> Drained {
-    let Listener { socket, transport } = listener.into();
-    let transport = Arc::new(transport);
-    let workers = config.workers.clone();
-    let mut places = Places::new(workers.count());
     let registry = Arc::new(Registry::new(config.clone(), traffic));
     let drain_timeout = config.drain_timeout;
+    let workers = config.workers.clone();
     let shared = Arc::new(Shared {
         config,
         handler,
@@ -175,58 +173,13 @@ pub async fn serve<H: Handler, O: Observer>(
         let registry = Arc::clone(&registry);
         async move { registry.sweep().await }
     });
-    loop {
-        let accepted = tokio::select! {
-            biased;
-            () = shutdown.cancelled() => break,
-            accepted = socket.accept() => accepted,
-        };
-        match accepted {
-            Ok((stream, peer)) => {
-                // Its worker is the one to know it.
-                let prepared = stream.set_nodelay(true).and_then(|()| stream.into_std());
-                let stream = match prepared {
-                    Ok(stream) => stream,
-                    Err(error) => {
-                        // The client is gone already.
-                        tracing::debug!(%error, "cannot prepare a connection");
-                        continue;
-                    }
-                };
-                tokio::select! {
-                    biased;
-                    () = shutdown.cancelled() => break,
-                    () = registry.room() => {}
-                }
-                let begins_with = if transport.begins_with_handshake() {
-                    registry.room_for_handshake();
-                    Phase::Handshake
-                } else {
-                    Phase::Idle
-                };
-                let (worker, seat) = places.take();
-                let place = registry.enter(begins_with);
-                let (transport, shared) = (Arc::clone(&transport), Arc::clone(&shared));
-                workers.spawn(worker, async move {
-                    let _seat = seat;
-                    match TcpStream::from_std(stream) {
-                        Ok(stream) => {
-                            connection::serve(stream, peer, place, transport, shared).await;
-                        }
-                        Err(error) => tracing::error!(%error, "cannot serve a connection"),
-                    }
-                });
-            }
-            Err(error) if is_of_the_client(&error) => {}
-            Err(error) => {
-                // Out of file descriptors or memory: what is served now frees some.
-                tracing::error!(%error, "cannot accept connections; trying again");
-                tokio::time::sleep(Duration::from_millis(100)).await;
-            }
-        }
+    // On the first worker: connections that stay there wake nobody.
+    let accepting = accept(listener.into(), Arc::clone(&registry), shared, shutdown);
+    match AbortOnDropHandle::new(workers.spawn(0, accepting)).await {
+        Ok(Ok(())) => {}
+        Ok(Err(error)) => tracing::error!(%error, "cannot accept connections"),
+        Err(error) => tracing::error!(%error, "accepting connections ended by a fault of its own"),
     }
-    // Nobody may be greeted any more: the address is free for a successor.
-    drop(socket);
     registry.drain();
     if tokio::time::timeout(drain_timeout, registry.empty())
         .await
@@ -239,6 +192,82 @@ pub async fn serve<H: Handler, O: Observer>(
     registry.gone().await;
     sweep.abort();
     Drained { cut }
+}
+
+/// Accepts connections and gives each to a worker, until `shutdown` is cancelled. Then nobody is greeted any more, and
+/// the address is free for a successor.
+///
+/// # Errors
+/// The address cannot be watched for connections.
+async fn accept<H: Handler, O: Observer>(
+    listener: Listener,
+    registry: Arc<Registry>,
+    shared: Arc<Shared<H, O>>,
+    shutdown: CancellationToken,
+) -> io::Result<()> {
+    // It is this thread that waits for it from now on.
+    let socket = TcpListener::from_std(listener.socket.into_std()?)?;
+    let transport = Arc::new(listener.transport);
+    let workers = shared.config.workers.clone();
+    let mut places = Places::new(workers.count());
+    loop {
+        let accepted = tokio::select! {
+            biased;
+            () = shutdown.cancelled() => return Ok(()),
+            accepted = socket.accept() => accepted,
+        };
+        match accepted {
+            Ok((stream, peer)) => {
+                if let Err(error) = stream.set_nodelay(true) {
+                    // The client is gone already.
+                    tracing::debug!(%error, "cannot prepare a connection");
+                    continue;
+                }
+                tokio::select! {
+                    biased;
+                    () = shutdown.cancelled() => return Ok(()),
+                    () = registry.room() => {}
+                }
+                let begins_with = if transport.begins_with_handshake() {
+                    registry.room_for_handshake();
+                    Phase::Handshake
+                } else {
+                    Phase::Idle
+                };
+                let (worker, seat) = places.take();
+                let place = registry.enter(begins_with);
+                let serving = {
+                    let (transport, shared) = (Arc::clone(&transport), Arc::clone(&shared));
+                    move |stream| async move {
+                        let _seat = seat;
+                        connection::serve(stream, peer, place, transport, shared).await;
+                    }
+                };
+                if worker == Workers::here() {
+                    tokio::spawn(serving(stream));
+                    continue;
+                }
+                // Its worker is the one to wait for it.
+                match stream.into_std() {
+                    Ok(stream) => {
+                        workers.spawn(worker, async move {
+                            match TcpStream::from_std(stream) {
+                                Ok(stream) => serving(stream).await,
+                                Err(error) => tracing::error!(%error, "cannot serve a connection"),
+                            }
+                        });
+                    }
+                    Err(error) => tracing::error!(%error, "cannot serve a connection"),
+                }
+            }
+            Err(error) if is_of_the_client(&error) => {}
+            Err(error) => {
+                // Out of file descriptors or memory: what is served now frees some.
+                tracing::error!(%error, "cannot accept connections; trying again");
+                tokio::time::sleep(Duration::from_millis(100)).await;
+            }
+        }
+    }
 }
 
 /// How many connections each worker has: the next goes to the one with the fewest.

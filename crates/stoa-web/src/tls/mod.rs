@@ -15,6 +15,7 @@ use std::time::{Duration, SystemTime};
 use rustls::ServerConfig;
 use rustls::crypto::aws_lc_rs;
 use rustls::server::ServerSessionMemoryCache;
+use stoa_link::cryptography::provider;
 use tokio::io::{AsyncRead, AsyncWrite};
 use tokio_rustls::TlsAcceptor;
 use tokio_rustls::server::TlsStream;
@@ -108,14 +109,17 @@ impl Tls {
     /// There is none, or one cannot be used.
     pub fn load(files: Vec<CertificateFiles>) -> Result<Self, TlsError> {
         let certificates = Arc::new(Certificates::load(files)?);
-        let mut config =
-            ServerConfig::builder_with_provider(Arc::new(aws_lc_rs::default_provider()))
-                .with_safe_default_protocol_versions()?
-                .with_no_client_auth()
-                .with_cert_resolver(Arc::clone(&certificates) as Arc<_>);
+        let mut config = ServerConfig::builder_with_provider(provider())
+            .with_safe_default_protocol_versions()?
+            .with_no_client_auth()
+            .with_cert_resolver(Arc::clone(&certificates) as Arc<_>);
         config.alpn_protocols = vec![HTTP_2.to_vec(), HTTP_1.to_vec()];
+        // Clients built on OpenSSL or Windows ask for AES-256 first.
+        config.ignore_client_order = true;
         // Tickets hold the session themselves: resumption takes no memory and no lock here.
         config.ticketer = aws_lc_rs::Ticketer::new()?;
+        // Each connection leaves one to begin the next with.
+        config.send_tls13_tickets = 1;
         config.session_storage = ServerSessionMemoryCache::new(SESSIONS);
         // A request that comes before the handshake is complete could be sent again by anybody.
         config.max_early_data_size = 0;

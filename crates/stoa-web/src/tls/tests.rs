@@ -3,6 +3,7 @@ use std::sync::Arc;
 use std::time::{Duration, SystemTime};
 
 use rcgen::{CertificateParams, KeyPair};
+use rustls::CipherSuite;
 use rustls::client::danger::{HandshakeSignatureValid, ServerCertVerified, ServerCertVerifier};
 use rustls::crypto::aws_lc_rs;
 use rustls::pki_types::{CertificateDer, ServerName, UnixTime};
@@ -138,6 +139,32 @@ async fn names_choose_the_certificate() {
         assert_eq!(names.first().map(String::as_str), Some(expected), "{asked}");
     }
     assert!(tls.certificates()[0].expires > SystemTime::now() + Duration::from_secs(3600));
+}
+
+#[tokio::test]
+async fn the_server_chooses_the_cipher() {
+    let folder = tempfile::tempdir().unwrap();
+    let tls = Tls::load(vec![write(folder.path(), "a", &["a.example"])]).unwrap();
+    for (version, expected) in [
+        (
+            &rustls::version::TLS12,
+            CipherSuite::TLS_ECDHE_ECDSA_WITH_AES_128_GCM_SHA256,
+        ),
+        (
+            &rustls::version::TLS13,
+            CipherSuite::TLS13_AES_128_GCM_SHA256,
+        ),
+    ] {
+        // It would rather have AES-256.
+        let connector = tokio_rustls::TlsConnector::from(client(&[version]));
+        let (near, far) = tokio::io::duplex(16 * 1024);
+        let name = ServerName::try_from("a.example").unwrap();
+        let (server, client) = tokio::join!(tls.accept(far), connector.connect(name, near));
+        server.unwrap();
+        let client = client.unwrap();
+        let chosen = client.get_ref().1.negotiated_cipher_suite();
+        assert_eq!(chosen.map(|suite| suite.suite()), Some(expected));
+    }
 }
 
 #[tokio::test]
