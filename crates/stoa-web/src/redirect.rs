@@ -8,7 +8,7 @@ use hyper::body::Incoming;
 use crate::body::Body;
 use crate::error_pages::ErrorPages;
 use crate::host_name;
-use crate::server::Handler;
+use crate::server::{Asked, Handler};
 
 /// Whether a host name, without port, is the site's.
 type Knows = dyn Fn(&str) -> bool + Send + Sync;
@@ -59,7 +59,7 @@ impl ToHttps {
 }
 
 impl Handler for ToHttps {
-    async fn handle(&self, request: Request<Incoming>, _id: &HeaderValue) -> Response<Body> {
+    async fn handle(&self, request: Request<Incoming>, _: &mut Asked) -> Response<Body> {
         let host = request.headers().get(header::HOST);
         let host = host.and_then(|host| host.to_str().ok()).unwrap_or_default();
         let target = request.uri().path_and_query();

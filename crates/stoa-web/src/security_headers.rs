@@ -1,7 +1,8 @@
 //! Headers that tell browsers what a page of this server may not do, and what others may not do with it.
 //!
 //! Every header is added unless whoever made the answer has set it: pages of the product are stricter about
-//! themselves than a default can be.
+//! themselves than a default can be. Static content has its headers prepared when it is loaded, and lacks only what
+//! depends on the application and on the connection.
 
 use http::header::{
     CONTENT_SECURITY_POLICY, InvalidHeaderValue, REFERRER_POLICY, STRICT_TRANSPORT_SECURITY,
@@ -18,6 +19,8 @@ const DATA_POLICY: HeaderValue = HeaderValue::from_static(
     "default-src 'none'; img-src 'self'; media-src 'self'; base-uri 'none'; \
      form-action 'none'; frame-ancestors 'none'",
 );
+
+const TRANSPORT: HeaderValue = HeaderValue::from_static("max-age=31536000; includeSubDomains");
 
 const CROSS_ORIGIN_OPENER_POLICY: HeaderName =
     HeaderName::from_static("cross-origin-opener-policy");
@@ -65,6 +68,15 @@ impl SecurityHeaders {
         }
     }
 
+    /// Completes an answer of static content, which has what [`add_fixed`] adds. `is_secure`: the client's request
+    /// came by TLS.
+    pub fn complete(&self, headers: &mut HeaderMap, is_secure: bool) {
+        headers.insert(CONTENT_SECURITY_POLICY, self.content_policy.clone());
+        if is_secure {
+            headers.insert(STRICT_TRANSPORT_SECURITY, TRANSPORT);
+        }
+    }
+
     /// Adds what is missing. `is_secure`: the client's request came by TLS.
     pub fn apply(&self, headers: &mut HeaderMap, answer: Answer, is_secure: bool) {
         let policy = match answer {
@@ -72,33 +84,39 @@ impl SecurityHeaders {
             Answer::Data => &DATA_POLICY,
         };
         headers.reserve(ADDED_AT_MOST);
-        let mut add = |name: HeaderName, value: HeaderValue| {
-            headers.entry(name).or_insert(value);
-        };
-        add(CONTENT_SECURITY_POLICY, policy.clone());
-        add(X_CONTENT_TYPE_OPTIONS, HeaderValue::from_static("nosniff"));
-        add(REFERRER_POLICY, HeaderValue::from_static("same-origin"));
-        add(
-            CROSS_ORIGIN_OPENER_POLICY,
-            HeaderValue::from_static("same-origin"),
-        );
-        add(
-            CROSS_ORIGIN_RESOURCE_POLICY,
-            HeaderValue::from_static("same-origin"),
-        );
-        add(
-            PERMISSIONS_POLICY,
-            HeaderValue::from_static(
-                "camera=(), display-capture=(), geolocation=(self), microphone=(), payment=(), usb=()",
-            ),
-        );
+        headers
+            .entry(CONTENT_SECURITY_POLICY)
+            .or_insert_with(|| policy.clone());
+        add_fixed(headers);
         if is_secure {
-            add(
-                STRICT_TRANSPORT_SECURITY,
-                HeaderValue::from_static("max-age=31536000; includeSubDomains"),
-            );
+            headers
+                .entry(STRICT_TRANSPORT_SECURITY)
+                .or_insert(TRANSPORT);
         }
     }
+}
+
+/// Adds what is missing of the headers that every answer has, whoever serves it.
+pub(crate) fn add_fixed(headers: &mut HeaderMap) {
+    let mut add = |name: HeaderName, value: HeaderValue| {
+        headers.entry(name).or_insert(value);
+    };
+    add(X_CONTENT_TYPE_OPTIONS, HeaderValue::from_static("nosniff"));
+    add(REFERRER_POLICY, HeaderValue::from_static("same-origin"));
+    add(
+        CROSS_ORIGIN_OPENER_POLICY,
+        HeaderValue::from_static("same-origin"),
+    );
+    add(
+        CROSS_ORIGIN_RESOURCE_POLICY,
+        HeaderValue::from_static("same-origin"),
+    );
+    add(
+        PERMISSIONS_POLICY,
+        HeaderValue::from_static(
+            "camera=(), display-capture=(), geolocation=(self), microphone=(), payment=(), usb=()",
+        ),
+    );
 }
 
 #[cfg(test)]

@@ -26,11 +26,10 @@ use hyper::body::Incoming;
 use stoa_link::accept::Instances;
 use tokio_util::sync::CancellationToken;
 
-use crate::access_log::Served;
 use crate::body::Body;
 use crate::error_pages::ErrorPages;
 use crate::replica::Replica;
-use crate::server::Handler;
+use crate::server::{Asked, Handler};
 use crate::upstream::Upstream;
 
 pub use content::ContentStatus;
@@ -301,7 +300,7 @@ impl<L: Handler> Tier<L> {
         &self,
         environment: &Environment<L>,
         request: Request<Incoming>,
-        id: &HeaderValue,
+        asked: &mut Asked,
     ) -> Response<Body> {
         environment.counts.requests.fetch_add(1, Ordering::Relaxed);
         if environment.is_in_maintenance.load(Ordering::Relaxed) {
@@ -310,17 +309,17 @@ impl<L: Handler> Tier<L> {
                 .respond_maintenance(request.headers());
         }
         let targets = environment.targets.load_full();
-        if let Some(response) = content::answer(environment, &targets, &request).await {
+        if let Some(response) = content::answer(environment, &targets, &request, asked).await {
             return response;
         }
         self.forwarding
-            .answer(environment, targets, request, id)
+            .answer(environment, targets, request, asked)
             .await
     }
 }
 
 impl<L: Handler> Handler for Tier<L> {
-    async fn handle(&self, request: Request<Incoming>, id: &HeaderValue) -> Response<Body> {
+    async fn handle(&self, request: Request<Incoming>, asked: &mut Asked) -> Response<Body> {
         let host = request
             .headers()
             .get(http::header::HOST)
@@ -339,9 +338,7 @@ impl<L: Handler> Handler for Tier<L> {
                 .error_pages
                 .respond(StatusCode::NOT_FOUND, request.headers());
         }
-        let mut response = self.answer(environment, request, id).await;
-        let served = response.extensions_mut().get_or_insert_default::<Served>();
-        served.environment = Some(Arc::clone(&environment.name));
-        response
+        asked.served.environment = Some(Arc::clone(&environment.name));
+        self.answer(environment, request, asked).await
     }
 }

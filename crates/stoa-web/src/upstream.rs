@@ -14,8 +14,7 @@ use tokio::net::TcpStream;
 
 use crate::body::Body;
 use crate::error_pages::ErrorPages;
-use crate::forwarded::Client;
-use crate::server::Handler;
+use crate::server::{Asked, Handler};
 use crate::tier::head;
 use crate::tunnel;
 
@@ -123,21 +122,19 @@ impl Upstream {
 }
 
 impl Handler for Upstream {
-    async fn handle(&self, mut request: Request<Incoming>, id: &HeaderValue) -> Response<Body> {
+    async fn handle(&self, mut request: Request<Incoming>, asked: &mut Asked) -> Response<Body> {
         let wanted = head::wanted_upgrade(request.headers());
         let client_side = wanted.is_some().then(|| hyper::upgrade::on(&mut request));
         let (mut parts, body) = request.into_parts();
         head::remove_connection(&mut parts.headers);
-        if let Some(client) = parts.extensions.get::<Client>() {
-            client.apply(&mut parts.headers);
-        }
+        asked.client.apply(&mut parts.headers);
         parts
             .headers
-            .insert(crate::request_id::X_REQUEST_ID, id.clone());
+            .insert(crate::request_id::X_REQUEST_ID, asked.id.clone());
         head::ask_to_become(&mut parts.headers, wanted.as_ref());
         parts.extensions.clear();
         parts.version = http::Version::HTTP_11;
-        let asked = parts.headers.clone();
+        let sent = parts.headers.clone();
         let request = Request::from_parts(parts, Body::stream(body));
         let answered = if wanted.is_some() {
             Box::pin(self.ask_to_become(request)).await
@@ -147,7 +144,7 @@ impl Handler for Upstream {
         let mut response = match answered {
             Ok(response) => response,
             Err(error) => {
-                let mut response = self.pages.respond(StatusCode::BAD_GATEWAY, &asked);
+                let mut response = self.pages.respond(StatusCode::BAD_GATEWAY, &sent);
                 if !error.may_have_begun() {
                     // It has not begun with it.
                     let refused = HeaderValue::from_static("unreachable");

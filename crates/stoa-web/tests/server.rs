@@ -13,10 +13,10 @@ use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
 use bytes::Bytes;
-use http::{HeaderValue, Request, Response};
+use http::{Request, Response};
 use hyper::body::Incoming;
 use stoa_web::Body;
-use stoa_web::server::{self, Config, Drained, Finished, Observer, Traffic};
+use stoa_web::server::{self, Asked, Config, Drained, Finished, Observer, Traffic};
 use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
 use tokio::net::TcpStream;
 use tokio::sync::Notify;
@@ -48,11 +48,11 @@ impl Log {
 impl Observer for Log {
     type Exchange = String;
 
-    fn begin(&self, request: &Request<Incoming>, _id: &HeaderValue) -> String {
+    fn begin(&self, request: &Request<Incoming>) -> String {
         request.uri().to_string()
     }
 
-    fn finish(&self, exchange: String, finished: Finished) {
+    fn finish(&self, exchange: String, _asked: &Asked, finished: Finished) {
         let status = finished.status.map_or(0, |status| status.as_u16());
         let line = format!(
             "{exchange} {status} {} {}",
@@ -82,7 +82,7 @@ fn start(config: Config) -> Server {
     let go = Arc::new(Notify::new());
     let working = Arc::new(AtomicUsize::new(0));
     let (go_on, count) = (Arc::clone(&go), Arc::clone(&working));
-    let handler = move |request: Request<Incoming>, id: HeaderValue| {
+    let handler = move |request: Request<Incoming>, asked: Asked| {
         let (go, working) = (Arc::clone(&go_on), Arc::clone(&count));
         async move {
             match request.uri().path() {
@@ -94,7 +94,7 @@ fn start(config: Config) -> Server {
                 }
                 "/large" => Response::new(Body::from(Bytes::from(vec![b'x'; 64 << 20]))),
                 "/id" => {
-                    let id = id.to_str().unwrap().to_owned();
+                    let id = asked.id.to_str().unwrap().to_owned();
                     Response::new(Body::from(id))
                 }
                 _ => Response::new(Body::from("hello")),

@@ -8,7 +8,7 @@ use http::{HeaderValue, Method, Request, Response, StatusCode, header};
 use hyper::body::Incoming;
 use stoa_runtime::csrf::HostNames;
 use stoa_web::Body;
-use stoa_web::server::{self, Config, Handler, Traffic, Unobserved};
+use stoa_web::server::{self, Asked, Config, Handler, Traffic, Unobserved};
 use tokio::net::TcpListener;
 use tokio::task::JoinHandle;
 use tokio_util::sync::CancellationToken;
@@ -43,7 +43,7 @@ impl Page {
 }
 
 impl Handler for Page {
-    async fn handle(&self, request: Request<Incoming>, _id: &HeaderValue) -> Response<Body> {
+    async fn handle(&self, request: Request<Incoming>, _: &mut Asked) -> Response<Body> {
         let (parts, _) = request.into_parts();
         let path = parts.uri.path();
         if Route::of(&parts.method, path) == Route::Health {

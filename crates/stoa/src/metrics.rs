@@ -2,17 +2,17 @@
 
 use std::sync::atomic::{AtomicU64, AtomicUsize, Ordering};
 use std::sync::{Arc, OnceLock};
-use std::time::{Instant, SystemTime, UNIX_EPOCH};
+use std::time::{SystemTime, UNIX_EPOCH};
 
 use arc_swap::ArcSwapOption;
-use http::{HeaderValue, Request};
+use http::Request;
 use hyper::body::Incoming;
 use prometheus_client::collector::Collector;
 use prometheus_client::encoding::{DescriptorEncoder, EncodeLabelSet, NoLabelSet, text};
 use prometheus_client::metrics::MetricType;
 use prometheus_client::registry::Registry;
 use stoa_store::{Dialect, LATENCY_BOUNDS, Operation, Store};
-use stoa_web::server::{Finished, Observer, Traffic};
+use stoa_web::server::{Asked, Finished, Observer, Traffic};
 
 use crate::histogram::{self, Histogram};
 use crate::route::Route;
@@ -111,26 +111,15 @@ impl Metrics {
     }
 }
 
-/// What is kept of a request while it is answered.
-#[derive(Debug)]
-pub(crate) struct Exchange {
-    route: Route,
-    started: Instant,
-}
-
 impl Observer for Metrics {
-    type Exchange = Exchange;
+    type Exchange = Route;
 
-    fn begin(&self, request: &Request<Incoming>, _id: &HeaderValue) -> Exchange {
+    fn begin(&self, request: &Request<Incoming>) -> Route {
         self.shard().begun.fetch_add(1, Ordering::Relaxed);
-        Exchange {
-            route: Route::of(request.method(), request.uri().path()),
-            started: Instant::now(),
-        }
+        Route::of(request.method(), request.uri().path())
     }
 
-    fn finish(&self, exchange: Exchange, finished: Finished) {
-        let elapsed = exchange.started.elapsed();
+    fn finish(&self, route: Route, _asked: &Asked, finished: Finished) {
         let shard = self.shard();
         shard.finished.fetch_add(1, Ordering::Relaxed);
         if finished.aborted && finished.status.is_some() {
@@ -139,8 +128,8 @@ impl Observer for Metrics {
         let outcome = finished.status.map_or(ABANDONED, |status| {
             usize::from(status.as_u16() / 100).saturating_sub(1).min(4)
         });
-        if let Some(route) = shard.routes.get(exchange.route as usize) {
-            route.duration.observe(elapsed);
+        if let Some(route) = shard.routes.get(route as usize) {
+            route.duration.observe(finished.elapsed);
             if let Some(counter) = route.outcomes.get(outcome) {
                 counter.fetch_add(1, Ordering::Relaxed);
             }
@@ -450,31 +439,34 @@ fn resident_bytes() -> Option<u64> {
 
 #[cfg(test)]
 mod tests {
-    use http::StatusCode;
+    use std::time::{Duration, Instant};
+
+    use http::{HeaderValue, StatusCode};
+    use stoa_web::forwarded::{Client, Scheme};
 
     use super::*;
 
     #[test]
     fn page() {
         let metrics = Arc::new(Metrics::new());
+        let asked = Asked::new(
+            HeaderValue::from_static("a"),
+            Client::new(([192, 0, 2, 1], 4711).into(), Scheme::Http),
+        );
         for (route, status, aborted) in [
             (Route::Static, Some(StatusCode::OK), false),
             (Route::Static, Some(StatusCode::NOT_FOUND), true),
             (Route::Write, None, true),
         ] {
             metrics.shard().begun.fetch_add(1, Ordering::Relaxed);
-            let exchange = Exchange {
-                route,
-                started: Instant::now(),
+            let finished = Finished {
+                status,
+                bytes: 1,
+                aborted,
+                at: Instant::now(),
+                elapsed: Duration::from_millis(1),
             };
-            metrics.finish(
-                exchange,
-                Finished {
-                    status,
-                    bytes: 1,
-                    aborted,
-                },
-            );
+            metrics.finish(route, &asked, finished);
         }
         let page = render(&metrics).unwrap();
         for line in [

@@ -14,10 +14,10 @@ use stoa_runtime::pages::{self, Pages, Theme};
 use stoa_runtime::single_sign_on::SingleSignOn;
 use stoa_store::Store;
 use stoa_web::body::TimedBody;
-use stoa_web::forwarded::{Client, X_FORWARDED_HOST};
+use stoa_web::forwarded::X_FORWARDED_HOST;
 use stoa_web::security_headers::Answer;
-use stoa_web::server::Handler;
-use stoa_web::{Body, SecurityHeaders, StaticContent, access_log};
+use stoa_web::server::{Asked, Handler};
+use stoa_web::{Body, SecurityHeaders, StaticContent};
 use tracing::Instrument as _;
 
 use crate::health::Health;
@@ -98,16 +98,13 @@ pub(crate) fn names(settings: &Settings) -> HostNames {
 }
 
 impl Handler for Site {
-    async fn handle(&self, request: Request<Incoming>, id: &HeaderValue) -> Response<Body> {
+    async fn handle(&self, request: Request<Incoming>, asked: &mut Asked) -> Response<Body> {
         let (mut parts, body) = request.into_parts();
         let route = Route::of(&parts.method, parts.uri.path());
-        let client = parts.extensions.remove::<Client>();
-        let is_secure = client.as_ref().is_some_and(Client::is_secure);
-        if let Some(client) = &client {
-            client.apply(&mut parts.headers);
-            // `Host` has the same, and here nobody needs to be told that there is a proxy.
-            parts.headers.remove(X_FORWARDED_HOST);
-        }
+        let is_secure = asked.client.is_secure();
+        asked.client.apply(&mut parts.headers);
+        // `Host` has the same, and here nobody needs to be told that there is a proxy.
+        parts.headers.remove(X_FORWARDED_HOST);
         // Balancers ask for health by address.
         if route != Route::Health && !self.names.accept(&parts) {
             let mut response = misdirected();
@@ -115,11 +112,11 @@ impl Handler for Site {
             security.apply(response.headers_mut(), Answer::Data, is_secure);
             return response;
         }
-        let id = id.to_str().unwrap_or_default();
+        let id = asked.id.to_str().unwrap_or_default();
         // Nobody asks who it is that gets a file.
         if route != Route::Static {
             parts.extensions.insert(Peer {
-                address: client.map(|client| client.address),
+                address: Some(asked.client.address),
                 request: Some(id.to_owned()),
             });
         }
@@ -127,18 +124,14 @@ impl Handler for Site {
         let request = Request::from_parts(parts, TimedBody::new(body, BODY_TIMEOUT));
         let span = tracing::info_span!("request", id);
         let mut response = self.answer(&served, route, request).instrument(span).await;
-        let answer = match route {
-            Route::Static | Route::Pages => Answer::Content,
-            _ => Answer::Data,
-        };
-        served
-            .security
-            .apply(response.headers_mut(), answer, is_secure);
+        let (security, headers) = (&served.security, response.headers_mut());
+        match route {
+            Route::Static => security.complete(headers, is_secure),
+            Route::Pages => security.apply(headers, Answer::Content, is_secure),
+            _ => security.apply(headers, Answer::Data, is_secure),
+        }
         if self.tells_route {
-            response.extensions_mut().insert(access_log::Served {
-                route: Some(route.label()),
-                ..access_log::Served::default()
-            });
+            asked.served.route = Some(route.label());
         }
         response
     }

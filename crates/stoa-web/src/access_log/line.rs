@@ -1,7 +1,7 @@
 //! How a line looks.
 
 use std::net::IpAddr;
-use std::time::{Duration, SystemTime};
+use std::time::{Duration, Instant, SystemTime};
 
 use http::Version;
 use jiff::Timestamp;
@@ -23,7 +23,7 @@ pub enum Format {
 #[derive(Debug)]
 pub(super) struct Line<'a> {
     pub(super) id: &'a str,
-    pub(super) client: Option<&'a Client>,
+    pub(super) client: &'a Client,
     pub(super) method: &'a str,
     pub(super) path: &'a str,
     pub(super) version: Version,
@@ -31,12 +31,16 @@ pub(super) struct Line<'a> {
     pub(super) agent: &'a str,
     pub(super) served: &'a Served,
     pub(super) finished: Finished,
-    pub(super) elapsed: Duration,
 }
+
+/// How long one look at the calendar is gone by.
+const ANCHORED: Duration = Duration::from_secs(1);
 
 /// The time as text, made once a second.
 #[derive(Debug, Default)]
 pub(super) struct Clock {
+    /// One moment as both clocks tell it.
+    anchor: Option<(Instant, SystemTime)>,
     second: u64,
     /// Without fractions and zone.
     json: String,
@@ -44,6 +48,21 @@ pub(super) struct Clock {
 }
 
 impl Clock {
+    /// What the calendar says at a moment just past. It is asked once a second, not for each line: so it is followed
+    /// when somebody sets it.
+    fn at(&mut self, moment: Instant) -> SystemTime {
+        match self.anchor {
+            Some((instant, time)) if moment.saturating_duration_since(instant) < ANCHORED => {
+                time + moment.saturating_duration_since(instant)
+            }
+            _ => {
+                let time = SystemTime::now();
+                self.anchor = Some((Instant::now(), time));
+                time
+            }
+        }
+    }
+
     /// Milliseconds within the second that the texts tell.
     fn set(&mut self, now: SystemTime) -> u32 {
         let since = now
@@ -71,7 +90,7 @@ fn protocol(version: Version) -> &'static str {
 
 impl Line<'_> {
     pub(super) fn write(&self, format: Format, buffer: &mut Vec<u8>, clock: &mut Clock) {
-        self.write_at(SystemTime::now(), format, buffer, clock);
+        self.write_at(clock.at(self.finished.at), format, buffer, clock);
     }
 
     fn write_at(&self, now: SystemTime, format: Format, buffer: &mut Vec<u8>, clock: &mut Clock) {
@@ -89,15 +108,14 @@ impl Line<'_> {
 
     /// With three decimals, as people read it and programs parse it.
     fn milliseconds(&self, buffer: &mut Vec<u8>) {
-        let micros = u64::try_from(self.elapsed.as_micros()).unwrap_or(u64::MAX);
+        let micros = u64::try_from(self.finished.elapsed.as_micros()).unwrap_or(u64::MAX);
         number(buffer, micros / 1000);
         buffer.push(b'.');
         three_digits(buffer, micros % 1000);
     }
 
     fn host(&self) -> &str {
-        let host = self.client.map(|client| client.host.to_str());
-        host.and_then(Result::ok).unwrap_or_default()
+        self.client.host.to_str().unwrap_or_default()
     }
 
     fn json(&self, buffer: &mut Vec<u8>, clock: &Clock, milliseconds: u32) {
@@ -107,13 +125,11 @@ impl Line<'_> {
         three_digits(buffer, milliseconds.into());
         text(buffer, "Z\",\"target\":\"stoa::access\"");
         member(buffer, "request.id", self.id);
-        if let Some(client) = self.client {
-            text(buffer, ",\"client.address\":\"");
-            address(buffer, client.address);
-            buffer.push(b'"');
-            member(buffer, "request.scheme", client.scheme.as_str());
-            member(buffer, "request.host", self.host());
-        }
+        text(buffer, ",\"client.address\":\"");
+        address(buffer, self.client.address);
+        buffer.push(b'"');
+        member(buffer, "request.scheme", self.client.scheme.as_str());
+        member(buffer, "request.host", self.host());
         member(buffer, "request.protocol", protocol(self.version));
         member(buffer, "request.method", self.method);
         member(buffer, "request.path", self.path);
@@ -149,10 +165,7 @@ impl Line<'_> {
     }
 
     fn combined(&self, buffer: &mut Vec<u8>, clock: &Clock) {
-        match self.client {
-            Some(client) => address(buffer, client.address),
-            None => buffer.push(b'-'),
-        }
+        address(buffer, self.client.address);
         text(buffer, " - - [");
         text(buffer, &clock.combined);
         text(buffer, "] \"");
@@ -271,7 +284,7 @@ mod tests {
         client.host = HeaderValue::from_static("shop.example");
         let line = Line {
             id: "k3f9x2ab-0000001",
-            client: Some(&client),
+            client: &client,
             method: "GET",
             path: "/a\"b\\c",
             version: Version::HTTP_2,
@@ -286,13 +299,28 @@ mod tests {
                 status: Some(StatusCode::OK),
                 bytes: 1234,
                 aborted: false,
+                at: Instant::now(),
+                elapsed: Duration::from_micros(1500),
             },
-            elapsed: Duration::from_micros(1500),
         };
         let mut buffer = Vec::new();
         let now = SystemTime::UNIX_EPOCH + Duration::from_millis(1_795_843_564_007);
         line.write_at(now, format, &mut buffer, &mut Clock::default());
         String::from_utf8(buffer).unwrap()
+    }
+
+    #[test]
+    fn the_calendar_is_asked_once_a_second() {
+        let mut clock = Clock::default();
+        let moment = Instant::now();
+        let first = clock.at(moment);
+        let later = clock.at(moment + Duration::from_millis(300));
+        let between = later.duration_since(first).unwrap();
+        assert!(between <= Duration::from_millis(300), "{between:?}");
+        assert!(between > Duration::from_millis(200), "{between:?}");
+        // After that it is asked anew, and tells the present.
+        let anew = clock.at(moment + Duration::from_secs(60));
+        assert!(anew.duration_since(first).unwrap() < Duration::from_secs(30));
     }
 
     #[test]

@@ -10,17 +10,14 @@ use std::borrow::Cow;
 use std::io;
 use std::path::PathBuf;
 use std::sync::Arc;
-use std::time::Instant;
 
-use http::{HeaderValue, Method, Request, Response, Uri, Version, header};
+use http::{HeaderValue, Method, Request, Uri, Version, header};
 use hyper::body::Incoming;
 
 pub use line::Format;
 pub use writer::Target;
 
-use crate::body::Body;
-use crate::forwarded::Client;
-use crate::server::{Finished, Observer};
+use crate::server::{Asked, Finished, Observer};
 use line::Line;
 use writer::Writer;
 
@@ -43,7 +40,7 @@ pub struct AccessLogError {
     source: io::Error,
 }
 
-/// What only the one who answers knows: an extension of the response.
+/// What only the one who answers knows.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Served {
     /// The environment that was asked.
@@ -116,22 +113,18 @@ impl<O: Observer> Logged<O> {
 /// What is kept of a request until it is logged.
 #[derive(Debug)]
 struct Noted {
-    started: Instant,
-    id: HeaderValue,
     method: Method,
     uri: Uri,
     version: Version,
-    client: Option<Client>,
     referer: Option<HeaderValue>,
     agent: Option<HeaderValue>,
-    served: Served,
 }
 
 /// A request that is worked on.
 #[derive(Debug)]
 pub struct Exchange<E> {
     inner: E,
-    noted: Option<Box<Noted>>,
+    noted: Option<Noted>,
 }
 
 fn text(value: Option<&HeaderValue>) -> Cow<'_, str> {
@@ -141,54 +134,40 @@ fn text(value: Option<&HeaderValue>) -> Cow<'_, str> {
 impl<O: Observer> Observer for Logged<O> {
     type Exchange = Exchange<O::Exchange>;
 
-    fn begin(&self, request: &Request<Incoming>, id: &HeaderValue) -> Self::Exchange {
+    fn begin(&self, request: &Request<Incoming>) -> Self::Exchange {
         let noted = self.log.as_ref().map(|_| {
             let headers = request.headers();
-            Box::new(Noted {
-                started: Instant::now(),
-                id: id.clone(),
+            Noted {
                 method: request.method().clone(),
                 uri: request.uri().clone(),
                 version: request.version(),
-                client: request.extensions().get().cloned(),
                 referer: headers.get(header::REFERER).cloned(),
                 agent: headers.get(header::USER_AGENT).cloned(),
-                served: Served::default(),
-            })
+            }
         });
         Exchange {
-            inner: self.observer.begin(request, id),
+            inner: self.observer.begin(request),
             noted,
         }
     }
 
-    fn answered(&self, exchange: &mut Self::Exchange, response: &Response<Body>) {
-        self.observer.answered(&mut exchange.inner, response);
-        if let Some(noted) = &mut exchange.noted
-            && let Some(served) = response.extensions().get::<Served>()
-        {
-            noted.served = served.clone();
-        }
-    }
-
-    fn finish(&self, exchange: Self::Exchange, finished: Finished) {
-        self.observer.finish(exchange.inner, finished);
+    fn finish(&self, exchange: Self::Exchange, asked: &Asked, finished: Finished) {
+        self.observer.finish(exchange.inner, asked, finished);
         let (Some(log), Some(noted)) = (&self.log, exchange.noted) else {
             return;
         };
         let referer = text(noted.referer.as_ref());
         let line = Line {
-            id: noted.id.to_str().unwrap_or_default(),
-            client: noted.client.as_ref(),
+            id: asked.id.to_str().unwrap_or_default(),
+            client: &asked.client,
             method: noted.method.as_str(),
             // The query may hold what nobody but the database should see.
             path: log.shown(noted.uri.path()),
             version: noted.version,
             referer: &line::referer(&referer, |path| log.shown(path).to_owned()),
             agent: &text(noted.agent.as_ref()),
-            served: &noted.served,
+            served: &asked.served,
             finished,
-            elapsed: noted.started.elapsed(),
         };
         log.writer
             .add(|buffer, clock| line.write(log.format, buffer, clock));

@@ -13,7 +13,7 @@ use super::check;
 use super::observed::{Begun, Observed, Observer, Told};
 use super::registry::Status;
 use super::streams::Guard;
-use super::{Config, Handler};
+use super::{Asked, Config, Handler};
 use crate::body::Body;
 use crate::forwarded::{Client, Scheme};
 use crate::request_id::{self, X_REQUEST_ID};
@@ -73,8 +73,8 @@ impl<H: Handler, O: Observer> Connection<H, O> {
             Some(limit) => limit.take(client.address),
             None => Ok(()),
         };
-        request.extensions_mut().insert(client);
-        let mut begun = Begun::new(&request, &id, Arc::clone(&self.told), stream);
+        let asked = Asked::new(id.clone(), client);
+        let mut begun = Begun::new(&request, asked, Arc::clone(&self.told), stream);
         let mut response = if let Err(refusal) = checked {
             let refused =
                 config
@@ -90,7 +90,7 @@ impl<H: Handler, O: Observer> Connection<H, O> {
                 .respond(StatusCode::PAYLOAD_TOO_LARGE, request.headers());
             closing(refused, request.version())
         } else {
-            self.handle(request, &id).await
+            self.handle(request, begun.asked()).await
         };
         let headers = response.headers_mut();
         headers.insert(X_REQUEST_ID, id);
@@ -98,7 +98,6 @@ impl<H: Handler, O: Observer> Connection<H, O> {
             header::X_CONTENT_TYPE_OPTIONS,
             HeaderValue::from_static("nosniff"),
         );
-        begun.answered(&response);
         Ok(begun.respond(response))
     }
 
@@ -113,14 +112,15 @@ impl<H: Handler, O: Observer> Connection<H, O> {
         client
     }
 
-    async fn handle(&self, request: Request<Incoming>, id: &HeaderValue) -> Response<Body> {
+    async fn handle(&self, request: Request<Incoming>, asked: &mut Asked) -> Response<Body> {
         // The handler's own state is not touched after a panic: it is shared between requests anyway.
-        let handled = AssertUnwindSafe(async { self.shared.handler.handle(request, id).await })
-            .catch_unwind()
-            .await;
+        let handled =
+            AssertUnwindSafe(async { self.shared.handler.handle(request, &mut *asked).await })
+                .catch_unwind()
+                .await;
         handled.unwrap_or_else(|_| {
             tracing::error!(
-                request.id = id.to_str().unwrap_or_default(),
+                request.id = asked.id.to_str().unwrap_or_default(),
                 "a request made the server panic"
             );
             self.shared

@@ -3,6 +3,7 @@
 //! One task for each connection, and for each stream of HTTP/2. Deadlines cost a request no timer: a connection
 //! notes what it is doing since when, and one sweep a second ends those that take too long.
 
+mod asked;
 mod check;
 mod connection;
 mod exchange;
@@ -17,13 +18,14 @@ use std::io;
 use std::sync::Arc;
 use std::time::Duration;
 
-use http::{HeaderValue, Request, Response};
+use http::{Request, Response};
 use hyper::body::Incoming;
 use stoa_link::workers::Workers;
 use tokio::net::{TcpListener, TcpStream};
 use tokio_util::sync::CancellationToken;
 use tokio_util::task::AbortOnDropHandle;
 
+pub use asked::Asked;
 pub use listener::{Listener, bind};
 pub use observed::{Finished, Observer, Unobserved};
 pub use registry::Traffic;
@@ -138,15 +140,14 @@ pub struct Drained {
 
 /// Answers requests.
 pub trait Handler: Send + Sync + 'static {
-    /// Answers one request, whose id is `id`. A panic becomes a 500 and spares the connection.
+    /// Answers one request. A panic becomes a 500 and spares the connection.
     ///
-    /// The request has one form, whichever version of HTTP it came by: the host in `Host`, the path as its target,
-    /// and a [`Client`](crate::forwarded::Client) as extension. With HTTP/1.1 the connection can be taken over with
-    /// [`hyper::upgrade::on`].
+    /// The request has one form, whichever version of HTTP it came by: the host in `Host`, the path as its target.
+    /// With HTTP/1.1 the connection can be taken over with [`hyper::upgrade::on`].
     fn handle(
         &self,
         request: Request<Incoming>,
-        id: &HeaderValue,
+        asked: &mut Asked,
     ) -> impl Future<Output = Response<Body>> + Send;
 }
 
@@ -298,14 +299,14 @@ fn is_of_the_client(error: &io::Error) -> bool {
 /// Answers with a function.
 impl<F, R> Handler for F
 where
-    F: Fn(Request<Incoming>, HeaderValue) -> R + Send + Sync + 'static,
+    F: Fn(Request<Incoming>, Asked) -> R + Send + Sync + 'static,
     R: Future<Output = Response<Body>> + Send,
 {
     fn handle(
         &self,
         request: Request<Incoming>,
-        id: &HeaderValue,
+        asked: &mut Asked,
     ) -> impl Future<Output = Response<Body>> + Send {
-        self(request, id.clone())
+        self(request, asked.clone())
     }
 }

@@ -3,12 +3,14 @@
 use std::pin::Pin;
 use std::sync::Arc;
 use std::task::{Context, Poll};
+use std::time::{Duration, Instant};
 
 use bytes::Bytes;
-use http::{HeaderValue, Request, Response, StatusCode};
+use http::{Request, Response, StatusCode};
 use http_body::{Frame, SizeHint};
 use hyper::body::Incoming;
 
+use super::Asked;
 use super::registry::Status;
 use super::streams::Guard;
 use crate::body::{Body, BodyError};
@@ -22,13 +24,10 @@ pub trait Observer: Send + Sync + 'static {
     type Exchange: Send + Unpin + 'static;
 
     /// A request has come.
-    fn begin(&self, request: &Request<Incoming>, id: &HeaderValue) -> Self::Exchange;
-
-    /// There is a response, of which nothing is sent yet.
-    fn answered(&self, _exchange: &mut Self::Exchange, _response: &Response<Body>) {}
+    fn begin(&self, request: &Request<Incoming>) -> Self::Exchange;
 
     /// Its response was sent, or given up.
-    fn finish(&self, exchange: Self::Exchange, finished: Finished);
+    fn finish(&self, exchange: Self::Exchange, asked: &Asked, finished: Finished);
 }
 
 /// Does not care.
@@ -38,9 +37,9 @@ pub struct Unobserved;
 impl Observer for Unobserved {
     type Exchange = ();
 
-    fn begin(&self, _request: &Request<Incoming>, _id: &HeaderValue) {}
+    fn begin(&self, _request: &Request<Incoming>) {}
 
-    fn finish(&self, (): (), _finished: Finished) {}
+    fn finish(&self, (): (), _asked: &Asked, _finished: Finished) {}
 }
 
 /// How a request ended.
@@ -52,11 +51,20 @@ pub struct Finished {
     pub bytes: u64,
     /// The body was not sent to its end.
     pub aborted: bool,
+    /// When.
+    pub at: Instant,
+    /// Since the request came.
+    pub elapsed: Duration,
 }
 
 /// A request without a response as yet. Dropped, it tells that the client went away.
-pub(super) struct Begun<O: Observer> {
+pub(super) struct Begun<O: Observer>(Box<State<O>>);
+
+/// On the heap, since it is handed from one to the next until the response is sent.
+struct State<O: Observer> {
     exchange: Option<O::Exchange>,
+    asked: Asked,
+    started: Instant,
     told: Arc<Told<O>>,
     /// Its place among the streams of HTTP/2.
     stream: Option<Guard>,
@@ -71,52 +79,55 @@ pub(super) struct Told<O> {
 impl<O: Observer> Begun<O> {
     pub(super) fn new(
         request: &Request<Incoming>,
-        id: &HeaderValue,
+        asked: Asked,
         told: Arc<Told<O>>,
         stream: Option<Guard>,
     ) -> Self {
-        Self {
-            exchange: Some(told.observer.begin(request, id)),
+        Self(Box::new(State {
+            exchange: Some(told.observer.begin(request)),
+            asked,
+            started: Instant::now(),
             told,
             stream,
-        }
+        }))
     }
 
-    pub(super) fn answered(&mut self, response: &Response<Body>) {
-        if let Some(exchange) = &mut self.exchange {
-            self.told.observer.answered(exchange, response);
-        }
+    pub(super) fn asked(&mut self) -> &mut Asked {
+        &mut self.0.asked
     }
 
     pub(super) fn respond(self, response: Response<Body>) -> Response<Observed<O>> {
-        let finished = Finished {
-            status: Some(response.status()),
-            bytes: 0,
-            aborted: false,
-        };
+        let status = response.status();
         response.map(|body| Observed {
             body,
             rest: Bytes::new(),
             begun: self,
-            finished,
+            status,
+            bytes: 0,
         })
     }
 
-    fn finish(&mut self, finished: Finished) {
-        if let Some(exchange) = self.exchange.take() {
-            self.told.observer.finish(exchange, finished);
-            self.told.connection.finish();
+    fn finish(&mut self, status: Option<StatusCode>, bytes: u64, aborted: bool) {
+        let state = &mut *self.0;
+        if let Some(exchange) = state.exchange.take() {
+            let at = Instant::now();
+            let finished = Finished {
+                status,
+                bytes,
+                aborted,
+                at,
+                elapsed: at - state.started,
+            };
+            let told = &state.told;
+            told.observer.finish(exchange, &state.asked, finished);
+            told.connection.finish();
         }
     }
 }
 
 impl<O: Observer> Drop for Begun<O> {
     fn drop(&mut self) {
-        self.finish(Finished {
-            status: None,
-            bytes: 0,
-            aborted: true,
-        });
+        self.finish(None, 0, true);
     }
 }
 
@@ -126,13 +137,15 @@ pub(super) struct Observed<O: Observer> {
     /// Of HTTP/2: what does not go out in this piece.
     rest: Bytes,
     begun: Begun<O>,
-    finished: Finished,
+    status: StatusCode,
+    /// Those that were sent.
+    bytes: u64,
 }
 
 impl<O: Observer> Drop for Observed<O> {
     fn drop(&mut self) {
-        self.finished.aborted = !http_body::Body::is_end_stream(self);
-        self.begun.finish(self.finished);
+        let aborted = !http_body::Body::is_end_stream(self);
+        self.begun.finish(Some(self.status), self.bytes, aborted);
     }
 }
 
@@ -145,7 +158,7 @@ impl<O: Observer> Observed<O> {
     ) -> Poll<Option<Result<Frame<Bytes>, BodyError>>> {
         if self.rest.is_empty() {
             let mut next = http_body::Body::poll_frame(Pin::new(&mut self.body), context);
-            if self.begun.stream.is_none() {
+            if self.begun.0.stream.is_none() {
                 return next;
             }
             match &mut next {
@@ -177,9 +190,9 @@ impl<O: Observer> http_body::Body for Observed<O> {
         if let Poll::Ready(Some(Ok(frame))) = &result
             && let Some(data) = frame.data_ref()
         {
-            this.finished.bytes += data.len() as u64;
+            this.bytes += data.len() as u64;
         }
-        if let Some(stream) = &this.begun.stream {
+        if let Some(stream) = &this.begun.0.stream {
             match &result {
                 Poll::Pending => stream.waits_for_server(),
                 Poll::Ready(_) => stream.waits_for_client(),

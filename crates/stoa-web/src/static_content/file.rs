@@ -16,6 +16,7 @@ use super::encoding::Coding;
 use super::names;
 use crate::body::{Body, Part, Parts};
 use crate::request_id::X_REQUEST_ID;
+use crate::security_headers::{self, CONTENT_POLICY};
 
 /// Content of one file in all its codings.
 #[derive(Debug)]
@@ -144,7 +145,7 @@ impl StaticFile {
         };
         let etag = HeaderValue::try_from(format!("\"{}{suffix}\"", self.digest))
             .unwrap_or(HeaderValue::from_static("\"\""));
-        let mut not_modified = HeaderMap::with_capacity(8);
+        let mut not_modified = HeaderMap::with_capacity(16);
         not_modified.insert(header::ETAG, etag.clone());
         not_modified.insert(header::LAST_MODIFIED, self.last_modified.clone());
         not_modified.insert(header::CACHE_CONTROL, self.cache_control.clone());
@@ -155,12 +156,15 @@ impl StaticFile {
         headers.insert(header::CONTENT_TYPE, self.content_type.clone());
         headers.insert(header::CONTENT_LENGTH, HeaderValue::from(length));
         headers.insert(header::ACCEPT_RANGES, HeaderValue::from_static("bytes"));
-        // The server sets these on every response; where they have their place already, nothing grows.
-        headers.insert(X_REQUEST_ID, HeaderValue::from_static("-"));
-        headers.insert(
-            header::X_CONTENT_TYPE_OPTIONS,
-            HeaderValue::from_static("nosniff"),
-        );
+        // What every answer gets; where it has its place already, nothing grows.
+        for headers in [&mut headers, &mut not_modified] {
+            headers.insert(X_REQUEST_ID, HeaderValue::from_static("-"));
+            headers.insert(
+                header::CONTENT_SECURITY_POLICY,
+                HeaderValue::from_static(CONTENT_POLICY),
+            );
+            security_headers::add_fixed(headers);
+        }
         match coding {
             Coding::Identity => {}
             Coding::Gzip => {
@@ -170,11 +174,9 @@ impl StaticFile {
                 headers.insert(header::CONTENT_ENCODING, HeaderValue::from_static("br"));
             }
         }
-        headers.extend(
-            not_modified
-                .iter()
-                .map(|(name, value)| (name.clone(), value.clone())),
-        );
+        for (name, value) in &not_modified {
+            headers.insert(name.clone(), value.clone());
+        }
         Representation {
             etag,
             headers,

@@ -1,6 +1,6 @@
 //! From a folder to a snapshot.
 
-use std::collections::{HashMap, HashSet};
+use std::collections::HashSet;
 use std::fs::{self, File};
 use std::io::{self, Read as _};
 use std::path::{Path, PathBuf};
@@ -12,7 +12,7 @@ use http::HeaderValue;
 use sha2::{Digest as _, Sha256};
 
 use super::file::{Content, OnDisk, Stamp, StaticFile};
-use super::{Config, Entry, Snapshot};
+use super::{Config, Entries, Entry, Snapshot};
 
 /// Deepest folder below the served one.
 const DEEPEST: usize = 64;
@@ -68,7 +68,7 @@ pub(super) fn load(
         previous,
         ancestors: HashSet::from([root.clone()]),
         root,
-        entries: HashMap::new(),
+        entries: Entries::default(),
         memory_bytes: 0,
         files: 0,
         folders: 0,
@@ -92,7 +92,7 @@ struct Walk<'a> {
     root: PathBuf,
     /// The folders above the present one, links resolved: a link to one of them would go round for ever.
     ancestors: HashSet<PathBuf>,
-    entries: HashMap<Box<str>, Entry>,
+    entries: Entries,
     memory_bytes: u64,
     files: usize,
     /// Links can lead to one folder on very many ways.

@@ -12,7 +12,6 @@ pub(crate) mod names;
 mod range;
 mod respond;
 
-use std::collections::HashMap;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::sync::atomic::AtomicU64;
@@ -44,10 +43,13 @@ impl Default for Config {
     }
 }
 
+/// What there is, by path. Clients ask for paths, but only the folder says which there are: a quick hash will do.
+type Entries = foldhash::HashMap<Box<str>, Entry>;
+
 /// A folder as it was at one moment.
 #[derive(Debug)]
 pub struct Snapshot {
-    entries: HashMap<Box<str>, Entry>,
+    entries: Entries,
     not_found: Option<Arc<StaticFile>>,
     files: usize,
     memory_bytes: u64,
@@ -68,7 +70,7 @@ impl Snapshot {
     #[must_use]
     pub fn empty() -> Self {
         Self {
-            entries: HashMap::new(),
+            entries: Entries::default(),
             not_found: None,
             files: 0,
             memory_bytes: 0,

@@ -15,18 +15,20 @@ use super::file::{Content, OnDisk, Representation, StaticFile};
 use super::range::{self, Ranges};
 use super::{Entry, Snapshot, StaticContent};
 use crate::body::{Body, Part, Parts};
+use crate::security_headers::add_fixed;
 
 const ALLOWED: HeaderValue = HeaderValue::from_static("GET, HEAD, OPTIONS");
 const PLAIN_TEXT: HeaderValue = HeaderValue::from_static("text/plain; charset=utf-8");
 
 impl StaticContent {
-    /// Answers a request. The body of the request is of no interest.
+    /// Answers a request, whose body is of no interest. The answer has the headers of security but for those of
+    /// [`SecurityHeaders::complete`](crate::SecurityHeaders::complete).
     pub async fn respond(&self, method: &Method, uri: &Uri, headers: &HeaderMap) -> Response<Body> {
         let head = match *method {
             Method::GET => false,
             Method::HEAD => true,
             Method::OPTIONS => {
-                return with_allow(Response::new(Body::Empty), StatusCode::NO_CONTENT);
+                return with_allow(plain(StatusCode::NO_CONTENT, Body::Empty));
             }
             _ => {
                 let response = text(
@@ -34,7 +36,7 @@ impl StaticContent {
                     "Static content can be read only: use GET or HEAD.\n",
                     false,
                 );
-                return with_allow(response, StatusCode::METHOD_NOT_ALLOWED);
+                return with_allow(response);
             }
         };
         let answer = {
@@ -303,8 +305,7 @@ fn redirect(location: &HeaderValue, query: Option<&str>) -> Response<Body> {
             HeaderValue::try_from(format!("{path}?{query}")).unwrap_or_else(|_| location.clone())
         }
     };
-    let mut response = Response::new(Body::Empty);
-    *response.status_mut() = StatusCode::PERMANENT_REDIRECT;
+    let mut response = plain(StatusCode::PERMANENT_REDIRECT, Body::Empty);
     response.headers_mut().insert(header::LOCATION, location);
     response
         .headers_mut()
@@ -313,12 +314,12 @@ fn redirect(location: &HeaderValue, query: Option<&str>) -> Response<Body> {
 }
 
 fn text(status: StatusCode, message: &'static str, head: bool) -> Response<Body> {
-    let mut response = Response::new(if head {
+    let body = if head {
         Body::Empty
     } else {
         Body::from(message)
-    });
-    *response.status_mut() = status;
+    };
+    let mut response = plain(status, body);
     let headers = response.headers_mut();
     headers.insert(header::CONTENT_TYPE, PLAIN_TEXT);
     headers.insert(header::CONTENT_LENGTH, HeaderValue::from(message.len()));
@@ -326,8 +327,15 @@ fn text(status: StatusCode, message: &'static str, head: bool) -> Response<Body>
     response
 }
 
-fn with_allow(mut response: Response<Body>, status: StatusCode) -> Response<Body> {
+/// An answer that is no file.
+fn plain(status: StatusCode, body: Body) -> Response<Body> {
+    let mut response = Response::new(body);
     *response.status_mut() = status;
+    add_fixed(response.headers_mut());
+    response
+}
+
+fn with_allow(mut response: Response<Body>) -> Response<Body> {
     response.headers_mut().insert(header::ALLOW, ALLOWED);
     response
 }

@@ -13,11 +13,9 @@ use tokio_util::sync::CancellationToken;
 use super::target::Targets;
 use super::{Config, Environment};
 use crate::SecurityHeaders;
-use crate::access_log::Served;
 use crate::body::Body;
-use crate::forwarded::Client;
 use crate::replica::{self, Replica};
-use crate::security_headers::Answer;
+use crate::server::Asked;
 
 /// First pause after content could not be fetched; it doubles up to the longest.
 const PAUSE: Duration = Duration::from_millis(500);
@@ -88,16 +86,19 @@ impl Contents {
         }
     }
 
-    /// The release that answers for a path: the current one, unless only the one before has such a file.
-    fn of(&self, path: &str) -> Option<Arc<Current>> {
+    /// The release that answers for a path, and whether it has such a file: the current one, unless only the one
+    /// before has it.
+    fn of(&self, path: &str) -> Option<(Arc<Current>, bool)> {
         let current = self.current.load_full()?;
-        if !current.replica.content.has(path)
-            && let Some(before) = self.before.load_full()
+        if current.replica.content.has(path) {
+            return Some((current, true));
+        }
+        if let Some(before) = self.before.load_full()
             && before.replica.content.has(path)
         {
-            return Some(before);
+            return Some((before, true));
         }
-        Some(current)
+        Some((current, false))
     }
 
     pub(super) fn status(&self) -> ContentStatus {
@@ -119,13 +120,14 @@ pub(super) async fn answer<L>(
     environment: &Environment<L>,
     targets: &Targets<L>,
     request: &Request<Incoming>,
+    asked: &mut Asked,
 ) -> Option<Response<Body>> {
     let path = request.uri().path();
-    let current = environment.contents.of(path)?;
+    let (current, is_there) = environment.contents.of(path)?;
     if targets.paths.is_empty() {
         // The application answers what is no file.
         let is_read = matches!(*request.method(), Method::GET | Method::HEAD);
-        if !is_read || !current.replica.content.has(path) {
+        if !is_read || !is_there {
             return None;
         }
     } else if targets.paths.iter().any(|root| is_below(path, root)) {
@@ -135,17 +137,9 @@ pub(super) async fn answer<L>(
     let mut response = content
         .respond(request.method(), request.uri(), request.headers())
         .await;
-    let client = request.extensions().get::<Client>();
-    current.security.apply(
-        response.headers_mut(),
-        Answer::Content,
-        client.is_some_and(Client::is_secure),
-    );
-    let served = Served {
-        route: Some("static"),
-        ..Served::default()
-    };
-    response.extensions_mut().insert(served);
+    let is_secure = asked.client.is_secure();
+    current.security.complete(response.headers_mut(), is_secure);
+    asked.served.route = Some("static");
     Some(response)
 }
 

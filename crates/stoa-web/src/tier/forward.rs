@@ -21,11 +21,9 @@ use super::bodies::{Content, Held, Keeper};
 use super::repeat::Identities;
 use super::target::{ENVIRONMENT, InFlight, Target, Targets, Via};
 use super::{Config, Environment, head, in_memory, repeat, upgrade};
-use crate::access_log::Served;
 use crate::body::{Body, BodyError};
 use crate::compression::Compression;
-use crate::forwarded::Client;
-use crate::server::Handler;
+use crate::server::{Asked, Handler};
 
 /// First pause after all were asked in vain.
 const FIRST_PAUSE: Duration = Duration::from_millis(20);
@@ -89,21 +87,18 @@ impl Forwarding {
         environment: &Environment<L>,
         targets: Arc<Targets<L>>,
         mut request: Request<Incoming>,
-        id: &HeaderValue,
+        asked: &mut Asked,
     ) -> Response<Body> {
         let tag = environment.sticky.take(request.headers_mut());
         let tag = tag.as_deref();
         let slow_start = self.config.slow_start;
         let first = targets.choose(tag, &[], slow_start);
-        let is_secure = request
-            .extensions()
-            .get::<Client>()
-            .is_some_and(Client::is_secure);
+        let is_secure = asked.client.is_secure();
         if let Some(first) = &first
             && let Via::Local(handler) = &first.via
         {
             let _in_flight = InFlight::new(first);
-            let mut response = handler.handle(request, id).await;
+            let mut response = handler.handle(request, asked).await;
             if targets.are_several() {
                 environment
                     .sticky
@@ -120,10 +115,10 @@ impl Forwarding {
                 is_secure,
             };
             // Boxed, as all that is larger than the usual: a connection keeps the room of the largest.
-            return Box::pin(call.answer(request, id)).await;
+            return Box::pin(call.answer(request, asked)).await;
         }
         let (mut parts, body) = request.into_parts();
-        head::hand_on(&mut parts, &environment.name_value, id);
+        head::hand_on(&mut parts, &environment.name_value, asked);
         let was_given =
             targets.is_repeatable && self.identities.give(&parts.method, &mut parts.headers);
         let content = match self.keeper.take(&parts, body).await {
@@ -154,11 +149,7 @@ impl Forwarding {
         environment
             .sticky
             .give(headers, tag, &target.tag, is_secure);
-        let served = Served {
-            instance: Some(Arc::clone(&target.tag)),
-            ..Served::default()
-        };
-        response.extensions_mut().insert(served);
+        asked.served.instance = Some(Arc::clone(&target.tag));
         compression.apply(response)
     }
 

@@ -8,8 +8,8 @@ use http::request::Parts;
 use http::{HeaderMap, HeaderName, HeaderValue, Uri, Version};
 
 use super::target::ENVIRONMENT;
-use crate::forwarded::Client;
 use crate::request_id::X_REQUEST_ID;
+use crate::server::Asked;
 
 const KEEP_ALIVE: HeaderName = HeaderName::from_static("keep-alive");
 const PROXY_CONNECTION: HeaderName = HeaderName::from_static("proxy-connection");
@@ -29,34 +29,34 @@ const OF_CONNECTION: [HeaderName; 9] = [
 
 /// Removes what concerns one connection only, and what `Connection` names besides.
 pub(crate) fn remove_connection(headers: &mut HeaderMap) {
-    if headers.contains_key(CONNECTION) {
-        let named: Vec<HeaderName> = headers
-            .get_all(CONNECTION)
-            .iter()
-            .filter_map(|value| value.to_str().ok())
-            .flat_map(|value| value.split(','))
-            .filter_map(|name| name.trim().parse().ok())
-            .collect();
-        for name in named {
-            headers.remove(name);
-        }
+    // Mostly there is none: looking at each that is there takes less than looking for each that may be.
+    if !headers.keys().any(|name| OF_CONNECTION.contains(name)) {
+        return;
     }
-    for name in OF_CONNECTION {
+    let named: Vec<HeaderName> = headers
+        .get_all(CONNECTION)
+        .iter()
+        .filter_map(|value| value.to_str().ok())
+        .flat_map(|value| value.split(','))
+        .filter_map(|name| name.trim().parse().ok())
+        .collect();
+    for name in named {
+        headers.remove(name);
+    }
+    for name in &OF_CONNECTION {
         headers.remove(name);
     }
 }
 
 /// Makes the head of a request one for an instance.
-pub(super) fn hand_on(parts: &mut Parts, environment: &HeaderValue, id: &HeaderValue) {
+pub(super) fn hand_on(parts: &mut Parts, environment: &HeaderValue, asked: &Asked) {
     remove_connection(&mut parts.headers);
-    if let Some(client) = parts.extensions.get::<Client>() {
-        client.apply(&mut parts.headers);
-        if !parts.headers.contains_key(HOST) {
-            parts.headers.insert(HOST, client.host.clone());
-        }
+    asked.client.apply(&mut parts.headers);
+    if !parts.headers.contains_key(HOST) {
+        parts.headers.insert(HOST, asked.client.host.clone());
     }
     parts.headers.insert(ENVIRONMENT, environment.clone());
-    parts.headers.insert(X_REQUEST_ID, id.clone());
+    parts.headers.insert(X_REQUEST_ID, asked.id.clone());
     parts.version = Version::HTTP_11;
     if parts.uri.scheme().is_some() || parts.uri.authority().is_some() {
         let path = parts.uri.path_and_query().cloned();

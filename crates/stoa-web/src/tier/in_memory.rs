@@ -13,7 +13,7 @@ use hyper_util::rt::TokioIo;
 use crate::body::Body;
 use crate::forwarded::Client;
 use crate::request_id;
-use crate::server::Handler;
+use crate::server::{Asked, Handler};
 
 /// Bytes on their way.
 const BUFFER: usize = 64 * 1024;
@@ -26,13 +26,12 @@ pub(super) async fn ask<L: Handler>(
     let (near, far) = tokio::io::duplex(BUFFER);
     let handler = Arc::clone(handler);
     tokio::spawn(async move {
-        let service = service_fn(|mut request: Request<Incoming>| {
+        let service = service_fn(|request: Request<Incoming>| {
             let handler = Arc::clone(&handler);
             async move {
                 let id = request_id::accept_or_make(request.headers());
-                let client = Client::handed_on(request.headers());
-                request.extensions_mut().insert(client);
-                Ok::<_, Infallible>(handler.handle(request, &id).await)
+                let mut asked = Asked::new(id, Client::handed_on(request.headers()));
+                Ok::<_, Infallible>(handler.handle(request, &mut asked).await)
             }
         });
         let mut builder = server::conn::http1::Builder::new();

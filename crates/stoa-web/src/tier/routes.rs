@@ -1,6 +1,6 @@
 //! From the host of a request to an environment.
 
-use std::collections::HashMap;
+use foldhash::HashMap;
 
 use crate::host_name;
 
@@ -15,7 +15,8 @@ pub enum RouteError {
     Twice(String),
 }
 
-/// Host names and their environments, by place in the list given.
+/// Host names and their environments, by place in the list given. Clients ask for names, but only the site says which
+/// there are: a quick hash will do.
 #[derive(Debug, Default)]
 pub(super) struct Routes {
     exact: HashMap<Box<[u8]>, usize>,

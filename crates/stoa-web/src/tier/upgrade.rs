@@ -4,7 +4,7 @@ use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use http::request::Parts;
-use http::{HeaderValue, Request, Response, StatusCode, header};
+use http::{Request, Response, StatusCode, header};
 use http_body::Body as _;
 use hyper::body::Incoming;
 use hyper::upgrade::OnUpgrade;
@@ -14,7 +14,7 @@ use stoa_link::dial::REFUSED;
 use super::target::{ENVIRONMENT, InFlight, Target, Via};
 use super::{Config, Environment, forward, head};
 use crate::body::Body;
-use crate::server::Handler;
+use crate::server::{Asked, Handler};
 use crate::tunnel;
 
 /// Pause after all were asked in vain.
@@ -45,30 +45,30 @@ impl<L: Handler> Call<'_, L> {
     pub(super) async fn answer(
         &self,
         mut request: Request<Incoming>,
-        id: &HeaderValue,
+        asked: &Asked,
     ) -> Response<Body> {
         let client_side = hyper::upgrade::on(&mut request);
         let wanted = head::wanted_upgrade(request.headers());
         let (mut parts, _) = request.into_parts();
-        head::hand_on(&mut parts, &self.environment.name_value, id);
+        head::hand_on(&mut parts, &self.environment.name_value, asked);
         head::ask_to_become(&mut parts.headers, wanted.as_ref());
         let until = Instant::now() + self.config.queue;
-        let mut asked: Vec<Arc<Target<L>>> = Vec::new();
+        let mut tried: Vec<Arc<Target<L>>> = Vec::new();
         loop {
             let targets = self.environment.targets.load_full();
-            let Some(target) = targets.choose(self.tag, &asked, self.config.slow_start) else {
+            let Some(target) = targets.choose(self.tag, &tried, self.config.slow_start) else {
                 if Instant::now() >= until {
                     return forward::refuse(self.environment, &parts.headers);
                 }
                 tokio::time::sleep(PAUSE).await;
-                asked.clear();
+                tried.clear();
                 continue;
             };
             match self.attempt(&target, &parts).await {
                 Ok((response, instance_side)) => {
                     return self.hand_back(response, &target, client_side, instance_side);
                 }
-                Err(Missed::NotBegun) => asked.push(target),
+                Err(Missed::NotBegun) => tried.push(target),
                 Err(Missed::MayHaveBegun) => {
                     target.note_fault(self.config);
                     return self

@@ -16,7 +16,7 @@ use rustls::pki_types::{CertificateDer, ServerName};
 use stoa_web::Body;
 use stoa_web::body::TimedBody;
 use stoa_web::forwarded::Client;
-use stoa_web::server::{self, Config, Drained, Listener, Traffic, Unobserved};
+use stoa_web::server::{self, Asked, Config, Drained, Listener, Traffic, Unobserved};
 use stoa_web::tls::{CertificateFiles, Tls};
 use tokio::io::{AsyncRead, AsyncReadExt as _, AsyncWrite, AsyncWriteExt as _};
 use tokio::net::TcpStream;
@@ -36,7 +36,7 @@ pub(crate) struct World {
 }
 
 /// Says what arrived.
-async fn answer(request: Request<Incoming>, pause: Duration) -> Response<Body> {
+async fn answer(request: Request<Incoming>, client: Client, pause: Duration) -> Response<Body> {
     if request.uri().path() == "/large" {
         return Response::new(Bytes::from(vec![b'x'; LARGE]).into());
     }
@@ -47,7 +47,6 @@ async fn answer(request: Request<Incoming>, pause: Duration) -> Response<Body> {
         return std::future::pending().await;
     }
     let (parts, body) = request.into_parts();
-    let client = parts.extensions.get::<Client>().unwrap();
     let mut text = format!("{} {}", parts.method, parts.uri);
     for (name, value) in &parts.headers {
         text += &format!("|{name}: {}", String::from_utf8_lossy(value.as_bytes()));
@@ -87,7 +86,7 @@ pub(crate) fn serve(listener: impl FnOnce(Listener) -> Listener, config: Config)
     let traffic = Arc::new(Traffic::default());
     let shutdown = CancellationToken::new();
     let pause = config.stall_timeout;
-    let handler = move |request, _id: HeaderValue| answer(request, pause);
+    let handler = move |request, asked: Asked| answer(request, asked.client, pause);
     let server = tokio::spawn(server::serve(
         listener(socket.into()),
         config,

@@ -16,7 +16,7 @@ use stoa_link::dial::{self, Dialer, REFUSED, UNAVAILABLE};
 use stoa_web::Body;
 use stoa_web::forwarded::Client;
 use stoa_web::replica::{PATHS, Source};
-use stoa_web::server::Handler as _;
+use stoa_web::server::{Asked, Handler as _};
 use stoa_web::static_content::{Config, StaticContent};
 use stoa_web::upstream::Upstream;
 use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
@@ -221,7 +221,7 @@ impl Application {
 impl dial::Handler for Application {
     type Body = Body;
 
-    async fn handle(&self, mut request: Request<Incoming>) -> Response<Body> {
+    async fn handle(&self, request: Request<Incoming>) -> Response<Body> {
         let path = request.uri().path().to_owned();
         if path == "/.stoa/ready" {
             let mut response = self.answer();
@@ -235,9 +235,8 @@ impl dial::Handler for Application {
         }
         if let Some(upstream) = &self.upstream {
             let client = Client::handed_on(request.headers());
-            request.extensions_mut().insert(client);
             let id = request.headers()["x-request-id"].clone();
-            return upstream.handle(request, &id).await;
+            return upstream.handle(request, &mut Asked::new(id, client)).await;
         }
         if request.headers().get(header::UPGRADE).is_some() {
             return self.become_echo(request);

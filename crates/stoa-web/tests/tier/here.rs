@@ -6,7 +6,7 @@ use http::{HeaderValue, Method, Request, Response, StatusCode};
 use hyper::body::Incoming;
 use stoa_web::Body;
 use stoa_web::replica::{Replica, Source};
-use stoa_web::server::{self, Traffic, Unobserved};
+use stoa_web::server::{self, Asked, Traffic, Unobserved};
 use stoa_web::static_content::{Config, StaticContent};
 use stoa_web::tier::{Answerer, Local, Standing};
 use stoa_web::upstream::Upstream;
@@ -25,7 +25,7 @@ async fn foreign(name: &'static str) -> Foreign {
     let listener = server::bind(([127, 0, 0, 1], 0).into()).unwrap();
     let address = listener.local_addr().unwrap().to_string();
     let shutdown = CancellationToken::new();
-    let handler = move |mut request: Request<Incoming>, _: HeaderValue| async move {
+    let handler = move |mut request: Request<Incoming>, _: Asked| async move {
         if request.headers().contains_key("upgrade") {
             let becomes = hyper::upgrade::on(&mut request);
             tokio::spawn(becomes);

@@ -62,7 +62,7 @@ impl server::Handler for Direct {
     async fn handle(
         &self,
         request: http::Request<hyper::body::Incoming>,
-        _: &http::HeaderValue,
+        _: &mut server::Asked,
     ) -> http::Response<Body> {
         dial::Handler::handle(&*self.0, request).await
     }

@@ -6,13 +6,13 @@ use std::net::SocketAddr;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
-use http::{HeaderValue, Request, Response, StatusCode};
+use http::{Request, Response, StatusCode};
 use hyper::body::Incoming;
 use stoa_link::accept::{self, Instances};
 use stoa_link::announcement::{Announcement, Environment, Event, State};
 use stoa_link::dial::{self, Dialer, WebServer};
 use stoa_link::trust::{Authority, Files, Roles, Trust};
-use stoa_web::server::{self, Traffic, Unobserved};
+use stoa_web::server::{self, Asked, Traffic, Unobserved};
 use stoa_web::tier::{Config, EnvironmentConfig, EnvironmentStatus, Local, Standing, Sticky, Tier};
 use stoa_web::{Body, ErrorPages};
 use tokio_util::sync::CancellationToken;
@@ -38,7 +38,7 @@ pub(crate) async fn eventually<F: Future<Output = bool>>(what: &str, condition: 
 pub(crate) struct Here;
 
 impl server::Handler for Here {
-    async fn handle(&self, request: Request<Incoming>, _: &HeaderValue) -> Response<Body> {
+    async fn handle(&self, request: Request<Incoming>, _: &mut Asked) -> Response<Body> {
         let mut response = Response::new(Body::stream(request.into_body()));
         *response.status_mut() = StatusCode::IM_A_TEAPOT;
         response

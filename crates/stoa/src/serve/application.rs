@@ -2,10 +2,10 @@
 
 use std::sync::Arc;
 
-use http::{HeaderValue, Request, Response};
+use http::{Request, Response};
 use hyper::body::Incoming;
 use stoa_web::Body;
-use stoa_web::server::Handler;
+use stoa_web::server::{Asked, Handler};
 use stoa_web::upstream::Upstream;
 
 use crate::site::Site;
@@ -19,10 +19,10 @@ pub(crate) enum Application {
 }
 
 impl Handler for Application {
-    async fn handle(&self, request: Request<Incoming>, id: &HeaderValue) -> Response<Body> {
+    async fn handle(&self, request: Request<Incoming>, asked: &mut Asked) -> Response<Body> {
         match self {
-            Self::Own(site) => site.handle(request, id).await,
-            Self::Foreign(upstream) => upstream.handle(request, id).await,
+            Self::Own(site) => site.handle(request, asked).await,
+            Self::Foreign(upstream) => upstream.handle(request, asked).await,
         }
     }
 }

@@ -1,6 +1,7 @@
 //! What a web server asks over a link: requests of clients, static content, whether all is well.
 
 use std::sync::Arc;
+use std::time::Instant;
 
 use http::{HeaderValue, Method, Request, Response, StatusCode};
 use hyper::body::{Body as _, Incoming};
@@ -9,7 +10,7 @@ use stoa_web::Body;
 use stoa_web::forwarded::Client;
 use stoa_web::replica::{self, Source};
 use stoa_web::request_id;
-use stoa_web::server::{Finished, Handler as _, Observer as _};
+use stoa_web::server::{Asked, Finished, Handler as _, Observer as _};
 use stoa_web::tier::LINK_PATHS;
 
 use super::application::Application;
@@ -25,7 +26,7 @@ pub(crate) struct OverLink {
 impl dial::Handler for OverLink {
     type Body = Body;
 
-    async fn handle(&self, mut request: Request<Incoming>) -> Response<Body> {
+    async fn handle(&self, request: Request<Incoming>) -> Response<Body> {
         let path = request.uri().path();
         if let Some(wanted) = path.strip_prefix(LINK_PATHS) {
             return match &self.content {
@@ -35,10 +36,10 @@ impl dial::Handler for OverLink {
             };
         }
         let id = request_id::accept_or_make(request.headers());
-        let exchange = self.metrics.begin(&request, &id);
-        let client = Client::handed_on(request.headers());
-        request.extensions_mut().insert(client);
-        let mut response = self.application.handle(request, &id).await;
+        let started = Instant::now();
+        let route = self.metrics.begin(&request);
+        let mut asked = Asked::new(id, Client::handed_on(request.headers()));
+        let mut response = self.application.handle(request, &mut asked).await;
         if matches!(&*self.application, Application::Own(_))
             && response.status() == StatusCode::SERVICE_UNAVAILABLE
         {
@@ -46,12 +47,16 @@ impl dial::Handler for OverLink {
             let unavailable = HeaderValue::from_static(UNAVAILABLE);
             response.headers_mut().insert(REFUSED, unavailable);
         }
+        let at = Instant::now();
         self.metrics.finish(
-            exchange,
+            route,
+            &asked,
             Finished {
                 status: Some(response.status()),
                 bytes: response.body().size_hint().lower(),
                 aborted: false,
+                at,
+                elapsed: at - started,
             },
         );
         response
