@@ -102,9 +102,6 @@ impl Handler for Site {
         let (mut parts, body) = request.into_parts();
         let route = Route::of(&parts.method, parts.uri.path());
         let is_secure = asked.client.is_secure();
-        asked.client.apply(&mut parts.headers);
-        // `Host` has the same, and here nobody needs to be told that there is a proxy.
-        parts.headers.remove(X_FORWARDED_HOST);
         // Balancers ask for health by address.
         if route != Route::Health && !self.names.accept(&parts) {
             let mut response = misdirected();
@@ -115,6 +112,9 @@ impl Handler for Site {
         let id = asked.id.to_str().unwrap_or_default();
         // Nobody asks who it is that gets a file.
         if route != Route::Static {
+            asked.client.apply(&mut parts.headers);
+            // `Host` has the same, and here nobody needs to be told that there is a proxy.
+            parts.headers.remove(X_FORWARDED_HOST);
             parts.extensions.insert(Peer {
                 address: Some(asked.client.address),
                 request: Some(id.to_owned()),
@@ -122,7 +122,12 @@ impl Handler for Site {
         }
         let served = self.served.load_full();
         let request = Request::from_parts(parts, TimedBody::new(body, BODY_TIMEOUT));
-        let span = tracing::info_span!("request", id);
+        // A file leaves nothing to tell but its line in the access log.
+        let span = if route == Route::Static {
+            tracing::Span::none()
+        } else {
+            tracing::info_span!("request", id)
+        };
         let mut response = self.answer(&served, route, request).instrument(span).await;
         let (security, headers) = (&served.security, response.headers_mut());
         match route {

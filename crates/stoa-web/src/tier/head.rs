@@ -29,21 +29,33 @@ const OF_CONNECTION: [HeaderName; 9] = [
 
 /// Removes what concerns one connection only, and what `Connection` names besides.
 pub(crate) fn remove_connection(headers: &mut HeaderMap) {
-    // Mostly there is none: looking at each that is there takes less than looking for each that may be.
-    if !headers.keys().any(|name| OF_CONNECTION.contains(name)) {
-        return;
+    // Looking at each that is there takes less than looking for each that may be.
+    let found: Vec<HeaderName> = headers
+        .keys()
+        .filter(|name| OF_CONNECTION.contains(name))
+        .cloned()
+        .collect();
+    for name in found {
+        if name == CONNECTION {
+            remove_named(headers);
+        }
+        headers.remove(name);
     }
+}
+
+/// Removes what `Connection` names.
+fn remove_named(headers: &mut HeaderMap) {
     let named: Vec<HeaderName> = headers
         .get_all(CONNECTION)
         .iter()
         .filter_map(|value| value.to_str().ok())
         .flat_map(|value| value.split(','))
-        .filter_map(|name| name.trim().parse().ok())
+        .map(str::trim)
+        // Those two are no headers, or known to be of the connection.
+        .filter(|token| !matches!(*token, "close" | "keep-alive"))
+        .filter_map(|token| token.parse().ok())
         .collect();
     for name in named {
-        headers.remove(name);
-    }
-    for name in &OF_CONNECTION {
         headers.remove(name);
     }
 }
