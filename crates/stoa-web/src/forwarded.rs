@@ -102,7 +102,7 @@ impl Trust {
     }
 }
 
-/// Who makes a request: an extension of every request.
+/// Who makes a request: see [`Asked`](crate::server::Asked).
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Client {
     /// Whoever holds the other end of the connection: the client, or the last proxy.
