@@ -1,8 +1,7 @@
 //! Connections to PostgreSQL.
 //!
 //! A connection goes back to the pool clean or not at all: [`PostgresConnection::release`] says that
-//! it is idle; one dropped without that has its query cancelled and its transaction rolled back in the
-//! background before anybody gets it, or is closed.
+//! it is idle; one dropped without that has its query cancelled in the background, and is closed.
 
 mod tls;
 
@@ -500,29 +499,26 @@ impl Drop for PostgresConnection {
         match tokio::runtime::Handle::try_current() {
             Ok(runtime) if !session.client.is_closed() => {
                 count(&session.statistics.cancelled);
-                runtime.spawn(clean(session));
+                runtime.spawn(end(session));
             }
             _ => drop(Object::take(session)),
         }
     }
 }
 
-/// Time within which a given-up connection must be idle again.
-const CLEANING_TIME: Duration = Duration::from_secs(3);
+/// Time that a cancellation gets.
+const CANCELLING_TIME: Duration = Duration::from_secs(3);
 
-/// Cancels what runs on a connection and rolls back; closes it if that does not succeed.
-async fn clean(session: Object<Sessions>) {
-    let work = async {
-        let cancelling = session.client.cancel_token();
-        cancelling.cancel_query(session.connector.clone()).await?;
-        // The cancellation may reach the server late and hit the first of these.
-        if session.client.batch_execute("ROLLBACK").await.is_err() {
-            session.client.batch_execute("ROLLBACK").await?;
-        }
-        Ok::<(), tokio_postgres::Error>(())
-    };
-    match tokio::time::timeout(CLEANING_TIME, work).await {
-        Ok(Ok(())) => drop(session),
-        _ => drop(Object::take(session)),
+/// Cancels what runs on a connection, and closes it. Nobody else may get it: a cancellation names the connection, not
+/// the query, and one that reaches the server late would hit what is asked then.
+async fn end(session: Object<Sessions>) {
+    let cancelling = session.client.cancel_token();
+    let cancelled = cancelling.cancel_query(session.connector.clone());
+    match tokio::time::timeout(CANCELLING_TIME, cancelled).await {
+        Ok(Ok(())) => {}
+        Ok(Err(error)) => tracing::debug!(%error, "cannot cancel a query that was given up"),
+        Err(_) => tracing::debug!("a query that was given up could not be cancelled in time"),
     }
+    // It keeps its place in the pool until then: the server has no more connections than it should.
+    drop(Object::take(session));
 }
