@@ -68,8 +68,8 @@ impl SecurityHeaders {
         }
     }
 
-    /// Completes an answer of static content, which has what [`add_fixed`] adds. `is_secure`: the client's request
-    /// came by TLS.
+    /// Completes an answer of [`StaticContent`](crate::StaticContent), which has all other headers of these already.
+    /// `is_secure`: the client's request came by TLS.
     pub fn complete(&self, headers: &mut HeaderMap, is_secure: bool) {
         headers.insert(CONTENT_SECURITY_POLICY, self.content_policy.clone());
         if is_secure {
