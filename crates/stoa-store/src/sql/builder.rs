@@ -41,6 +41,15 @@ struct Scope {
     step: Option<NavigationId>,
 }
 
+impl Scope {
+    /// What a navigation of rows under an alias has joined.
+    fn joined(&self, from: &str, id: NavigationId, navigation: &Navigation) -> Option<&Join> {
+        self.joins.iter().find(|join| {
+            join.from == from && join.navigation == id && join.declared_by == navigation.declared_by
+        })
+    }
+}
+
 struct Join {
     from: String,
     /// Specialisations may have different navigations of one id.
@@ -293,18 +302,11 @@ impl<'m> Builder<'m> {
             .is_some_and(|scope| !scope.joins.is_empty())
     }
 
-    /// The row that a navigation of the innermost scope's row leads to, if a path has joined it.
-    pub(crate) fn reached(&self, navigation: NavigationId) -> Option<Place> {
+    /// Alias of the row that a navigation of the innermost scope's row leads to, if a path has joined it.
+    pub(crate) fn reached(&self, id: NavigationId) -> Option<&str> {
         let scope = self.scopes.last()?;
-        let join = scope
-            .joins
-            .iter()
-            .find(|join| join.from == scope.alias && join.navigation == navigation)?;
-        Some(Place {
-            alias: join.alias.clone(),
-            entity: join.entity,
-            optional: join.optional,
-        })
+        let join = scope.joined(&scope.alias, id, &self.model[scope.entity][id])?;
+        Some(&join.alias)
     }
 
     /// What paths from the innermost scope's row have joined, as a FROM clause that gives one row, and the
@@ -362,14 +364,8 @@ impl<'m> Builder<'m> {
     ) -> Result<Place, StoreError> {
         let optional = from.optional
             || !(navigation.required && matches!(navigation.storage, Storage::Own(_)));
-        let known = self.scopes.get(scope).and_then(|scope| {
-            scope.joins.iter().find(|join| {
-                join.from == from.alias
-                    && join.navigation == id
-                    && join.declared_by == navigation.declared_by
-            })
-        });
-        if let Some(join) = known {
+        let known = self.scopes.get(scope);
+        if let Some(join) = known.and_then(|scope| scope.joined(&from.alias, id, navigation)) {
             return Ok(Place {
                 alias: join.alias.clone(),
                 entity: join.entity,

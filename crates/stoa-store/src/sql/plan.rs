@@ -1,5 +1,7 @@
 //! Statements of a query, and how their rows are read.
 
+mod attached;
+
 use std::sync::Arc;
 use std::sync::atomic::AtomicU64;
 
@@ -9,9 +11,10 @@ use stoa_model::query::{Expand, OrderTerm, Query, ROW, Selection, Source};
 use stoa_model::value::{ScalarType, Value};
 use tokio_postgres::types::Type;
 
+use self::attached::{Attached, Attachment, arrays};
 use super::builder::{Builder, column, key, lost};
 use super::demand::concerns_itself_only;
-use super::shape::{Positions, Purpose, not_given};
+use super::shape::{Positions, Purpose};
 use super::source::known_key;
 use super::{Binding, Encoding};
 use crate::error::StoreError;
@@ -187,28 +190,6 @@ struct Wanted<'q> {
     single: bool,
 }
 
-/// How an expand's rows are found.
-#[derive(Clone, Copy, PartialEq, Eq)]
-enum Attachment {
-    /// For one parent (SQLite).
-    Parent,
-    /// For all parents, each with its own limit (PostgreSQL).
-    Lateral,
-    /// For all parents together (PostgreSQL).
-    Together,
-}
-
-/// Whose rows an expand's statement finds.
-struct Attached<'a> {
-    attachment: Attachment,
-    /// Parts of what the rows are found by, in the parent's row.
-    found_by: &'a [(String, Encoding)],
-    /// And in the rows themselves.
-    names: Vec<String>,
-    /// Back to the parent, where the rows refer to it.
-    back: Option<NavigationId>,
-}
-
 /// Turns a query into statements.
 pub(crate) struct Planner<'a> {
     pub(crate) model: &'a Arc<Model>,
@@ -371,26 +352,6 @@ impl Planner<'_> {
             many,
             next,
         })
-    }
-
-    /// Condition that rows belong to one of the parents. Where conditions look at the parent anyway (rules often do),
-    /// it is the parent that is found by its key: then PostgreSQL judges each parent once instead of each row.
-    fn of_parents(&self, builder: &mut Builder<'_>, attached: &Attached<'_>) -> String {
-        let arrays = arrays(builder, attached.found_by);
-        let parent = attached.back.and_then(|back| builder.reached(back));
-        let keys: Option<Vec<String>> = parent.map(|parent| {
-            key(&self.model[parent.entity])
-                .map(|part| column(&parent.alias, &part.column))
-                .collect()
-        });
-        match keys.as_ref().unwrap_or(&attached.names).as_slice() {
-            [one] => format!("{one} = ANY({})", arrays.join("")),
-            several => format!(
-                "({}) IN (SELECT * FROM unnest({}))",
-                several.join(", "),
-                arrays.join(", ")
-            ),
-        }
     }
 
     fn layout(
@@ -657,99 +618,6 @@ impl Planner<'_> {
             bindings: builder.into_bindings(),
         }))
     }
-
-    /// The statement of an expand's rows, and (PostgreSQL) the columns that say whose they are.
-    fn attached(
-        &self,
-        parent: EntityId,
-        expand: &Expand,
-        found_by: &[(String, Encoding)],
-        attachment: Attachment,
-    ) -> Result<(Rows, Vec<Column>), StoreError> {
-        let navigation = &self.model[parent][expand.navigation];
-        let target = &self.model[navigation.target];
-        let mut builder = self.builder();
-        builder.is_page = true;
-        let alias = builder.open(ROW, navigation.target);
-        let mut joined = String::new();
-        let names: Vec<String> = match &navigation.storage {
-            Storage::Own(_) => key(target)
-                .map(|part| column(&alias, &part.column))
-                .collect(),
-            Storage::Target(theirs) => theirs
-                .iter()
-                .map(|theirs| column(&alias, &theirs.column))
-                .collect(),
-            Storage::Join {
-                table,
-                own,
-                target: theirs,
-            } => {
-                let (join, clause) = builder.join_table(target, &alias, table, theirs);
-                joined = clause;
-                own.iter().map(|name| column(&join, name)).collect()
-            }
-        };
-        let mut columns = Columns::default();
-        let mut child = Vec::new();
-        let mut conditions = Vec::new();
-        if attachment != Attachment::Parent {
-            child = names
-                .iter()
-                .zip(found_by)
-                .map(|(name, (_, encoding))| columns.add(name.clone(), *encoding))
-                .collect();
-        }
-        match attachment {
-            Attachment::Parent => {
-                for (part, name) in names.iter().enumerate() {
-                    conditions.push(format!("{name} = {}", builder.bind(Binding::Parent(part))));
-                }
-            }
-            Attachment::Lateral => {
-                for (part, name) in names.iter().enumerate() {
-                    conditions.push(format!("{name} = p.k{part}"));
-                }
-            }
-            Attachment::Together => {}
-        }
-        conditions.extend(builder.type_condition(navigation.target, &alias));
-        let wanted = Wanted {
-            selection: &expand.selection,
-            filter: expand.filter.as_ref(),
-            beside: not_given(self.dialect, expand),
-            order: &expand.order,
-            after: None,
-            skip: &expand.skip,
-            limit: &expand.limit,
-            paged: expand.paged,
-            single: false,
-        };
-        let rows = self.finish(
-            builder,
-            &wanted,
-            conditions,
-            columns,
-            &joined,
-            Some(&Attached {
-                attachment,
-                found_by,
-                names,
-                back: matches!(navigation.storage, Storage::Target(_))
-                    .then_some(navigation.partner),
-            }),
-        )?;
-        Ok((rows, child))
-    }
-}
-
-/// Placeholders for what all parents' rows are found by, an array for each part.
-fn arrays(builder: &mut Builder<'_>, found_by: &[(String, Encoding)]) -> Vec<String> {
-    found_by
-        .iter()
-        .enumerate()
-        .map(|(part, (_, encoding))| builder.bind(Binding::Parents(part, *encoding)))
-        .collect()
 }
 
 fn filter_clause(conditions: &[String]) -> String {

@@ -1,9 +1,10 @@
 //! What is known of a request beside itself.
 
-use http::HeaderValue;
+use http::{HeaderMap, HeaderValue};
 
 use crate::access_log::Served;
 use crate::forwarded::Client;
+use crate::request_id;
 
 /// What is known of a request beside itself, and what whoever answers it tells of the answer.
 #[derive(Clone, Debug)]
@@ -25,5 +26,14 @@ impl Asked {
             client,
             served: Served::default(),
         }
+    }
+
+    /// As a web server says that has handed it on.
+    #[must_use]
+    pub fn handed_on(headers: &HeaderMap) -> Self {
+        Self::new(
+            request_id::accept_or_make(headers),
+            Client::handed_on(headers),
+        )
     }
 }

@@ -152,19 +152,17 @@ impl StaticFile {
         if self.compressible {
             not_modified.insert(header::VARY, HeaderValue::from_static("accept-encoding"));
         }
+        // What every answer gets; where it has its place already, nothing grows.
+        not_modified.insert(X_REQUEST_ID, HeaderValue::from_static("-"));
+        not_modified.insert(
+            header::CONTENT_SECURITY_POLICY,
+            HeaderValue::from_static(CONTENT_POLICY),
+        );
+        security_headers::add_fixed(&mut not_modified);
         let mut headers = HeaderMap::with_capacity(16);
         headers.insert(header::CONTENT_TYPE, self.content_type.clone());
         headers.insert(header::CONTENT_LENGTH, HeaderValue::from(length));
         headers.insert(header::ACCEPT_RANGES, HeaderValue::from_static("bytes"));
-        // What every answer gets; where it has its place already, nothing grows.
-        for headers in [&mut headers, &mut not_modified] {
-            headers.insert(X_REQUEST_ID, HeaderValue::from_static("-"));
-            headers.insert(
-                header::CONTENT_SECURITY_POLICY,
-                HeaderValue::from_static(CONTENT_POLICY),
-            );
-            security_headers::add_fixed(headers);
-        }
         match coding {
             Coding::Identity => {}
             Coding::Gzip => {
@@ -174,9 +172,11 @@ impl StaticFile {
                 headers.insert(header::CONTENT_ENCODING, HeaderValue::from_static("br"));
             }
         }
-        for (name, value) in &not_modified {
-            headers.insert(name.clone(), value.clone());
-        }
+        headers.extend(
+            not_modified
+                .iter()
+                .map(|(name, value)| (name.clone(), value.clone())),
+        );
         Representation {
             etag,
             headers,

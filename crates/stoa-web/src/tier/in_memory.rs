@@ -11,8 +11,6 @@ use hyper::{client, server};
 use hyper_util::rt::TokioIo;
 
 use crate::body::Body;
-use crate::forwarded::Client;
-use crate::request_id;
 use crate::server::{Asked, Handler};
 
 /// Bytes on their way.
@@ -29,8 +27,7 @@ pub(super) async fn ask<L: Handler>(
         let service = service_fn(|request: Request<Incoming>| {
             let handler = Arc::clone(&handler);
             async move {
-                let id = request_id::accept_or_make(request.headers());
-                let mut asked = Asked::new(id, Client::handed_on(request.headers()));
+                let mut asked = Asked::handed_on(request.headers());
                 Ok::<_, Infallible>(handler.handle(request, &mut asked).await)
             }
         });

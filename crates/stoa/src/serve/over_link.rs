@@ -7,9 +7,7 @@ use http::{HeaderValue, Method, Request, Response, StatusCode};
 use hyper::body::{Body as _, Incoming};
 use stoa_link::dial::{self, REFUSED, UNAVAILABLE};
 use stoa_web::Body;
-use stoa_web::forwarded::Client;
 use stoa_web::replica::{self, Source};
-use stoa_web::request_id;
 use stoa_web::server::{Asked, Finished, Handler as _, Observer as _};
 use stoa_web::tier::LINK_PATHS;
 
@@ -35,10 +33,9 @@ impl dial::Handler for OverLink {
                 _ => status(StatusCode::NOT_FOUND),
             };
         }
-        let id = request_id::accept_or_make(request.headers());
         let started = Instant::now();
         let route = self.metrics.begin(&request);
-        let mut asked = Asked::new(id, Client::handed_on(request.headers()));
+        let mut asked = Asked::handed_on(request.headers());
         let mut response = self.application.handle(request, &mut asked).await;
         if matches!(&*self.application, Application::Own(_))
             && response.status() == StatusCode::SERVICE_UNAVAILABLE
