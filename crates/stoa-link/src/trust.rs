@@ -21,7 +21,7 @@ mod tests;
 
 pub use authority::{Authority, Issued};
 pub use error::TrustError;
-pub use files::{certificates, private_key};
+pub use files::{certificates, make_folder, private_key, write_private};
 pub use identity::{LinkIdentity, peer, server_name};
 pub use names::{Description, Names, Roles, describe, is_label, names};
 pub use reload::{Files, Trust};

@@ -19,6 +19,7 @@
 //! Start reading at [`server::serve`] and [`static_content::StaticContent::respond`].
 
 pub mod access_log;
+pub mod acme;
 pub mod body;
 pub mod compression;
 pub mod error_pages;

@@ -1,10 +1,11 @@
-//! From HTTP to HTTPS.
+//! From HTTP to HTTPS; and the one thing that an authority for certificates asks over HTTP.
 
 use std::sync::Arc;
 
 use http::{HeaderValue, Request, Response, StatusCode, header};
 use hyper::body::Incoming;
 
+use crate::acme::Answers;
 use crate::body::Body;
 use crate::error_pages::ErrorPages;
 use crate::host_name;
@@ -19,6 +20,7 @@ pub struct ToHttps {
     port: Option<u16>,
     knows: Box<Knows>,
     pages: Arc<ErrorPages>,
+    answers: Option<Answers>,
 }
 
 impl std::fmt::Debug for ToHttps {
@@ -41,7 +43,14 @@ impl ToHttps {
             port: (port != 443).then_some(port),
             knows: Box::new(knows),
             pages,
+            answers: None,
         }
+    }
+
+    /// Answers an authority that validates host names, too.
+    #[must_use]
+    pub fn with_answers(self, answers: Option<Answers>) -> Self {
+        Self { answers, ..self }
     }
 
     /// The new address of a target (`/path?query`) of `host`, as a request names it.
@@ -62,6 +71,12 @@ impl Handler for ToHttps {
     async fn handle(&self, request: Request<Incoming>, _: &mut Asked) -> Response<Body> {
         let host = request.headers().get(header::HOST);
         let host = host.and_then(|host| host.to_str().ok()).unwrap_or_default();
+        if let Some(answers) = &self.answers
+            && let Some(name) = host_name::without_port(host)
+            && let Some(response) = answers.answer(name, &request)
+        {
+            return response;
+        }
         let target = request.uri().path_and_query();
         let target = target.map_or("/", |target| target.as_str());
         let Some(location) = self.location(host, target) else {

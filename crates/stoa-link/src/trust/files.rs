@@ -55,7 +55,11 @@ pub fn private_key(path: &Path, content: &[u8]) -> Result<PrivateKeyDer<'static>
     })
 }
 
-pub(super) fn make_folder(folder: &Path) -> Result<(), TrustError> {
+/// Makes a folder that only its owner may look into, and those above it, where they are missing.
+///
+/// # Errors
+/// As the file system's.
+pub fn make_folder(folder: &Path) -> Result<(), TrustError> {
     DirBuilder::new()
         .recursive(true)
         .mode(0o700)
@@ -66,7 +70,11 @@ pub(super) fn make_folder(folder: &Path) -> Result<(), TrustError> {
         })
 }
 
-pub(super) fn write_private(path: &Path, content: &str) -> Result<(), TrustError> {
+/// Writes a file that only its owner may read: whole, or not at all.
+///
+/// # Errors
+/// As the file system's.
+pub fn write_private(path: &Path, content: &str) -> Result<(), TrustError> {
     write(path, content, PRIVATE)
 }
 

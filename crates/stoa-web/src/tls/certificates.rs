@@ -4,7 +4,7 @@ use std::collections::HashMap;
 use std::fs::{self, Metadata};
 use std::io;
 use std::os::unix::fs::MetadataExt as _;
-use std::path::Path;
+use std::path::{Path, PathBuf};
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
@@ -16,6 +16,7 @@ use rustls::server::{ClientHello, ResolvesServerCert};
 use rustls::sign::CertifiedKey;
 use x509_parser::extensions::GeneralName;
 use x509_parser::prelude::{FromDer as _, X509Certificate};
+use x509_parser::time::ASN1Time;
 
 use super::{Certificate, CertificateFiles, TlsError};
 
@@ -23,6 +24,8 @@ use super::{Certificate, CertificateFiles, TlsError};
 #[derive(Debug)]
 pub(super) struct Certificates {
     files: Vec<CertificateFiles>,
+    /// Those that may be missing.
+    awaited: Vec<CertificateFiles>,
     /// What the files looked like when they were last read, well or not.
     seen: Mutex<Vec<Look>>,
     current: ArcSwap<Set>,
@@ -55,10 +58,9 @@ impl Look {
     };
 }
 
-#[derive(Debug)]
+#[derive(Debug, Default)]
 struct Set {
-    described: Vec<Certificate>,
-    first: Arc<CertifiedKey>,
+    all: Vec<(Arc<CertifiedKey>, Certificate)>,
     /// By name. Several for one name are of different kinds, for clients of different age.
     exact: HashMap<String, Vec<Arc<CertifiedKey>>>,
     /// By what follows `*.`.
@@ -66,68 +68,94 @@ struct Set {
 }
 
 impl Certificates {
-    pub(super) fn load(files: Vec<CertificateFiles>) -> Result<Self, TlsError> {
-        let seen = looks(&files);
-        let set = Set::load(&files)?;
+    pub(super) fn load(
+        files: Vec<CertificateFiles>,
+        awaited: Vec<PathBuf>,
+    ) -> Result<Self, TlsError> {
+        if files.is_empty() && awaited.is_empty() {
+            return Err(TlsError::NoCertificate);
+        }
+        let awaited = awaited.into_iter().map(CertificateFiles::together);
+        let awaited: Vec<_> = awaited.collect();
+        let seen = looks(files.iter().chain(&awaited));
+        let set = Set::load(&files, &awaited, &Set::default())?;
         Ok(Self {
             files,
+            awaited,
             seen: Mutex::new(seen),
             current: ArcSwap::from_pointee(set),
         })
     }
 
     pub(super) fn describe(&self) -> Vec<Certificate> {
-        self.current.load().described.clone()
+        let current = self.current.load();
+        let described = current.all.iter().map(|(_, certificate)| certificate);
+        described.cloned().collect()
     }
 
     pub(super) fn reload(&self) -> Result<bool, TlsError> {
         let mut seen = self.seen.lock().unwrap_or_else(PoisonError::into_inner);
-        let now = looks(&self.files);
+        let now = looks(self.files.iter().chain(&self.awaited));
         if *seen == now {
             return Ok(false);
         }
         // Before the files are read: a change meanwhile is seen the next time.
         *seen = now;
-        self.current.store(Arc::new(Set::load(&self.files)?));
+        let set = Set::load(&self.files, &self.awaited, &self.current.load())?;
+        self.current.store(Arc::new(set));
         Ok(true)
     }
 }
 
-fn looks(files: &[CertificateFiles]) -> Vec<Look> {
+fn looks<'a>(files: impl Iterator<Item = &'a CertificateFiles>) -> Vec<Look> {
     files
-        .iter()
         .flat_map(|files| [&files.chain, &files.key])
         .map(|path| fs::metadata(path).map_or(Look::NONE, |metadata| Look::of(&metadata)))
         .collect()
 }
 
 impl Set {
-    fn load(files: &[CertificateFiles]) -> Result<Self, TlsError> {
-        let mut exact: HashMap<_, Vec<_>> = HashMap::new();
-        let mut wildcards: HashMap<_, Vec<_>> = HashMap::new();
-        let mut first = None;
-        let mut described = Vec::with_capacity(files.len());
+    /// Of what is awaited and cannot be used, the `former` one stays.
+    fn load(
+        files: &[CertificateFiles],
+        awaited: &[CertificateFiles],
+        former: &Self,
+    ) -> Result<Self, TlsError> {
+        let mut set = Self::default();
         for files in files {
-            let (key, certificate) = load(files)?;
-            let key = Arc::new(key);
-            for name in &certificate.names {
-                let (map, name) = match name.strip_prefix("*.") {
-                    Some(suffix) => (&mut wildcards, suffix),
-                    None => (&mut exact, name.as_str()),
-                };
-                map.entry(name.to_owned())
-                    .or_default()
-                    .push(Arc::clone(&key));
-            }
-            first.get_or_insert(key);
-            described.push(certificate);
+            set.add(load(files)?);
         }
-        Ok(Self {
-            described,
-            first: first.ok_or(TlsError::NoCertificate)?,
-            exact,
-            wildcards,
-        })
+        for files in awaited {
+            match load(files) {
+                Ok(found) => set.add(found),
+                Err(TlsError::Read { source, .. }) if source.kind() == io::ErrorKind::NotFound => {}
+                Err(error) => {
+                    tracing::error!(
+                        error = &error as &dyn std::error::Error,
+                        "a certificate cannot be used"
+                    );
+                    let mut former = former.all.iter();
+                    let former = former.find(|(_, certificate)| certificate.files == *files);
+                    if let Some((key, certificate)) = former {
+                        set.add((Arc::clone(key), certificate.clone()));
+                    }
+                }
+            }
+        }
+        Ok(set)
+    }
+
+    fn add(&mut self, (key, certificate): (Arc<CertifiedKey>, Certificate)) {
+        for name in &certificate.names {
+            let (map, name) = match name.strip_prefix("*.") {
+                Some(suffix) => (&mut self.wildcards, suffix),
+                None => (&mut self.exact, name.as_str()),
+            };
+            map.entry(name.to_owned())
+                .or_default()
+                .push(Arc::clone(&key));
+        }
+        self.all.push((key, certificate));
     }
 
     /// All that are for this name.
@@ -143,7 +171,7 @@ impl ResolvesServerCert for Certificates {
     fn resolve(&self, hello: ClientHello<'_>) -> Option<Arc<CertifiedKey>> {
         let set = self.current.load();
         let Some(found) = hello.server_name().and_then(|name| set.find(name)) else {
-            return Some(Arc::clone(&set.first));
+            return set.all.first().map(|(key, _)| Arc::clone(key));
         };
         let schemes = hello.signature_schemes();
         found
@@ -161,7 +189,7 @@ fn read(path: &Path) -> Result<Vec<u8>, TlsError> {
     })
 }
 
-fn load(files: &CertificateFiles) -> Result<(CertifiedKey, Certificate), TlsError> {
+pub(super) fn load(files: &CertificateFiles) -> Result<(Arc<CertifiedKey>, Certificate), TlsError> {
     let content = |path: &Path, expected| TlsError::Content {
         path: path.to_owned(),
         expected,
@@ -172,7 +200,7 @@ fn load(files: &CertificateFiles) -> Result<(CertifiedKey, Certificate), TlsErro
     let own = chain
         .first()
         .ok_or_else(|| content(&files.chain, "certificate"))?;
-    let (names, expires) = describe(own, &files.chain)?;
+    let certificate = describe(own, files)?;
     let key = PrivateKeyDer::from_pem_slice(&read(&files.key)?)
         .map_err(|_| content(&files.key, "private key"))?;
     let key =
@@ -182,24 +210,17 @@ fn load(files: &CertificateFiles) -> Result<(CertifiedKey, Certificate), TlsErro
                 source,
             }
         })?;
-    let certificate = Certificate {
-        files: files.clone(),
-        names,
-        expires,
-    };
-    Ok((key, certificate))
+    Ok((Arc::new(key), certificate))
 }
 
-/// Host names of a certificate, and when it ends.
 fn describe(
     certificate: &CertificateDer<'_>,
-    path: &Path,
-) -> Result<(Vec<String>, SystemTime), TlsError> {
-    let broken = || TlsError::Certificate {
-        path: path.to_owned(),
-    };
+    files: &CertificateFiles,
+) -> Result<Certificate, TlsError> {
+    let path = || files.chain.clone();
+    let broken = || TlsError::Certificate { path: path() };
     let (_, certificate) = X509Certificate::from_der(certificate).map_err(|_| broken())?;
-    let expires = u64::try_from(certificate.validity().not_after.timestamp()).unwrap_or(0);
+    let validity = certificate.validity();
     let alternatives = certificate
         .subject_alternative_name()
         .map_err(|_| broken())?;
@@ -214,11 +235,19 @@ fn describe(
         })
         .collect();
     if names.is_empty() {
-        return Err(TlsError::NoName {
-            path: path.to_owned(),
-        });
+        return Err(TlsError::NoName { path: path() });
     }
-    Ok((names, UNIX_EPOCH + Duration::from_secs(expires)))
+    Ok(Certificate {
+        files: files.clone(),
+        names,
+        begins: instant(validity.not_before),
+        expires: instant(validity.not_after),
+    })
+}
+
+fn instant(time: ASN1Time) -> SystemTime {
+    let seconds = u64::try_from(time.timestamp()).unwrap_or(0);
+    UNIX_EPOCH + Duration::from_secs(seconds)
 }
 
 fn address(bytes: &[u8]) -> Option<String> {

@@ -37,6 +37,17 @@ pub struct CertificateFiles {
     pub key: PathBuf,
 }
 
+impl CertificateFiles {
+    /// One file with both.
+    #[must_use]
+    pub fn together(path: PathBuf) -> Self {
+        Self {
+            chain: path.clone(),
+            key: path,
+        }
+    }
+}
+
 /// What a certificate is for.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Certificate {
@@ -44,8 +55,20 @@ pub struct Certificate {
     pub files: CertificateFiles,
     /// Host names, in lower case; `*.` stands for one label.
     pub names: Vec<String>,
+    /// When it begins.
+    pub begins: SystemTime,
     /// When it ends.
     pub expires: SystemTime,
+}
+
+impl Certificate {
+    /// What a certificate is for whose files are these, which can be used.
+    ///
+    /// # Errors
+    /// They cannot.
+    pub fn load(files: &CertificateFiles) -> Result<Self, TlsError> {
+        certificates::load(files).map(|(_, certificate)| certificate)
+    }
 }
 
 /// Certificates that cannot be used.
@@ -105,10 +128,13 @@ pub struct Tls {
 impl Tls {
     /// Loads the certificates. A client that names no host, or one that no certificate is for, gets the first.
     ///
+    /// `awaited` are files with certificate and key together that somebody obtains while this runs ([`crate::acme`]):
+    /// one that is missing, or damaged, stops nothing. As long as there is no certificate at all, handshakes fail.
+    ///
     /// # Errors
-    /// There is none, or one cannot be used.
-    pub fn load(files: Vec<CertificateFiles>) -> Result<Self, TlsError> {
-        let certificates = Arc::new(Certificates::load(files)?);
+    /// There is none and none is awaited, or one of `files` cannot be used.
+    pub fn load(files: Vec<CertificateFiles>, awaited: Vec<PathBuf>) -> Result<Self, TlsError> {
+        let certificates = Arc::new(Certificates::load(files, awaited)?);
         let mut config = ServerConfig::builder_with_provider(provider())
             .with_safe_default_protocol_versions()?
             .with_no_client_auth()

@@ -70,6 +70,11 @@ impl ServerCertVerifier for Anybody {
     }
 }
 
+/// TLS with certificates that are there.
+fn given(files: Vec<CertificateFiles>) -> Result<Tls, TlsError> {
+    Tls::load(files, Vec::new())
+}
+
 fn client(versions: &[&'static rustls::SupportedProtocolVersion]) -> Arc<ClientConfig> {
     let config = ClientConfig::builder_with_provider(Arc::new(aws_lc_rs::default_provider()))
         .with_protocol_versions(versions)
@@ -118,7 +123,7 @@ async fn greet(tls: &Tls, client: &Arc<ClientConfig>, name: &str) -> (Vec<String
 #[tokio::test]
 async fn names_choose_the_certificate() {
     let folder = tempfile::tempdir().unwrap();
-    let tls = Tls::load(vec![
+    let tls = given(vec![
         write(folder.path(), "first", &["first.example"]),
         write(folder.path(), "wild", &["*.a.example"]),
         write(folder.path(), "exact", &["x.a.example", "192.0.2.1"]),
@@ -144,7 +149,7 @@ async fn names_choose_the_certificate() {
 #[tokio::test]
 async fn the_server_chooses_the_cipher() {
     let folder = tempfile::tempdir().unwrap();
-    let tls = Tls::load(vec![write(folder.path(), "a", &["a.example"])]).unwrap();
+    let tls = given(vec![write(folder.path(), "a", &["a.example"])]).unwrap();
     for (version, expected) in [
         (
             &rustls::version::TLS12,
@@ -170,7 +175,7 @@ async fn the_server_chooses_the_cipher() {
 #[tokio::test]
 async fn sessions_are_resumed() {
     let folder = tempfile::tempdir().unwrap();
-    let tls = Tls::load(vec![write(folder.path(), "a", &["a.example"])]).unwrap();
+    let tls = given(vec![write(folder.path(), "a", &["a.example"])]).unwrap();
     for version in [&rustls::version::TLS12, &rustls::version::TLS13] {
         let client = client(&[version]);
         let (_, first) = greet(&tls, &client, "a.example").await;
@@ -184,7 +189,7 @@ async fn sessions_are_resumed() {
 async fn new_files_are_used_and_bad_ones_are_not() {
     let folder = tempfile::tempdir().unwrap();
     let files = write(folder.path(), "a", &["a.example"]);
-    let tls = Tls::load(vec![files.clone()]).unwrap();
+    let tls = given(vec![files.clone()]).unwrap();
     let names = || tls.certificates()[0].names.clone();
     assert!(!tls.reload().unwrap());
     write(folder.path(), "a", &["a.example", "b.example"]);
@@ -210,16 +215,59 @@ async fn new_files_are_used_and_bad_ones_are_not() {
     assert_eq!(names(), ["c.example"]);
 }
 
+#[tokio::test]
+async fn awaited_certificates_may_be_missing() {
+    let folder = tempfile::tempdir().unwrap();
+    let path = |name: &str| folder.path().join(name);
+    let obtain = |name: &str, names: &[&str]| {
+        let files = write(folder.path(), "obtained", names);
+        let key = std::fs::read_to_string(files.key).unwrap();
+        let chain = std::fs::read_to_string(files.chain).unwrap();
+        std::fs::write(path("new"), key + &chain).unwrap();
+        std::fs::rename(path("new"), path(name)).unwrap();
+    };
+    std::fs::write(path("damaged.pem"), "nothing").unwrap();
+    let awaited = ["a.pem", "b.pem", "damaged.pem"].map(path);
+    let tls = Tls::load(Vec::new(), awaited.to_vec()).unwrap();
+    let versions = client(rustls::ALL_VERSIONS);
+
+    // Nothing to show yet: the handshake fails, and nobody gets used to a warning.
+    let connector = tokio_rustls::TlsConnector::from(Arc::clone(&versions));
+    let (near, far) = tokio::io::duplex(16 * 1024);
+    let name = ServerName::try_from("a.example").unwrap();
+    let (accepted, connected) = tokio::join!(tls.accept(far), connector.connect(name, near));
+    assert!(accepted.is_err() && connected.is_err());
+
+    obtain("a.pem", &["a.example"]);
+    assert!(tls.reload().unwrap());
+    assert_eq!(greet(&tls, &versions, "a.example").await.0, ["a.example"]);
+    obtain("b.pem", &["b.example"]);
+    assert!(tls.reload().unwrap());
+    assert_eq!(greet(&tls, &versions, "b.example").await.0, ["b.example"]);
+
+    // What is damaged later does not take away what was there.
+    std::fs::write(path("b.pem"), "nothing").unwrap();
+    assert!(tls.reload().unwrap());
+    let names: Vec<_> = tls
+        .certificates()
+        .into_iter()
+        .map(|one| one.names)
+        .collect();
+    assert_eq!(names, [["a.example"], ["b.example"]]);
+    std::fs::remove_file(path("b.pem")).unwrap();
+    assert!(tls.reload().unwrap());
+    // A client that knows no session of the former one.
+    let another = client(rustls::ALL_VERSIONS);
+    assert_eq!(greet(&tls, &another, "b.example").await.0, ["a.example"]);
+}
+
 #[test]
 fn what_cannot_be_used_is_refused() {
-    assert!(matches!(
-        Tls::load(Vec::new()),
-        Err(TlsError::NoCertificate)
-    ));
+    assert!(matches!(given(Vec::new()), Err(TlsError::NoCertificate)));
     let folder = tempfile::tempdir().unwrap();
     let nameless = write(folder.path(), "nameless", &[]);
     assert!(matches!(
-        Tls::load(vec![nameless]),
+        given(vec![nameless]),
         Err(TlsError::NoName { .. })
     ));
 }

@@ -135,7 +135,7 @@ pub(crate) fn tls() -> Arc<Tls> {
         chain: folder().join("a.pem"),
         key: folder().join("a.key"),
     };
-    Arc::new(Tls::load(vec![files]).unwrap())
+    Arc::new(Tls::load(vec![files], Vec::new()).unwrap())
 }
 
 pub(crate) type TlsStream = tokio_rustls::client::TlsStream<TcpStream>;

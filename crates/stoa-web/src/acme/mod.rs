@@ -1,0 +1,335 @@
+//! Certificates from an authority that speaks ACME (RFC 8555), such as Let's Encrypt.
+//!
+//! Each host name has a certificate of its own, so that a name that cannot be validated keeps none of the others
+//! from theirs. The authority validates a name by asking for a file over HTTP (`http-01`, section 8.3). What is to
+//! answer follows from the authority's token and the account's key alone: web servers that share the key answer for
+//! each other, and need not know who has ordered.
+//!
+//! Start reading at [`Acme::follow`]. [`Answers`] is what validates a name, `order` obtains one certificate,
+//! `schedule` says when.
+
+mod account;
+mod answers;
+mod order;
+mod outgoing;
+mod place;
+mod schedule;
+
+use std::collections::BTreeMap;
+use std::path::PathBuf;
+use std::sync::{Arc, Mutex, PoisonError};
+use std::time::{Duration, SystemTime};
+
+use instant_acme::Account;
+use stoa_link::chain;
+use tokio::sync::Semaphore;
+use tokio::task::JoinSet;
+
+pub use account::{AccountKey, AccountKeyError};
+pub use answers::Answers;
+pub use outgoing::RootsError;
+
+use crate::tls::{Certificate, CertificateFiles, Tls};
+use order::Failure;
+use outgoing::Outgoing;
+use place::Place;
+
+/// Directory of Let's Encrypt.
+pub const LETS_ENCRYPT: &str = "https://acme-v02.api.letsencrypt.org/directory";
+
+/// Certificates that are ordered at once.
+const AT_ONCE: usize = 4;
+/// Longest time between two looks at a certificate: the clock may have been set, and a file lost.
+const LOOK: Duration = Duration::from_secs(3600);
+
+/// Whom to ask, and for what.
+#[derive(Debug)]
+pub struct Config {
+    /// Address of the authority's directory (RFC 8555 section 7.1.1).
+    pub directory: String,
+    /// PEM file with the certificates by which the authority itself is trusted; none: those of the system.
+    pub roots: Option<PathBuf>,
+    /// Where the authority may write to: an e-mail address.
+    pub contact: Option<String>,
+    /// Who asks.
+    pub account: AccountKey,
+    /// Where certificates are kept; made if missing. Those of each authority have a folder of their own in it, so
+    /// that certificates of one for trials are not taken for those of another.
+    pub folder: PathBuf,
+    /// Host names in lower case, without wildcards.
+    pub hosts: Vec<String>,
+}
+
+/// Why certificates cannot be obtained at all.
+#[derive(Debug, thiserror::Error)]
+pub enum AcmeError {
+    /// The certificates of the authority itself.
+    #[error(transparent)]
+    Roots(#[from] RootsError),
+    /// There is no place for certificates.
+    #[error(transparent)]
+    Folder(#[from] stoa_link::trust::TrustError),
+}
+
+/// What keeps a host name from a new certificate. The former one, if any, is in use as long as it lasts.
+#[derive(Clone, Debug)]
+pub struct Trouble {
+    /// Why the last try failed.
+    pub reason: String,
+    /// Tries that have failed in a row.
+    pub failures: u32,
+    /// When it is tried again.
+    pub next: SystemTime,
+}
+
+/// Obtains certificates, and renews them.
+pub struct Acme {
+    config: Config,
+    folder: PathBuf,
+    outgoing: Outgoing,
+    /// Looked up when it is first needed, and again after a failure: the authority may have moved.
+    account: tokio::sync::Mutex<Option<Account>>,
+    permits: Semaphore,
+    troubles: Mutex<BTreeMap<String, Trouble>>,
+}
+
+impl std::fmt::Debug for Acme {
+    fn fmt(&self, formatter: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        formatter
+            .debug_struct("Acme")
+            .field("config", &self.config)
+            .finish_non_exhaustive()
+    }
+}
+
+impl Acme {
+    /// Makes the folder; asks nobody yet.
+    ///
+    /// # Errors
+    /// A file cannot be read or written.
+    pub fn open(config: Config) -> Result<Self, AcmeError> {
+        let outgoing = Outgoing::new(config.roots.as_deref())?;
+        let folder = config.folder.join(folder_of(&config.directory));
+        stoa_link::trust::make_folder(&folder)?;
+        Ok(Self {
+            config,
+            folder,
+            outgoing,
+            account: tokio::sync::Mutex::new(None),
+            permits: Semaphore::new(AT_ONCE),
+            troubles: Mutex::default(),
+        })
+    }
+
+    /// Files with certificate and key together, one for each host name, for [`Tls::load`]. They are there when a
+    /// certificate has been obtained.
+    #[must_use]
+    pub fn files(&self) -> Vec<PathBuf> {
+        let hosts = self.config.hosts.iter();
+        hosts.map(|host| self.file(host)).collect()
+    }
+
+    /// Host names that certificates are obtained for.
+    #[must_use]
+    pub fn hosts(&self) -> &[String] {
+        &self.config.hosts
+    }
+
+    /// The file of one of them.
+    #[must_use]
+    pub fn file(&self, host: &str) -> PathBuf {
+        self.folder.join(format!("{host}.pem"))
+    }
+
+    /// What to answer to the authority, at port 80 of each web server.
+    #[must_use]
+    pub fn answers(&self) -> Answers {
+        let hosts = self.config.hosts.iter().cloned();
+        Answers::new(self.config.account.thumbprint(), hosts)
+    }
+
+    /// Host names that a certificate could not be obtained for when it was last tried.
+    #[must_use]
+    pub fn troubles(&self) -> BTreeMap<String, Trouble> {
+        let troubles = self.troubles.lock();
+        troubles.unwrap_or_else(PoisonError::into_inner).clone()
+    }
+
+    /// Obtains what is missing, and renews what is about to end, for ever.
+    pub async fn follow(self: Arc<Self>, tls: Arc<Tls>) {
+        let mut hosts = JoinSet::new();
+        for host in &self.config.hosts {
+            hosts.spawn(Arc::clone(&self).keep(host.clone(), Arc::clone(&tls)));
+        }
+        // None of them ends.
+        while hosts.join_next().await.is_some() {}
+    }
+
+    /// Keeps one host name in a certificate.
+    async fn keep(self: Arc<Self>, host: String, tls: Arc<Tls>) {
+        let spread = rand::random();
+        let mut failures = 0;
+        loop {
+            let kept = self.look(&host).await;
+            let due = kept.as_ref().map(|kept| schedule::due(kept, spread));
+            let wait = due.and_then(|due| due.duration_since(SystemTime::now()).ok());
+            if let Some(wait) = wait.filter(|wait| !wait.is_zero()) {
+                tokio::time::sleep(wait.min(LOOK)).await;
+                continue;
+            }
+            match self.obtain(&host, &tls).await {
+                Ok(expires) => {
+                    failures = 0;
+                    self.note(&host, None);
+                    tracing::info!(host, expires = time(expires), "a certificate was obtained");
+                }
+                Err(failure) => {
+                    failures += 1;
+                    let pause = schedule::pause(&failure, failures, rand::random());
+                    let reason = chain(&failure);
+                    let is_usable = kept.is_some_and(|kept| kept.expires > SystemTime::now());
+                    let seconds = pause.as_secs();
+                    if is_usable {
+                        tracing::warn!(
+                            host,
+                            reason,
+                            again.seconds = seconds,
+                            "a certificate could not be renewed; the former one is in use"
+                        );
+                    } else {
+                        tracing::error!(
+                            host,
+                            reason,
+                            again.seconds = seconds,
+                            "a certificate could not be obtained, and there is none that is valid"
+                        );
+                    }
+                    let next = SystemTime::now() + pause;
+                    self.note(
+                        &host,
+                        Some(Trouble {
+                            reason,
+                            failures,
+                            next,
+                        }),
+                    );
+                    tokio::time::sleep(pause).await;
+                }
+            }
+        }
+    }
+
+    fn note(&self, host: &str, trouble: Option<Trouble>) {
+        let mut troubles = self.troubles.lock().unwrap_or_else(PoisonError::into_inner);
+        match trouble {
+            Some(trouble) => troubles.insert(host.to_owned(), trouble),
+            None => troubles.remove(host),
+        };
+    }
+
+    /// The certificate that there is for a host name, if it can be used.
+    async fn look(&self, host: &str) -> Option<Certificate> {
+        let files = CertificateFiles::together(self.file(host));
+        let loaded = on_disk(move || Certificate::load(&files)).await;
+        match loaded {
+            Ok(Ok(certificate)) => Some(certificate),
+            Ok(Err(error)) => {
+                let reason = chain(&error);
+                tracing::debug!(host, reason, "there is no certificate");
+                None
+            }
+            Err(_) => None,
+        }
+    }
+
+    /// Obtains a certificate and takes it into use. Returns when it ends.
+    async fn obtain(&self, host: &str, tls: &Arc<Tls>) -> Result<SystemTime, Failure> {
+        // The semaphore is never closed.
+        let _permit = self.permits.acquire().await.ok();
+        let path = self.file(host);
+        // Before anything is ordered: authorities count certificates, and a full disk must not use them up.
+        let place = on_disk(move || Place::reserve(path)).await?;
+        let mut place = place.map_err(Failure::Disk)?;
+        let obtained = match self.account().await {
+            Ok(account) => order::certificate(&account, host).await,
+            Err(failure) => Err(failure),
+        };
+        if obtained.is_err() {
+            *self.account.lock().await = None;
+        }
+        let text = obtained?;
+        let (tls, host) = (Arc::clone(tls), host.to_owned());
+        on_disk(move || {
+            let certificate = place.fill(&text)?;
+            // As judged by the loop above: else it would be ordered again at once, and for ever.
+            let is_good = certificate.names.contains(&host)
+                && schedule::is_fresh(&certificate, SystemTime::now());
+            if !is_good {
+                return Err(Failure::Useless);
+            }
+            let expires = certificate.expires;
+            place.keep().map_err(Failure::Lost)?;
+            tls.reload().map_err(Failure::Unusable)?;
+            Ok(expires)
+        })
+        .await?
+    }
+
+    /// The account with the authority, made if there is none for the key.
+    async fn account(&self) -> Result<Account, Failure> {
+        let mut known = self.account.lock().await;
+        if let Some(account) = &*known {
+            return Ok(account.clone());
+        }
+        let account = self
+            .config
+            .account
+            .look_up(
+                &self.outgoing,
+                &self.config.directory,
+                self.config.contact.as_deref(),
+            )
+            .await?;
+        Ok(known.insert(account).clone())
+    }
+}
+
+/// Folder for the certificates of the authority with this directory: its address, as far as it is fit for a name.
+fn folder_of(directory: &str) -> String {
+    let address = directory.strip_prefix("https://").unwrap_or(directory);
+    let is_plain = |character: char| character.is_ascii_alphanumeric() || ".-_".contains(character);
+    address
+        .trim_matches('/')
+        .chars()
+        .map(|character| if is_plain(character) { character } else { '-' })
+        .collect()
+}
+
+/// Does what waits for a disk on a thread for it.
+async fn on_disk<T: Send + 'static>(
+    work: impl FnOnce() -> T + Send + 'static,
+) -> Result<T, Failure> {
+    let done = tokio::task::spawn_blocking(work).await;
+    done.map_err(|error| Failure::Disk(std::io::Error::other(error)))
+}
+
+fn time(time: SystemTime) -> String {
+    jiff::Timestamp::try_from(time).map_or_else(|_| "never".to_owned(), |time| time.to_string())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn each_authority_has_a_folder() {
+        assert_eq!(
+            folder_of(LETS_ENCRYPT),
+            "acme-v02.api.letsencrypt.org-directory"
+        );
+        assert_eq!(
+            folder_of("https://[::1]:14000/../x?y=/z/"),
+            "---1--14000-..-x-y--z"
+        );
+    }
+}
