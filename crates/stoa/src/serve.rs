@@ -1,14 +1,15 @@
 //! `stoa serve`: one server of a site, in its roles.
 //!
-//! As with `stoa run`, what can be judged without touching anything comes first, then addresses are bound, then
-//! databases opened. An app server serves each environment over links of its own, so that one that stalls takes
-//! nothing away from the others.
+//! As with `stoa run`, what can be judged without touching anything but the server's own folder comes first, then
+//! addresses are bound, then databases opened. An app server serves each environment over links of its own, so that
+//! one that stalls takes nothing away from the others.
 //!
 //! Start reading at [`run`]; [`app`] is an app server, [`web`] a web server, [`control`] what the operator asks of
 //! either.
 
 mod app;
 mod application;
+mod certificates;
 pub(crate) mod control;
 mod measured;
 mod over_link;
@@ -18,6 +19,7 @@ mod web;
 
 pub(crate) use measured::Measured;
 
+use std::path::Path;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
@@ -74,11 +76,8 @@ pub(crate) fn run(arguments: &Serve, started: Instant) -> Result<()> {
     };
     let planned = role.plan_environments()?;
     let trust = role.open_trust()?;
+    make_folder(&server.data)?;
     let edge = role.plan_edge()?;
-    private_files::make_folder(&server.data).map_err(|error| {
-        let message = format!("cannot make the folder {}: {error}", server.data.display());
-        Failure::new(Exit::CannotCreate, message)
-    })?;
     let runtime = crate::threads::runtime()?;
     let result = runtime.block_on(async {
         let shutdown = CancellationToken::new();
@@ -99,6 +98,13 @@ pub(crate) fn run(arguments: &Serve, started: Instant) -> Result<()> {
     // Work that nobody waits for, such as compressing, does not delay the end.
     runtime.shutdown_background();
     result
+}
+
+fn make_folder(folder: &Path) -> Result<()> {
+    private_files::make_folder(folder).map_err(|error| {
+        let message = format!("cannot make the folder {}: {error}", folder.display());
+        Failure::new(Exit::CannotCreate, message)
+    })
 }
 
 impl Role<'_> {

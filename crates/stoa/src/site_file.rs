@@ -37,6 +37,8 @@ pub(crate) use values::{Host, HostAndPort, Network};
 const FILE_BYTES: u64 = 8 * 1024 * 1024;
 /// Name of the embedded database in an environment's data folder.
 const DATABASE_FILE: &str = "data.sqlite";
+/// Name of the file with the key of the account with an authority for certificates.
+const ACME_ACCOUNT: &str = "acme.key";
 
 /// A site whose file is valid.
 #[derive(Debug)]
@@ -48,10 +50,23 @@ pub(crate) struct SiteFile {
     pub(crate) trust: PathBuf,
     /// The file was made by `stoa site extract` for this server only.
     pub(crate) extracted_for: Option<String>,
+    /// Whom to ask for certificates for HTTPS.
+    pub(crate) acme: Option<Acme>,
     /// In the order of the file.
     pub(crate) servers: Vec<Server>,
     /// In the order of the file.
     pub(crate) environments: Vec<Environment>,
+}
+
+/// An authority that gives certificates, whose terms are agreed to.
+#[derive(Debug)]
+pub(crate) struct Acme {
+    /// Address of its directory.
+    pub(crate) directory: String,
+    /// Where it may write to.
+    pub(crate) contact: Option<String>,
+    /// PEM file with what it is trusted by itself; none: what the system trusts.
+    pub(crate) roots: Option<PathBuf>,
 }
 
 /// A machine of the site.
@@ -85,6 +100,8 @@ pub(crate) struct Web {
     pub(crate) metrics: Option<SocketAddr>,
     /// For HTTPS; the first is shown to clients that name no host that another covers.
     pub(crate) certificates: Vec<CertificateFiles>,
+    /// Host names that no certificate covers and the authority is asked for; known when certificates were looked at.
+    pub(crate) obtains: Vec<String>,
 }
 
 /// A certificate for HTTPS.
@@ -236,9 +253,9 @@ fn load_text(
         };
         // What is looked at depends on the text: with faults there, more would only confuse.
         if !has_errors(&faults) {
-            let resolved = resolve::resolve(&draft, path, folder);
+            let mut resolved = resolve::resolve(&draft, path, folder);
             if look_at != LookAt::Text {
-                certificates::judge(&draft, &resolved, look_at, &mut faults);
+                certificates::judge(&draft, &mut resolved, look_at, &mut faults);
                 links::judge(&draft, &resolved, look_at, &mut faults);
                 resolve::look_at_files(&draft, &resolved, look_at, &mut faults);
                 uploads::judge(&draft, &resolved, look_at, &mut faults);
@@ -309,6 +326,17 @@ impl SiteFile {
             .iter()
             .filter(move |_| dials)
             .filter_map(|web| Some((web, web.web.as_ref()?.link_address.as_ref()?)))
+    }
+
+    /// File with the key by which the authority for certificates knows the site, and whether it is for the operator
+    /// to bring: web servers that answer for each other share one; a single one makes its own.
+    pub(crate) fn acme_account(&self, server: &Server) -> (PathBuf, bool) {
+        let is_shared = self.servers.iter().filter(|one| one.web.is_some()).count() > 1;
+        if is_shared {
+            (self.trust.join(ACME_ACCOUNT), true)
+        } else {
+            (server.certificates().join(ACME_ACCOUNT), false)
+        }
     }
 
     /// Where the database of an environment is, as seen from one of its app servers.
@@ -404,6 +432,11 @@ impl Server {
             web: self.web.is_some(),
             app: self.app.is_some(),
         }
+    }
+
+    /// Folder for the certificates that it obtains.
+    pub(crate) fn certificates(&self) -> PathBuf {
+        self.data.join("certificates")
     }
 
     /// Names of the environments that its certificate for links must have.

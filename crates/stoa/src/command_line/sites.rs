@@ -59,7 +59,8 @@ pub(crate) enum Trust {
     Init(TrustInit),
     /// Make new certificates and keys for servers, over former ones
     ///
-    /// Copy NAME.pem, NAME.key and authority.pem to the server. A running server takes them up by itself.
+    /// Copy NAME.pem, NAME.key and authority.pem to the server. A running server takes them up by itself. Where several
+    /// web servers get certificates for HTTPS from an authority ([site.acme]), also makes acme.key, once: copy it to each.
     #[command(
         after_help = "Example:\n  stoa trust issue stoa.toml\n  stoa trust issue stoa.toml web1 app1 --days 90"
     )]

@@ -51,6 +51,18 @@ pub(crate) fn status(arguments: &Status) -> Result<()> {
         ],
         &list("environments"),
     );
+    section(
+        "certificates",
+        [
+            "names",
+            "from",
+            "expires",
+            "days_left",
+            "problem",
+            "next_try",
+        ],
+        &list("certificates"),
+    );
     section("sessions", ["environment", "living"], &list("sessions"));
     section(
         "instances",

@@ -52,6 +52,12 @@ pub(super) fn instant(micros: i64) -> String {
     String::from_utf8(out).unwrap_or_default()
 }
 
+/// The same of a time of the system's clock.
+pub(crate) fn instant_of(time: SystemTime) -> String {
+    let since = time.duration_since(UNIX_EPOCH).unwrap_or_default();
+    instant(i64::try_from(since.as_micros()).unwrap_or(i64::MAX))
+}
+
 /// With all its digits.
 pub(super) fn exact_instant(micros: i64) -> String {
     let mut out = Vec::new();

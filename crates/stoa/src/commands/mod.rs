@@ -7,7 +7,7 @@ pub(crate) mod check;
 pub(crate) mod control;
 pub(crate) mod db;
 pub(crate) mod db_init;
-mod listing;
+pub(crate) mod listing;
 pub(crate) mod new;
 mod opened;
 mod password;

@@ -1,11 +1,13 @@
 //! `stoa trust`: the certificates of a site's links.
 
-use std::time::{SystemTime, UNIX_EPOCH};
+use std::path::PathBuf;
+use std::time::SystemTime;
 
 use serde_json::{Value, json};
 use stoa_link::trust::{self, Authority, Description, Files, TrustError};
+use stoa_web::acme::AccountKey;
 
-use super::listing::{instant, table};
+use super::listing::{instant_of, table};
 use super::{print, site};
 use crate::Result;
 use crate::command_line::sites::{Trust, TrustInit, TrustIssue, TrustShow};
@@ -75,6 +77,7 @@ fn issue(arguments: &TrustIssue) -> Result<()> {
             arguments.site.display()
         ))
     })?;
+    let account = make_account(&site)?;
     for server in servers {
         authority
             .issue(
@@ -92,7 +95,27 @@ fn issue(arguments: &TrustIssue) -> Result<()> {
             files.key.display()
         ));
     }
+    if let Some(path) = account {
+        print(&format!("{}: for the web servers", path.display()));
+    }
     Ok(())
+}
+
+/// Makes the key by which an authority for certificates knows the web servers, if they share one and it lacks. The
+/// former one stays: the authority knows the site by it. Returns where it is.
+fn make_account(site: &SiteFile) -> Result<Option<PathBuf>> {
+    let web = site.servers.iter().find(|server| server.web.is_some());
+    let path = match (&site.acme, web.map(|server| site.acme_account(server))) {
+        (Some(_), Some((path, true))) => path,
+        _ => return Ok(None),
+    };
+    let is_there = AccountKey::read(&path)
+        .map_err(|error| Failure::new(Exit::Configuration, chain(&error)))?
+        .is_some();
+    if !is_there {
+        AccountKey::make(&path).map_err(|error| Failure::new(Exit::CannotCreate, chain(&error)))?;
+    }
+    Ok(Some(path))
 }
 
 fn show(arguments: &TrustShow) -> Result<()> {
@@ -140,12 +163,6 @@ fn roles(description: &Description) -> Vec<&'static str> {
         .collect()
 }
 
-fn expires(description: &Description) -> String {
-    let since = description.not_after.duration_since(UNIX_EPOCH);
-    let micros = since.unwrap_or_default().as_micros();
-    instant(i64::try_from(micros).unwrap_or(i64::MAX))
-}
-
 fn days_left(description: &Description) -> Option<u64> {
     let remaining = description.remaining(SystemTime::now())?;
     Some(remaining.as_secs() / (24 * 3600))
@@ -172,7 +189,7 @@ fn as_row(server: &Server, found: Option<&Description>) -> [String; 5] {
         found.names.server.clone(),
         roles(found).join(", "),
         environments.join(", "),
-        expires(found),
+        instant_of(found.not_after),
         match days_left(found) {
             Some(days) => format!("{days} days left"),
             None => "has expired".to_owned(),
@@ -188,7 +205,7 @@ fn as_json(server: &Server, found: Option<&Description>) -> Value {
             "certificate": true,
             "roles": roles(found),
             "environments": found.names.environments,
-            "expires": expires(found),
+            "expires": instant_of(found.not_after),
             "days_left": days_left(found),
         }),
     }

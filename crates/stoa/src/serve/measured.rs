@@ -11,12 +11,14 @@ use stoa_web::access_log::AccessLog;
 use stoa_web::tier::{EnvironmentStatus, Standing, Tier};
 
 use super::application::Application;
+use super::certificates::Certificates;
 
 /// A web server's tier, measured.
 pub(crate) struct Measured {
     pub(crate) tier: Arc<Tier<Application>>,
     pub(crate) instances: Arc<Instances<Body>>,
     pub(crate) log: Option<AccessLog>,
+    pub(crate) certificates: Option<Arc<Certificates>>,
 }
 
 impl std::fmt::Debug for Measured {
@@ -52,6 +54,9 @@ const COUNTERS: [(&str, &str, Read); 4] = [
 
 impl Collector for Measured {
     fn encode(&self, mut encoder: DescriptorEncoder<'_>) -> Result<(), std::fmt::Error> {
+        if let Some(certificates) = &self.certificates {
+            certificates.encode(&mut encoder)?;
+        }
         let environments = self.tier.status();
         for (name, help, read) in COUNTERS {
             let mut family = encoder.encode_descriptor(name, help, None, MetricType::Counter)?;

@@ -15,6 +15,7 @@ use stoa_web::tier::{EnvironmentStatus, Standing, Tier};
 use super::Role;
 use super::app::{App, seconds_since};
 use super::application::Application;
+use super::certificates::Certificates;
 use super::pace::Pace;
 use super::web::Web;
 
@@ -40,6 +41,7 @@ struct Front {
     tier: Arc<Tier<Application>>,
     instances: Arc<Instances<Body>>,
     traffic: Arc<Traffic>,
+    certificates: Option<Arc<Certificates>>,
 }
 
 impl Report {
@@ -73,6 +75,7 @@ impl Report {
                 tier: Arc::clone(&web.tier),
                 instances: Arc::clone(&web.instances),
                 traffic: Arc::clone(&web.traffic),
+                certificates: web.certificates.clone(),
             }),
         }
     }
@@ -98,6 +101,7 @@ impl Report {
             }],
             "instances": self.instances(),
             "environments": self.environments(),
+            "certificates": self.certificates(),
             "links": self.links(),
             "sessions": self.sessions().await,
         });
@@ -105,6 +109,7 @@ impl Report {
             && let Some(status) = status.as_object_mut()
         {
             status.remove("environments");
+            status.remove("certificates");
         }
         status
     }
@@ -174,6 +179,14 @@ impl Report {
             return Vec::new();
         };
         front.tier.status().iter().map(environment).collect()
+    }
+
+    fn certificates(&self) -> Vec<Value> {
+        let certificates = self
+            .web
+            .as_ref()
+            .and_then(|front| front.certificates.as_ref());
+        certificates.map_or(Vec::new(), |certificates| certificates.status())
     }
 
     /// Follows how fast this server answers, for ever.

@@ -8,6 +8,7 @@ use ipnet::IpNet;
 use stoa_link::accept::{self, Instances};
 use stoa_link::trust::Trust as LinkTrust;
 use stoa_web::access_log::{AccessLog, Logged};
+use stoa_web::acme::{self, AccountKey, Acme, AcmeError};
 use stoa_web::forwarded::{ForwardedBy, Trust};
 use stoa_web::rate_limit::{self, RateLimit};
 use stoa_web::redirect::ToHttps;
@@ -22,8 +23,9 @@ use tokio_util::sync::CancellationToken;
 
 use super::app::App;
 use super::application::Application;
+use super::certificates::Certificates;
 use super::measured::Measured;
-use super::{CERTIFICATES, Role};
+use super::{CERTIFICATES, Role, make_folder};
 use crate::failure::{Exit, Failure, chain};
 use crate::metrics::Metrics;
 use crate::site_file::{Environment, Host, Serves};
@@ -38,6 +40,7 @@ pub(crate) struct Edge {
     https: Option<SocketAddr>,
     link: Option<SocketAddr>,
     tls: Option<Arc<Tls>>,
+    acme: Option<Arc<Acme>>,
     environments: Vec<EnvironmentConfig>,
 }
 
@@ -46,6 +49,7 @@ pub(crate) struct Bound {
     http: Option<TcpListener>,
     https: Option<(TcpListener, Arc<Tls>)>,
     https_port: u16,
+    acme: Option<Arc<Acme>>,
     link: Option<TcpListener>,
     environments: Vec<EnvironmentConfig>,
 }
@@ -57,13 +61,15 @@ impl Role<'_> {
             return Ok(None);
         };
         let failure = |message| Failure::new(Exit::Configuration, message);
+        let acme = self.plan_acme(&web.obtains)?;
         let tls = if web.https.is_some() {
             let files = web.certificates.iter().map(|files| CertificateFiles {
                 chain: files.chain.clone(),
                 key: files.key.clone(),
             });
-            let tls = Tls::load(files.collect()).map_err(|error| failure(chain(&error)))?;
-            Some(Arc::new(tls))
+            let awaited = acme.as_ref().map_or(Vec::new(), |acme| acme.files());
+            let tls = Tls::load(files.collect(), awaited);
+            Some(Arc::new(tls.map_err(|error| failure(chain(&error)))?))
         } else {
             None
         };
@@ -90,8 +96,45 @@ impl Role<'_> {
             https: web.https,
             link: web.link,
             tls,
+            acme,
             environments,
         }))
+    }
+
+    /// Who obtains certificates for host names; none if there are none to obtain.
+    fn plan_acme(&self, hosts: &[String]) -> Result<Option<Arc<Acme>>> {
+        let Some(settings) = self.site.acme.as_ref().filter(|_| !hosts.is_empty()) else {
+            return Ok(None);
+        };
+        let failure =
+            |error: &dyn std::error::Error| Failure::new(Exit::Configuration, chain(error));
+        let (path, is_brought) = self.site.acme_account(self.server);
+        let account = match AccountKey::read(&path).map_err(|error| failure(&error))? {
+            Some(account) => account,
+            None if is_brought => {
+                let message = format!("there is no {}", path.display());
+                return Err(Failure::new(Exit::Configuration, message)
+                    .hint("make it with `stoa trust issue`, and copy it to each web server"));
+            }
+            None => {
+                make_folder(&self.server.certificates())?;
+                AccountKey::make(&path)
+                    .map_err(|error| Failure::new(Exit::CannotCreate, chain(&error)))?
+            }
+        };
+        let acme = Acme::open(acme::Config {
+            directory: settings.directory.clone(),
+            roots: settings.roots.clone(),
+            contact: settings.contact.clone(),
+            account,
+            folder: self.server.certificates(),
+            hosts: hosts.to_vec(),
+        });
+        let acme = acme.map_err(|error| match error {
+            AcmeError::Folder(_) => Failure::new(Exit::CannotCreate, chain(&error)),
+            AcmeError::Roots(_) => failure(&error),
+        })?;
+        Ok(Some(Arc::new(acme)))
     }
 }
 
@@ -113,6 +156,7 @@ impl Edge {
             http: bind(self.http)?,
             https: https.zip(self.tls),
             https_port: self.https.map_or(443, |address| address.port()),
+            acme: self.acme,
             link: bind(self.link)?,
             environments: self.environments,
         })
@@ -129,6 +173,8 @@ pub(crate) struct Web {
     pub(crate) instances: Arc<Instances<Body>>,
     pub(crate) traffic: Arc<Traffic>,
     pub(crate) metrics: Arc<Metrics>,
+    /// None without HTTPS.
+    pub(crate) certificates: Option<Arc<Certificates>>,
     listeners: Vec<JoinHandle<Drained>>,
     /// The page of metrics: it ends with the links.
     page: Option<JoinHandle<Drained>>,
@@ -196,10 +242,17 @@ impl Web {
             .then(|| logging::start_access_log(json, role.arguments.access_log_file.as_deref()))
             .transpose()
             .map_err(|error| failure(chain(&error)))?;
+        let certificates = bound.https.as_ref().map(|(_, tls)| {
+            Arc::new(Certificates {
+                tls: Arc::clone(tls),
+                acme: bound.acme.clone(),
+            })
+        });
         metrics.watch_tier(Arc::new(Measured {
             tier: Arc::clone(&tier),
             instances: Arc::clone(&instances),
             log: log.clone(),
+            certificates: certificates.clone(),
         }));
         if let Some(log) = log.clone() {
             others.push(tokio::spawn(reopen(log)));
@@ -210,6 +263,9 @@ impl Web {
         let is_secure = bound.https.is_some();
         if let Some((socket, tls)) = bound.https {
             others.push(tokio::spawn(Arc::clone(&tls).watch(CERTIFICATES)));
+            if let Some(acme) = &bound.acme {
+                others.push(tokio::spawn(Arc::clone(acme).follow(Arc::clone(&tls))));
+            }
             let listener = role.transport(Listener::from(socket).with_tls(tls));
             listeners.push(tokio::spawn(server::serve(
                 listener,
@@ -223,7 +279,8 @@ impl Web {
         if let Some(socket) = bound.http {
             let listener = role.transport(Listener::from(socket));
             listeners.push(if is_secure {
-                let redirect = ToHttps::new(bound.https_port, knows, Arc::default());
+                let redirect = ToHttps::new(bound.https_port, knows, Arc::default())
+                    .with_answers(bound.acme.as_ref().map(|acme| acme.answers()));
                 tokio::spawn(server::serve(
                     listener,
                     config,
@@ -255,6 +312,7 @@ impl Web {
             instances,
             traffic,
             metrics,
+            certificates,
             listeners,
             page,
             others,

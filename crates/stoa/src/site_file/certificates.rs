@@ -1,5 +1,7 @@
 //! Certificates for HTTPS: usable, for the host names that are served, and not about to expire.
 
+mod obtained;
+
 use std::fs;
 use std::path::Path;
 use std::time::{Duration, SystemTime};
@@ -14,46 +16,59 @@ use x509_parser::certificate::X509Certificate;
 use x509_parser::extensions::GeneralName;
 use x509_parser::prelude::FromDer as _;
 
-use super::draft::{CertificateDraft, Draft, ServerDraft};
+use super::draft::{CertificateDraft, Draft, ServerDraft, WebDraft};
 use super::{CertificateFiles, Host, LookAt, SiteFile};
 
 /// A certificate that expires sooner is warned of.
 const SOON: Duration = Duration::from_hours(30 * 24);
 
-/// Adds what is wrong with the certificates of web servers.
+/// Adds what is wrong with the certificates of web servers, and notes which are to be obtained.
 pub(super) fn judge(
     draft: &Draft,
-    site: &SiteFile,
+    site: &mut SiteFile,
     look_at: LookAt<'_>,
     faults: &mut Vec<Diagnostic>,
 ) {
-    for (server, resolved) in draft.servers.iter().zip(&site.servers) {
+    for (server, resolved) in draft.servers.iter().zip(&mut site.servers) {
         let is_looked_at = match look_at {
             LookAt::Text => false,
             LookAt::Everything => true,
             LookAt::Server(name) => server.name.value == name,
         };
-        if let (Some(draft), Some(web)) = (&server.web, &resolved.web)
+        if let (Some(web), Some(resolved)) = (&server.web, &mut resolved.web)
             && is_looked_at
-            && web.https.is_some()
+            && resolved.https.is_some()
+            && let Some(names) = examine_all(web, &resolved.certificates, look_at, faults)
         {
-            let drafts = &draft.certificates;
-            of_server(server, drafts, &web.certificates, site, look_at, faults);
+            let hosts = draft
+                .environments
+                .iter()
+                .filter_map(|one| one.hosts.as_ref());
+            let is_covered = |host: &Host| names.iter().any(|name| host.is_covered_by(name));
+            let hosts = hosts.flat_map(|hosts| &hosts.value);
+            let uncovered: Vec<_> = hosts.filter(|host| !is_covered(&host.value)).collect();
+            if draft.acme.is_some() {
+                resolved.obtains = obtained::of_server(server, web, &uncovered, faults);
+            } else {
+                faults.extend(nobody_covers(server, web, &uncovered, &names));
+            }
         }
+    }
+    if let Some(acme) = &draft.acme {
+        obtained::judge(acme, site, look_at, faults);
     }
 }
 
-fn of_server(
-    server: &ServerDraft,
-    drafts: &[CertificateDraft],
+/// The names of all certificates; none when one cannot be used.
+fn examine_all(
+    web: &WebDraft,
     files: &[CertificateFiles],
-    site: &SiteFile,
     look_at: LookAt<'_>,
     faults: &mut Vec<Diagnostic>,
-) {
+) -> Option<Vec<String>> {
     let mut names = Vec::new();
     let mut all_are_known = true;
-    for (draft, files) in drafts.iter().zip(files) {
+    for (draft, files) in web.certificates.iter().zip(files) {
         match examine(draft, files) {
             Ok(facts) => {
                 faults.extend(expiry(
@@ -70,32 +85,35 @@ fn of_server(
             }
         }
     }
-    if !all_are_known {
-        return;
+    all_are_known.then_some(names)
+}
+
+fn nobody_covers(
+    server: &ServerDraft,
+    web: &WebDraft,
+    uncovered: &[&At<Host>],
+    names: &[String],
+) -> Option<Diagnostic> {
+    let last = web.certificates.last()?;
+    if uncovered.is_empty() {
+        return None;
     }
-    let hosts = site.environments.iter().flat_map(|one| &one.hosts);
-    let is_uncovered = |host: &&Host| !names.iter().any(|name| host.is_covered_by(name));
-    let uncovered: Vec<String> = hosts
-        .filter(is_uncovered)
-        .map(|host| format!("`{host}`"))
-        .collect();
-    if let Some(last) = drafts.last()
-        && !uncovered.is_empty()
-    {
-        faults.push(
-            Diagnostic::error(
-                Code::Certificate,
-                last.chain.span,
-                format!(
-                    "no certificate of the server `{}` covers {}",
-                    server.name.value,
-                    uncovered.join(", ")
-                ),
-            )
+    let uncovered = uncovered.iter().map(|host| format!("`{}`", host.value));
+    let uncovered: Vec<_> = uncovered.collect();
+    let fault = Diagnostic::error(
+        Code::Certificate,
+        last.chain.span,
+        format!(
+            "no certificate of the server `{}` covers {}",
+            server.name.value,
+            uncovered.join(", ")
+        ),
+    );
+    Some(
+        fault
             .label(format!("covered: {}", names.join(", ")))
             .help("get a certificate with these names, and add it as another `certificate`"),
-        );
-    }
+    )
 }
 
 struct Facts {

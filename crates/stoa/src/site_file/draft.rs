@@ -14,8 +14,16 @@ pub(super) struct Draft {
     pub(super) name: Option<At<String>>,
     pub(super) trust: Option<At<String>>,
     pub(super) extracted_for: Option<At<String>>,
+    pub(super) acme: Option<At<AcmeDraft>>,
     pub(super) servers: Vec<ServerDraft>,
     pub(super) environments: Vec<EnvironmentDraft>,
+}
+
+pub(super) struct AcmeDraft {
+    pub(super) terms_agreed: Option<At<bool>>,
+    pub(super) contact: Option<At<String>>,
+    pub(super) directory: Option<At<String>>,
+    pub(super) roots: Option<At<String>>,
 }
 
 pub(super) struct ServerDraft {
@@ -107,6 +115,7 @@ pub(super) fn read(table: &DeTable<'_>, faults: &mut Vec<Diagnostic>) -> Draft {
         name: text("name"),
         trust: text("trust"),
         extracted_for: text("extracted_for"),
+        acme: site.and_then(|site| acme(site, faults)),
         servers: tables(reader, "server")
             .map(|(name, reader)| server(name, reader, faults))
             .collect(),
@@ -126,6 +135,36 @@ fn tables<'a>(
             DeValue::Table(table) => Some((name, Reader { table, file: 0 })),
             _ => None,
         })
+}
+
+fn acme(site: Reader<'_>, faults: &mut Vec<Diagnostic>) -> Option<At<AcmeDraft>> {
+    let (_, span) = site.get("acme")?;
+    let reader = site.table("acme")?;
+    let contact = reader.text("contact");
+    if let Some(text) = &contact {
+        let code = Code::InvalidAddress;
+        parse(text, "e-mail address", code, values::mail_address, faults);
+    }
+    let directory = reader.text("directory");
+    if let Some(text) = &directory {
+        let code = Code::InvalidAddress;
+        parse(
+            text,
+            "address of a directory",
+            code,
+            values::https_url,
+            faults,
+        );
+    }
+    Some(At {
+        value: AcmeDraft {
+            terms_agreed: reader.flag("terms_agreed"),
+            contact,
+            directory,
+            roots: reader.text("roots"),
+        },
+        span,
+    })
 }
 
 fn server(name: At<String>, reader: Reader<'_>, faults: &mut Vec<Diagnostic>) -> ServerDraft {

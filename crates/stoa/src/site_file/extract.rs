@@ -33,6 +33,9 @@ pub(crate) fn extract(
             "extracted_for".to_owned(),
             Value::from(server.name.as_str()),
         );
+        if server.web.is_none() {
+            about.remove("acme");
+        }
     }
     if let Some(Value::Table(servers)) = table.get_mut("server") {
         for (name, other) in servers.iter_mut() {

@@ -10,7 +10,7 @@ use stoa_link::trust::is_label;
 use stoa_model::diagnostic::{Code, Diagnostic};
 use stoa_model::document::{At, nearest};
 
-use super::draft::{Draft, EnvironmentDraft, ServerDraft};
+use super::draft::{AcmeDraft, Draft, EnvironmentDraft, ServerDraft};
 
 /// Name of the authority's files, so no server can have it.
 const AUTHORITY: &str = "authority";
@@ -125,6 +125,9 @@ impl<'a> Judge<'a> {
                 .nearest(nearest(&name.value, names)),
             );
         }
+        if let Some(acme) = &draft.acme {
+            self.acme(acme);
+        }
         let span = draft.name.as_ref().map(|name| name.span);
         let has_roles = draft.servers.iter().all(|server| !server.roles.is_empty());
         for (role, what, is_there) in [
@@ -139,6 +142,39 @@ impl<'a> Judge<'a> {
                         )),
                 );
             }
+        }
+    }
+}
+
+impl Judge<'_> {
+    fn acme(&mut self, acme: &At<AcmeDraft>) {
+        if let Some(agreed) = &acme.value.terms_agreed
+            && !agreed.value
+        {
+            self.push(
+                Diagnostic::error(
+                    Code::Contradiction,
+                    agreed.span,
+                    "no authority gives certificates to those who do not agree to its terms",
+                )
+                .help(
+                    "read them (those of Let's Encrypt are at https://letsencrypt.org/repository/) and write \
+                     terms_agreed = true; or remove `[site.acme]`",
+                ),
+            );
+        }
+        let mut web = self.web_servers().filter_map(|server| server.web.as_ref());
+        if self.draft.extracted_for.is_none()
+            && web.all(|web| web.https.is_none() && !web.is_partial)
+        {
+            self.push(
+                Diagnostic::warning(
+                    Code::Contradiction,
+                    acme.span,
+                    "no web server needs a certificate",
+                )
+                .help("give one `https`, such as \"0.0.0.0:443\"; or remove `[site.acme]`"),
+            );
         }
     }
 }

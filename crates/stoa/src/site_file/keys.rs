@@ -50,12 +50,47 @@ static ABOUT: Section = Section {
             "Folder with the certificates of links, made by `stoa trust`; relative to this file. Default `trust`.",
         ),
         key(
+            "acme",
+            Form::Table(&ACME),
+            "Get certificates for HTTPS from an authority, for the host names that no `certificate` covers.",
+        ),
+        key(
             "extracted_for",
             Form::Text,
             "Written by `stoa site extract`: the file holds only what this server may know.",
         ),
     ],
     required: &["name"],
+    advise: None,
+};
+
+static ACME: Section = Section {
+    about: "Certificates from an authority that speaks ACME, such as Let's Encrypt. It asks the web servers over HTTP, \
+            at port 80 of each host name.",
+    keys: &[
+        key(
+            "terms_agreed",
+            Form::Flag,
+            "You agree to the authority's terms of service. Nothing is asked of it otherwise.",
+        ),
+        key(
+            "contact",
+            Form::Text,
+            "E-mail address that the authority may write to. Default: none.",
+        ),
+        key(
+            "directory",
+            Form::Text,
+            "Address of the authority's directory. Default: https://acme-v02.api.letsencrypt.org/directory.",
+        ),
+        key(
+            "roots",
+            Form::Text,
+            "PEM file with the certificates by which an authority of your own is trusted when it is asked, relative to \
+             this file. Default: those of the system.",
+        ),
+    ],
+    required: &["terms_agreed"],
     advise: None,
 };
 

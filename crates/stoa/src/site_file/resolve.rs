@@ -5,11 +5,12 @@ use std::path::{Path, PathBuf};
 use stoa_model::diagnostic::{Code, Diagnostic};
 use stoa_model::document::At;
 use stoa_store::DatabaseUrl;
+use stoa_web::acme::LETS_ENCRYPT;
 
 use super::draft::{AppDraft, DatabaseDraft, Draft, EnvironmentDraft, ServerDraft, WebDraft};
 use super::values::HostAndPort;
 use super::{
-    App, Application, CertificateFiles, DatabaseSource, Environment, LookAt, Server, Serves,
+    Acme, App, Application, CertificateFiles, DatabaseSource, Environment, LookAt, Server, Serves,
     SiteFile, Upstream, Web, keys,
 };
 
@@ -18,13 +19,22 @@ const TRUST: &str = "trust";
 /// The folder of servers' data when none is given.
 const DATA: &str = ".stoa";
 
-pub(super) fn resolve(draft: &Draft, path: &Path, folder: &Path) -> SiteFile {
+pub(super) fn resolve(draft: &Draft, file: &Path, folder: &Path) -> SiteFile {
     let trust = draft.trust.as_ref();
     SiteFile {
-        path: path.to_owned(),
+        path: file.to_owned(),
         name: draft.name.as_ref().map_or(String::new(), value),
         trust: folder.join(trust.map_or(TRUST, |trust| &trust.value)),
         extracted_for: draft.extracted_for.as_ref().map(value),
+        acme: draft.acme.as_ref().map(|acme| Acme {
+            directory: acme
+                .value
+                .directory
+                .as_ref()
+                .map_or_else(|| LETS_ENCRYPT.to_owned(), value),
+            contact: acme.value.contact.as_ref().map(value),
+            roots: path(acme.value.roots.as_ref(), folder),
+        }),
         servers: draft
             .servers
             .iter()
@@ -87,6 +97,7 @@ fn resolve_web(web: &WebDraft, folder: &Path) -> Web {
                 key: folder.join(&certificate.key.value),
             })
             .collect(),
+        obtains: Vec::new(),
     }
 }
 

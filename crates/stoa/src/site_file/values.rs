@@ -169,6 +169,39 @@ pub(super) fn network(text: &str) -> Result<Network, Wrong> {
     Ok(Network { address, prefix })
 }
 
+/// An address of a resource that is asked over TLS.
+pub(super) fn https_url(text: &str) -> Result<(), Wrong> {
+    let url = text.parse::<http::Uri>().ok();
+    let is_good = url.is_some_and(|url| {
+        url.scheme_str() == Some("https")
+            && url
+                .authority()
+                .is_some_and(|place| !place.as_str().contains('@'))
+    });
+    if is_good {
+        Ok(())
+    } else {
+        Err(
+            "write it with https, such as https://acme-v02.api.letsencrypt.org/directory"
+                .to_owned(),
+        )
+    }
+}
+
+/// An e-mail address, as far as can be told without writing to it.
+pub(super) fn mail_address(text: &str) -> Result<(), Wrong> {
+    let is_plain =
+        |character: char| character.is_ascii_graphic() && !",?&%<>\"".contains(character);
+    let is_good = text.split_once('@').is_some_and(|(name, host)| {
+        !name.is_empty() && name.chars().all(is_plain) && is_name(&host.to_ascii_lowercase())
+    });
+    if is_good {
+        Ok(())
+    } else {
+        Err("write it alone, such as it@example.com".to_owned())
+    }
+}
+
 /// The name of a cookie, after RFC 6265.
 pub(super) fn cookie(text: &str) -> Result<(), Wrong> {
     let is_token = |byte: u8| byte.is_ascii_alphanumeric() || b"!#$%&'*+-.^_`|~".contains(&byte);

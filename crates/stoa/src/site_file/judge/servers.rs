@@ -108,14 +108,15 @@ fn listeners(judge: &mut Judge<'_>, server: &ServerDraft, web: &WebDraft) {
         _ => {}
     }
     match (&web.https, web.certificates.first()) {
-        (Some(https), None) => judge.push(
+        (Some(https), None) if judge.draft.acme.is_none() => judge.push(
             Diagnostic::error(
                 Code::MissingKey,
                 https.span,
                 "there is no certificate for HTTPS",
             )
             .help(format!(
-                "add `[[server.{name}.web.certificate]]` with `chain` and `key`"
+                "add `[[server.{name}.web.certificate]]` with `chain` and `key`; or `[site.acme]`, to get certificates \
+                 from an authority"
             )),
         ),
         (None, Some(certificate)) => judge.push(

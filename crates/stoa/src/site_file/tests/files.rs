@@ -113,6 +113,105 @@ fn a_certificate_covers_the_host_names() {
     assert_eq!(world.check(LookAt::Everything), "no faults");
 }
 
+/// What no certificate covers, an authority is asked for, if it can be.
+#[test]
+fn certificates_are_obtained() {
+    let world = World::new();
+    let acme = |settings: &str| {
+        let acme = format!("name = \"acme\"\n[site.acme]\nterms_agreed = true\n{settings}");
+        let text = SITE.replacen("name = \"acme\"\n", &acme, 1);
+        fs::write(world.path("stoa.toml"), text).unwrap();
+    };
+    let obtains = || {
+        let loaded = load(&world.path("stoa.toml"), LookAt::Server("web1")).unwrap();
+        let server = loaded.site.server("web1").unwrap();
+        server.web.as_ref().unwrap().obtains.clone()
+    };
+    // All are covered: nobody is asked, and no address for HTTP is needed.
+    acme("");
+    assert_eq!(world.check(LookAt::Everything), "no faults");
+    assert!(obtains().is_empty());
+
+    world.certificate(&["else.example.com"], 90);
+    insta::assert_snapshot!(world.check(LookAt::Everything), @r#"
+        error[missing-key]: no authority can ask the server `web1` whether host names are its own
+         --> stoa.toml:9:9
+          |
+        9 | https = "0.0.0.0:443"
+          |         ^^^^^^^^^^^^^
+          |
+          = help: it asks over HTTP: add http = "0.0.0.0:80"
+
+        error[certificate]: no certificate can be obtained for `*.shop.example.com`
+          --> stoa.toml:17:30
+           |
+        17 | hosts = ["shop.example.com", "*.shop.example.com"]
+           |                              ^^^^^^^^^^^^^^^^^^^^ authorities are asked for single names only
+           |
+           = help: add a certificate that covers it to the server `web1`: `[[server.web1.web.certificate]]`
+
+        2 errors
+        "#);
+    let with_http = SITE.replace("https =", "http = \"0.0.0.0:80\"\nhttps =");
+    let with_http = with_http.replace(
+        "name = \"acme\"\n",
+        "name = \"acme\"\n[site.acme]\nterms_agreed = true\n",
+    );
+    fs::write(world.path("stoa.toml"), &with_http).unwrap();
+    world.certificate(&["*.shop.example.com"], 90);
+    assert_eq!(world.check(LookAt::Everything), "no faults");
+    assert_eq!(obtains(), ["shop.example.com"]);
+
+    // The authority's own certificate.
+    let own = with_http.replace(
+        "terms_agreed = true\n",
+        "terms_agreed = true\nroots = \"ca.pem\"\n",
+    );
+    fs::write(world.path("stoa.toml"), own).unwrap();
+    let shown = world.check(LookAt::Server("web1"));
+    assert!(shown.contains("cannot read ca.pem"), "{shown}");
+    assert_eq!(world.check(LookAt::Server("app1")), "no faults");
+    fs::write(world.path("ca.pem"), "nothing").unwrap();
+    let shown = world.check(LookAt::Server("web1"));
+    assert!(shown.contains("ca.pem has no certificate"), "{shown}");
+    fs::copy(world.path("shop.pem"), world.path("ca.pem")).unwrap();
+    assert_eq!(world.check(LookAt::Server("web1")), "no faults");
+
+    // Two web servers share a key.
+    let two = with_http.replace(
+        "[server.app1]",
+        "[server.web2]\nroles = [\"web\"]\n[server.web2.web]\nhttp = \"127.0.0.1:80\"\n\
+         link = \"10.1.0.3:7443\"\n[server.app1]",
+    );
+    fs::write(world.path("stoa.toml"), two).unwrap();
+    world.issue("web2", true, false, &[], 90);
+    insta::assert_snapshot!(world.check(LookAt::Server("web1")), @r#"
+        error[certificate]: there is no trust/acme.key
+         --> stoa.toml:4:1
+          |
+        4 | [site.acme]
+          | ^^^^^^^^^^^ web servers answer the authority for each other with one key
+          |
+          = help: make it with `stoa trust issue`, and copy it to each web server
+
+        1 error
+        "#);
+    let shown = world.check(LookAt::Everything);
+    assert!(
+        shown.contains("warning[certificate]: there is no trust/acme.key"),
+        "{shown}"
+    );
+    let key = world.path("trust/acme.key");
+    fs::copy(world.path("shop.pem"), &key).unwrap();
+    let shown = world.check(LookAt::Server("web1"));
+    assert!(
+        shown.contains("trust/acme.key holds no private key"),
+        "{shown}"
+    );
+    stoa_web::acme::AccountKey::make(&key).unwrap();
+    assert_eq!(world.check(LookAt::Server("web1")), "no faults");
+}
+
 #[test]
 fn a_certificate_expires() {
     let world = World::new();

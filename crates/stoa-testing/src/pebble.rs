@@ -1,0 +1,192 @@
+//! An authority that speaks ACME: Pebble, with which Let's Encrypt has its clients tested, and the names it looks up.
+
+use std::fs;
+use std::net::{IpAddr, SocketAddr};
+use std::path::PathBuf;
+use std::process::{Child, Command, Stdio};
+use std::sync::{Arc, Mutex, PoisonError};
+use std::time::Duration;
+
+use anyhow::{Context as _, Result, ensure};
+use serde_json::json;
+use tempfile::TempDir;
+
+use crate::certificates::Authority;
+use crate::process::collect;
+
+/// Longest wait for it to start.
+const START: Duration = Duration::from_secs(30);
+
+/// An authority; killed with the value.
+#[derive(Debug)]
+pub struct Pebble {
+    folder: TempDir,
+    directory: SocketAddr,
+    management: SocketAddr,
+    lookups: SocketAddr,
+    names: SocketAddr,
+    http: reqwest::Client,
+    log: Arc<Mutex<Vec<String>>>,
+    processes: Vec<Killed>,
+}
+
+#[derive(Debug)]
+struct Killed(Child);
+
+impl Drop for Killed {
+    fn drop(&mut self) {
+        // It may have ended by itself.
+        let _ = self.0.kill();
+        let _ = self.0.wait();
+    }
+}
+
+impl Pebble {
+    /// One that asks web servers at this port, and whose certificates are valid for so long. It does not run yet.
+    ///
+    /// # Errors
+    /// Its files cannot be written.
+    pub fn new(http_port: u16, validity: Duration) -> Result<Self> {
+        let folder = tempfile::tempdir()?;
+        let authority = Authority::new()?;
+        let certificate = authority.issue(&["localhost", "127.0.0.1"])?;
+        fs::write(folder.path().join("roots.pem"), &authority.certificate)?;
+        fs::write(folder.path().join("own.pem"), certificate.chain)?;
+        fs::write(folder.path().join("own.key"), certificate.key)?;
+        let free = crate::free_address;
+        let (directory, management, lookups, names) = (free()?, free()?, free()?, free()?);
+        let configuration = json!({ "pebble": {
+            "listenAddress": directory,
+            "managementListenAddress": management,
+            "certificate": "own.pem",
+            "privateKey": "own.key",
+            "httpPort": http_port,
+            "tlsPort": 1,
+            "certificateValidityPeriod": validity.as_secs(),
+        }});
+        fs::write(folder.path().join("pebble.json"), configuration.to_string())?;
+        let _ = rustls::crypto::aws_lc_rs::default_provider().install_default();
+        let root = reqwest::Certificate::from_pem(authority.certificate.as_bytes())?;
+        let http = reqwest::Client::builder()
+            .add_root_certificate(root)
+            .timeout(START)
+            .no_proxy()
+            .build()?;
+        Ok(Self {
+            folder,
+            directory,
+            management,
+            lookups,
+            names,
+            http,
+            log: Arc::default(),
+            processes: Vec::new(),
+        })
+    }
+
+    /// Starts it, with every name leading to 127.0.0.1.
+    ///
+    /// # Errors
+    /// It is not installed, or does not start.
+    pub async fn start(&mut self) -> Result<()> {
+        let (lookups, names) = (self.lookups.to_string(), self.names.to_string());
+        let resolver = [
+            "-dns01",
+            &lookups,
+            "-management",
+            &names,
+            "-http01",
+            "",
+            "-https01",
+            "",
+            "-tlsalpn01",
+            "",
+            "-defaultIPv4",
+            "127.0.0.1",
+            "-defaultIPv6",
+            "",
+        ];
+        let authority = ["-strict", "-config", "pebble.json", "-dnsserver", &lookups];
+        self.processes = vec![
+            self.spawn("pebble-challtestsrv", &resolver)?,
+            self.spawn("pebble", &authority)?,
+        ];
+        let is_up = || async {
+            let localhost = [127, 0, 0, 1].into();
+            self.lead("started.test", localhost).await.ok()?;
+            let answer = self.http.get(self.directory()).send().await;
+            answer.ok().filter(|answer| answer.status() == 200)
+        };
+        crate::eventually("pebble is up", START, is_up)
+            .await
+            .with_context(|| self.log())?;
+        Ok(())
+    }
+
+    /// Stops it. It knows nothing of what it was asked when it is started again.
+    pub fn stop(&mut self) {
+        self.processes.clear();
+    }
+
+    /// Address of its directory.
+    #[must_use]
+    pub fn directory(&self) -> String {
+        format!("https://{}/dir", self.directory)
+    }
+
+    /// File with the certificate by which it is trusted when it is asked.
+    #[must_use]
+    pub fn roots(&self) -> PathBuf {
+        self.folder.path().join("roots.pem")
+    }
+
+    /// The root of what it issues, in PEM.
+    ///
+    /// # Errors
+    /// It does not answer.
+    pub async fn root(&self) -> Result<String> {
+        let url = format!("https://{}/roots/0", self.management);
+        let answer = self.http.get(url).send().await?.error_for_status()?;
+        Ok(answer.text().await?)
+    }
+
+    /// Leads a name to an address.
+    ///
+    /// # Errors
+    /// The resolver does not answer.
+    pub async fn lead(&self, name: &str, address: IpAddr) -> Result<()> {
+        let answer = self
+            .http
+            .post(format!("http://{}/add-a", self.names))
+            .body(json!({ "host": format!("{name}."), "addresses": [address] }).to_string())
+            .send()
+            .await?;
+        ensure!(answer.status() == 200, "add-a: {answer:?}");
+        Ok(())
+    }
+
+    /// What it wrote so far.
+    #[must_use]
+    pub fn log(&self) -> String {
+        let log = self.log.lock().unwrap_or_else(PoisonError::into_inner);
+        log.join("\n")
+    }
+
+    fn spawn(&self, program: &str, arguments: &[&str]) -> Result<Killed> {
+        // Gone also when the test is killed.
+        let mut child = Command::new("setpriv")
+            .args(["--pdeathsig", "KILL", "--", program])
+            .args(arguments)
+            .current_dir(self.folder.path())
+            // Otherwise it waits for some seconds before each validation.
+            .env("PEBBLE_VA_NOSLEEP", "1")
+            .stdin(Stdio::null())
+            .stdout(Stdio::piped())
+            .stderr(Stdio::piped())
+            .spawn()
+            .context("running setpriv: is util-linux installed?")?;
+        collect(child.stdout.take(), &self.log);
+        collect(child.stderr.take(), &self.log);
+        Ok(Killed(child))
+    }
+}
