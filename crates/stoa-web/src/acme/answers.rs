@@ -37,6 +37,7 @@ impl Answers {
         // The key authorization (section 8.1). Everybody may have it: it tells that the account and this name belong
         // together, and only who has the key can make use of that.
         let body = format!("{token}.{}", self.thumbprint);
+        tracing::debug!(host, token, "the authority is answered");
         let mut response = Response::new(Body::from(body));
         let headers = response.headers_mut();
         headers.insert(

@@ -29,7 +29,7 @@ pub use account::{AccountKey, AccountKeyError};
 pub use answers::Answers;
 pub use outgoing::RootsError;
 
-use crate::tls::{Certificate, CertificateFiles, Tls};
+use crate::tls::{Certificate, CertificateFiles, Tls, tell};
 use order::Failure;
 use outgoing::Outgoing;
 use place::Place;
@@ -174,13 +174,13 @@ impl Acme {
             let due = kept.as_ref().map(|kept| schedule::due(kept, spread));
             let wait = due.and_then(|due| due.duration_since(SystemTime::now()).ok());
             if let Some(wait) = wait.filter(|wait| !wait.is_zero()) {
+                self.note(&host, None);
                 tokio::time::sleep(wait.min(LOOK)).await;
                 continue;
             }
             match self.obtain(&host, &tls).await {
                 Ok(expires) => {
                     failures = 0;
-                    self.note(&host, None);
                     tracing::info!(host, expires = time(expires), "a certificate was obtained");
                 }
                 Err(failure) => {
@@ -269,7 +269,10 @@ impl Acme {
             }
             let expires = certificate.expires;
             place.keep().map_err(Failure::Lost)?;
-            tls.reload().map_err(Failure::Unusable)?;
+            // It is there, whatever may be wrong with others.
+            if let Err(errors) = tls.reload() {
+                tell(&errors);
+            }
             Ok(expires)
         })
         .await?

@@ -78,7 +78,20 @@ impl Certificates {
         let awaited = awaited.into_iter().map(CertificateFiles::together);
         let awaited: Vec<_> = awaited.collect();
         let seen = looks(files.iter().chain(&awaited));
-        let set = Set::load(&files, &awaited, &Set::default())?;
+        let mut set = Set::default();
+        for files in &files {
+            set.add(load(files)?);
+        }
+        for files in &awaited {
+            if let Err(error) = set.take(files, &Set::default())
+                && !error.is_missing()
+            {
+                tracing::error!(
+                    error = &error as &dyn std::error::Error,
+                    "a certificate cannot be used"
+                );
+            }
+        }
         Ok(Self {
             files,
             awaited,
@@ -93,7 +106,7 @@ impl Certificates {
         described.cloned().collect()
     }
 
-    pub(super) fn reload(&self) -> Result<bool, TlsError> {
+    pub(super) fn reload(&self) -> Result<bool, Vec<TlsError>> {
         let mut seen = self.seen.lock().unwrap_or_else(PoisonError::into_inner);
         let now = looks(self.files.iter().chain(&self.awaited));
         if *seen == now {
@@ -101,9 +114,22 @@ impl Certificates {
         }
         // Before the files are read: a change meanwhile is seen the next time.
         *seen = now;
-        let set = Set::load(&self.files, &self.awaited, &self.current.load())?;
+        let former = self.current.load();
+        let mut set = Set::default();
+        let mut errors = Vec::new();
+        for files in &self.files {
+            errors.extend(set.take(files, &former).err());
+        }
+        for files in &self.awaited {
+            let taken = set.take(files, &former);
+            errors.extend(taken.err().filter(|error| !error.is_missing()));
+        }
         self.current.store(Arc::new(set));
-        Ok(true)
+        if errors.is_empty() {
+            Ok(true)
+        } else {
+            Err(errors)
+        }
     }
 }
 
@@ -115,34 +141,22 @@ fn looks<'a>(files: impl Iterator<Item = &'a CertificateFiles>) -> Vec<Look> {
 }
 
 impl Set {
-    /// Of what is awaited and cannot be used, the `former` one stays.
-    fn load(
-        files: &[CertificateFiles],
-        awaited: &[CertificateFiles],
-        former: &Self,
-    ) -> Result<Self, TlsError> {
-        let mut set = Self::default();
-        for files in files {
-            set.add(load(files)?);
-        }
-        for files in awaited {
-            match load(files) {
-                Ok(found) => set.add(found),
-                Err(TlsError::Read { source, .. }) if source.kind() == io::ErrorKind::NotFound => {}
-                Err(error) => {
-                    tracing::error!(
-                        error = &error as &dyn std::error::Error,
-                        "a certificate cannot be used"
-                    );
-                    let mut former = former.all.iter();
-                    let former = former.find(|(_, certificate)| certificate.files == *files);
-                    if let Some((key, certificate)) = former {
-                        set.add((Arc::clone(key), certificate.clone()));
-                    }
+    /// Adds what these files hold. If that cannot be used, the `former` one of the same files stays.
+    fn take(&mut self, files: &CertificateFiles, former: &Self) -> Result<(), TlsError> {
+        match load(files) {
+            Ok(found) => {
+                self.add(found);
+                Ok(())
+            }
+            Err(error) => {
+                let mut former = former.all.iter();
+                let former = former.find(|(_, certificate)| certificate.files == *files);
+                if let Some((key, certificate)) = former {
+                    self.add((Arc::clone(key), certificate.clone()));
                 }
+                Err(error)
             }
         }
-        Ok(set)
     }
 
     fn add(&mut self, (key, certificate): (Arc<CertifiedKey>, Certificate)) {

@@ -118,6 +118,12 @@ pub enum TlsError {
     Setup(#[from] rustls::Error),
 }
 
+impl TlsError {
+    fn is_missing(&self) -> bool {
+        matches!(self, Self::Read { source, .. } if source.kind() == io::ErrorKind::NotFound)
+    }
+}
+
 /// TLS with the certificates of a site.
 #[derive(Debug)]
 pub struct Tls {
@@ -165,8 +171,8 @@ impl Tls {
     /// so not for a thread that serves connections.
     ///
     /// # Errors
-    /// What is there now cannot be used: the former certificates stay in use.
-    pub fn reload(&self) -> Result<bool, TlsError> {
+    /// What of it cannot be used: there the former certificates stay in use. All others are new.
+    pub fn reload(&self) -> Result<bool, Vec<TlsError>> {
         self.certificates.reload()
     }
 
@@ -180,10 +186,7 @@ impl Tls {
             match tokio::task::spawn_blocking(move || tls.reload()).await {
                 Ok(Ok(false)) => {}
                 Ok(Ok(true)) => tracing::info!("new certificates are in use"),
-                Ok(Err(error)) => tracing::error!(
-                    error = &error as &dyn std::error::Error,
-                    "new certificates cannot be used; the former stay in use"
-                ),
+                Ok(Err(errors)) => tell(&errors),
                 Err(error) => tracing::error!(%error, "cannot look for new certificates"),
             }
         }
@@ -196,6 +199,16 @@ impl Tls {
         TlsAcceptor::from(Arc::clone(&self.config))
             .accept(stream)
             .await
+    }
+}
+
+/// Logs which new certificates are not in use.
+pub(crate) fn tell(errors: &[TlsError]) {
+    for error in errors {
+        tracing::error!(
+            error = error as &dyn std::error::Error,
+            "a new certificate cannot be used; the former stays in use"
+        );
     }
 }
 
