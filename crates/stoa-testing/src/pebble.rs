@@ -27,7 +27,8 @@ pub struct Pebble {
     names: SocketAddr,
     http: reqwest::Client,
     log: Arc<Mutex<Vec<String>>>,
-    processes: Vec<Killed>,
+    resolver: Option<Killed>,
+    process: Option<Killed>,
 }
 
 #[derive(Debug)]
@@ -42,11 +43,12 @@ impl Drop for Killed {
 }
 
 impl Pebble {
-    /// One that asks web servers at this port, and whose certificates are valid for so long. It does not run yet.
+    /// One that asks web servers at this port, and whose certificates are valid for so long. It does not run yet, but
+    /// names can be led: all lead to 127.0.0.1 at first.
     ///
     /// # Errors
-    /// Its files cannot be written.
-    pub fn new(http_port: u16, validity: Duration) -> Result<Self> {
+    /// Its files cannot be written, or it is not installed.
+    pub async fn new(http_port: u16, validity: Duration) -> Result<Self> {
         let folder = tempfile::tempdir()?;
         let authority = Authority::new()?;
         let certificate = authority.issue(&["localhost", "127.0.0.1"])?;
@@ -72,7 +74,7 @@ impl Pebble {
             .timeout(START)
             .no_proxy()
             .build()?;
-        Ok(Self {
+        let mut pebble = Self {
             folder,
             directory,
             management,
@@ -80,40 +82,41 @@ impl Pebble {
             names,
             http,
             log: Arc::default(),
-            processes: Vec::new(),
-        })
+            resolver: None,
+            process: None,
+        };
+        pebble.resolver = Some(pebble.start_resolver()?);
+        let localhost = [127, 0, 0, 1].into();
+        let is_up = || async { pebble.lead("started.test", localhost).await.ok() };
+        crate::eventually("names can be led", START, is_up)
+            .await
+            .with_context(|| pebble.log())?;
+        Ok(pebble)
     }
 
-    /// Starts it, with every name leading to 127.0.0.1.
+    fn start_resolver(&self) -> Result<Killed> {
+        let (lookups, names) = (self.lookups.to_string(), self.names.to_string());
+        let arguments = [
+            ["-dns01", &lookups],
+            ["-management", &names],
+            ["-http01", ""],
+            ["-https01", ""],
+            ["-tlsalpn01", ""],
+            ["-defaultIPv4", "127.0.0.1"],
+            ["-defaultIPv6", ""],
+        ];
+        self.spawn("pebble-challtestsrv", arguments.as_flattened())
+    }
+
+    /// Starts it.
     ///
     /// # Errors
     /// It is not installed, or does not start.
     pub async fn start(&mut self) -> Result<()> {
-        let (lookups, names) = (self.lookups.to_string(), self.names.to_string());
-        let resolver = [
-            "-dns01",
-            &lookups,
-            "-management",
-            &names,
-            "-http01",
-            "",
-            "-https01",
-            "",
-            "-tlsalpn01",
-            "",
-            "-defaultIPv4",
-            "127.0.0.1",
-            "-defaultIPv6",
-            "",
-        ];
-        let authority = ["-strict", "-config", "pebble.json", "-dnsserver", &lookups];
-        self.processes = vec![
-            self.spawn("pebble-challtestsrv", &resolver)?,
-            self.spawn("pebble", &authority)?,
-        ];
+        let lookups = self.lookups.to_string();
+        let arguments = ["-strict", "-config", "pebble.json", "-dnsserver", &lookups];
+        self.process = Some(self.spawn("pebble", &arguments)?);
         let is_up = || async {
-            let localhost = [127, 0, 0, 1].into();
-            self.lead("started.test", localhost).await.ok()?;
             let answer = self.http.get(self.directory()).send().await;
             answer.ok().filter(|answer| answer.status() == 200)
         };
@@ -125,7 +128,7 @@ impl Pebble {
 
     /// Stops it. It knows nothing of what it was asked when it is started again.
     pub fn stop(&mut self) {
-        self.processes.clear();
+        self.process = None;
     }
 
     /// Address of its directory.
@@ -165,6 +168,12 @@ impl Pebble {
         Ok(())
     }
 
+    /// How many certificates it was asked for.
+    #[must_use]
+    pub fn orders(&self) -> usize {
+        self.log().matches("POST /order-plz").count()
+    }
+
     /// What it wrote so far.
     #[must_use]
     pub fn log(&self) -> String {
@@ -178,8 +187,11 @@ impl Pebble {
             .args(["--pdeathsig", "KILL", "--", program])
             .args(arguments)
             .current_dir(self.folder.path())
-            // Otherwise it waits for some seconds before each validation.
+            // Otherwise it waits for some seconds before each validation, leaves out half of them, and refuses some
+            // requests for nothing.
             .env("PEBBLE_VA_NOSLEEP", "1")
+            .env("PEBBLE_AUTHZREUSE", "0")
+            .env("PEBBLE_WFE_NONCEREJECT", "0")
             .stdin(Stdio::null())
             .stdout(Stdio::piped())
             .stderr(Stdio::piped())

@@ -328,11 +328,27 @@ impl SiteFile {
             .filter_map(|web| Some((web, web.web.as_ref()?.link_address.as_ref()?)))
     }
 
+    /// Whether there are several web servers: they answer an authority for certificates for each other.
+    fn has_several_web_servers(&self) -> bool {
+        self.servers.iter().filter(|one| one.web.is_some()).count() > 1
+    }
+
+    /// Whether a web server asks the authority for certificates, or answers it for others.
+    pub(crate) fn asks(&self, web: &Web) -> bool {
+        let is_asked = self.has_several_web_servers() && web.http.is_some() && web.https.is_some();
+        self.acme.is_some() && (!web.obtains.is_empty() || is_asked)
+    }
+
+    /// Host names that an authority may be asked for.
+    pub(crate) fn names(&self) -> impl Iterator<Item = &str> {
+        let hosts = self.environments.iter().flat_map(|one| &one.hosts);
+        hosts.filter_map(Host::single)
+    }
+
     /// File with the key by which the authority for certificates knows the site, and whether it is for the operator
     /// to bring: web servers that answer for each other share one; a single one makes its own.
     pub(crate) fn acme_account(&self, server: &Server) -> (PathBuf, bool) {
-        let is_shared = self.servers.iter().filter(|one| one.web.is_some()).count() > 1;
-        if is_shared {
+        if self.has_several_web_servers() {
             (self.trust.join(ACME_ACCOUNT), true)
         } else {
             (server.certificates().join(ACME_ACCOUNT), false)

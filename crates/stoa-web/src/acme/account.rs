@@ -10,9 +10,10 @@ use instant_acme::{Account, Key};
 use rcgen::{KeyPair, PKCS_ECDSA_P256_SHA256, PublicKeyData as _};
 use rustls::pki_types::{PrivateKeyDer, PrivatePkcs8KeyDer};
 use sha2::{Digest as _, Sha256};
+use stoa_link::chain;
 use stoa_link::trust::{TrustError, write_private};
 
-use super::order::Failure;
+use super::failure::Failure;
 use super::outgoing::Outgoing;
 
 /// The key of an account: ECDSA with P-256, which every authority takes (RFC 8555 section 6.2).
@@ -116,7 +117,11 @@ impl AccountKey {
         tracing::info!(account = account.id(), "the authority knows this account");
         if let Some(contact) = contact {
             let address = format!("mailto:{contact}");
-            account.update_contacts(&[&address]).await?;
+            // Certificates do not depend on it.
+            if let Err(error) = account.update_contacts(&[&address]).await {
+                let reason = chain(&error);
+                tracing::warn!(reason, "the authority does not take the contact");
+            }
         }
         Ok(account)
     }

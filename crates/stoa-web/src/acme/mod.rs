@@ -6,17 +6,19 @@
 //! each other, and need not know who has ordered.
 //!
 //! Start reading at [`Acme::follow`]. [`Answers`] is what validates a name, `order` obtains one certificate,
-//! `schedule` says when.
+//! `failure` and `schedule` say when to try again.
 
 mod account;
 mod answers;
+mod failure;
 mod order;
 mod outgoing;
 mod place;
 mod schedule;
 
 use std::collections::BTreeMap;
-use std::path::PathBuf;
+use std::io;
+use std::path::{Path, PathBuf};
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::{Duration, SystemTime};
 
@@ -24,15 +26,17 @@ use instant_acme::Account;
 use stoa_link::chain;
 use tokio::sync::Semaphore;
 use tokio::task::JoinSet;
+use tokio_util::task::AbortOnDropHandle;
 
 pub use account::{AccountKey, AccountKeyError};
 pub use answers::Answers;
 pub use outgoing::RootsError;
 
-use crate::tls::{Certificate, CertificateFiles, Tls, tell};
-use order::Failure;
+use crate::tls::{Certificate, CertificateFiles, Tls, TlsError, tell};
+use failure::{Failure, Kind};
 use outgoing::Outgoing;
 use place::Place;
+use schedule::Failures;
 
 /// Directory of Let's Encrypt.
 pub const LETS_ENCRYPT: &str = "https://acme-v02.api.letsencrypt.org/directory";
@@ -58,6 +62,8 @@ pub struct Config {
     pub folder: PathBuf,
     /// Host names in lower case, without wildcards.
     pub hosts: Vec<String>,
+    /// Those that other servers with the same account may ask for, too.
+    pub answered: Vec<String>,
 }
 
 /// Why certificates cannot be obtained at all.
@@ -121,31 +127,23 @@ impl Acme {
         })
     }
 
-    /// Files with certificate and key together, one for each host name, for [`Tls::load`]. They are there when a
-    /// certificate has been obtained.
+    /// Files with certificate and key together, by host name, for [`Tls::load`]. They are there when a certificate has
+    /// been obtained.
     #[must_use]
-    pub fn files(&self) -> Vec<PathBuf> {
+    pub fn files(&self) -> BTreeMap<String, PathBuf> {
         let hosts = self.config.hosts.iter();
-        hosts.map(|host| self.file(host)).collect()
+        hosts.map(|host| (host.clone(), self.file(host))).collect()
     }
 
-    /// Host names that certificates are obtained for.
-    #[must_use]
-    pub fn hosts(&self) -> &[String] {
-        &self.config.hosts
-    }
-
-    /// The file of one of them.
-    #[must_use]
-    pub fn file(&self, host: &str) -> PathBuf {
+    fn file(&self, host: &str) -> PathBuf {
         self.folder.join(format!("{host}.pem"))
     }
 
     /// What to answer to the authority, at port 80 of each web server.
     #[must_use]
     pub fn answers(&self) -> Answers {
-        let hosts = self.config.hosts.iter().cloned();
-        Answers::new(self.config.account.thumbprint(), hosts)
+        let hosts = self.config.hosts.iter().chain(&self.config.answered);
+        Answers::new(self.config.account.thumbprint(), hosts.cloned())
     }
 
     /// Host names that a certificate could not be obtained for when it was last tried.
@@ -157,6 +155,12 @@ impl Acme {
 
     /// Obtains what is missing, and renews what is about to end, for ever.
     pub async fn follow(self: Arc<Self>, tls: Arc<Tls>) {
+        let folder = self.folder.clone();
+        match on_disk(move || Place::tidy(&folder)).await {
+            Ok(Ok(())) => {}
+            Ok(Err(error)) => tracing::warn!(%error, "cannot tidy the folder of certificates"),
+            Err(failure) => tracing::warn!(reason = chain(&failure), "cannot tidy"),
+        }
         let mut hosts = JoinSet::new();
         for host in &self.config.hosts {
             hosts.spawn(Arc::clone(&self).keep(host.clone(), Arc::clone(&tls)));
@@ -168,55 +172,64 @@ impl Acme {
     /// Keeps one host name in a certificate.
     async fn keep(self: Arc<Self>, host: String, tls: Arc<Tls>) {
         let spread = rand::random();
-        let mut failures = 0;
+        let mut failures = Failures::default();
         loop {
-            let kept = self.look(&host).await;
-            let due = kept.as_ref().map(|kept| schedule::due(kept, spread));
-            let wait = due.and_then(|due| due.duration_since(SystemTime::now()).ok());
-            if let Some(wait) = wait.filter(|wait| !wait.is_zero()) {
-                self.note(&host, None);
-                tokio::time::sleep(wait.min(LOOK)).await;
-                continue;
-            }
-            match self.obtain(&host, &tls).await {
-                Ok(expires) => {
-                    failures = 0;
-                    tracing::info!(host, expires = time(expires), "a certificate was obtained");
+            let turn = Arc::clone(&self).turn(host.clone(), Arc::clone(&tls), spread);
+            // A task of its own: should it panic, the name is not forgotten.
+            let turn = AbortOnDropHandle::new(tokio::spawn(turn));
+            let failure = match turn.await.unwrap_or_else(|error| Err(error.into())) {
+                Ok(wait) => {
+                    failures = Failures::default();
+                    self.note(&host, None);
+                    tokio::time::sleep(wait).await;
+                    continue;
                 }
-                Err(failure) => {
-                    failures += 1;
-                    let pause = schedule::pause(&failure, failures, rand::random());
-                    let reason = chain(&failure);
-                    let is_usable = kept.is_some_and(|kept| kept.expires > SystemTime::now());
-                    let seconds = pause.as_secs();
-                    if is_usable {
-                        tracing::warn!(
-                            host,
-                            reason,
-                            again.seconds = seconds,
-                            "a certificate could not be renewed; the former one is in use"
-                        );
-                    } else {
-                        tracing::error!(
-                            host,
-                            reason,
-                            again.seconds = seconds,
-                            "a certificate could not be obtained, and there is none that is valid"
-                        );
-                    }
-                    let next = SystemTime::now() + pause;
-                    self.note(
-                        &host,
-                        Some(Trouble {
-                            reason,
-                            failures,
-                            next,
-                        }),
-                    );
-                    tokio::time::sleep(pause).await;
-                }
+                Err(failure) => failure,
+            };
+            let kept = self.look(&host).await.ok().flatten();
+            let left = kept.and_then(|kept| kept.expires.duration_since(SystemTime::now()).ok());
+            failures.add(failure.kind());
+            let pause = failures.pause(rand::random(), left.unwrap_or_default());
+            let pause = pause.max(self.outgoing.take_pause());
+            if failure.kind() != Kind::Busy {
+                self.tell(&host, &failure, &failures, pause, left.is_some());
             }
+            tokio::time::sleep(pause).await;
         }
+    }
+
+    /// Logs a failure, and notes it for who asks.
+    fn tell(
+        &self,
+        host: &str,
+        failure: &Failure,
+        failures: &Failures,
+        pause: Duration,
+        is_covered: bool,
+    ) {
+        let reason = chain(failure);
+        let seconds = pause.as_secs();
+        if is_covered {
+            tracing::warn!(
+                host,
+                reason,
+                again.seconds = seconds,
+                "a certificate could not be renewed; the former one is in use"
+            );
+        } else {
+            tracing::error!(
+                host,
+                reason,
+                again.seconds = seconds,
+                "a certificate could not be obtained, and there is none that is valid"
+            );
+        }
+        let trouble = Trouble {
+            reason,
+            failures: failures.all,
+            next: SystemTime::now() + pause,
+        };
+        self.note(host, Some(trouble));
     }
 
     fn note(&self, host: &str, trouble: Option<Trouble>) {
@@ -227,18 +240,38 @@ impl Acme {
         };
     }
 
+    /// Looks whether a host name needs a certificate, and obtains one if so. Returns when to look again.
+    async fn turn(
+        self: Arc<Self>,
+        host: String,
+        tls: Arc<Tls>,
+        spread: f64,
+    ) -> Result<Duration, Failure> {
+        if let Some(kept) = self.look(&host).await? {
+            let wait = schedule::due(&kept, spread).duration_since(SystemTime::now());
+            if let Some(wait) = wait.ok().filter(|wait| !wait.is_zero()) {
+                return Ok(wait.min(LOOK));
+            }
+        }
+        let expires = self.obtain(&host, &tls).await?;
+        tracing::info!(host, expires = time(expires), "a certificate was obtained");
+        Ok(Duration::ZERO)
+    }
+
     /// The certificate that there is for a host name, if it can be used.
-    async fn look(&self, host: &str) -> Option<Certificate> {
+    async fn look(&self, host: &str) -> Result<Option<Certificate>, Failure> {
         let files = CertificateFiles::together(self.file(host));
-        let loaded = on_disk(move || Certificate::load(&files)).await;
-        match loaded {
-            Ok(Ok(certificate)) => Some(certificate),
-            Ok(Err(error)) => {
+        match on_disk(move || Certificate::load(&files)).await? {
+            Ok(certificate) => Ok(Some(certificate).filter(|one| is_for(one, host))),
+            // Not for a disk that does not answer.
+            Err(TlsError::Read { source, .. }) if source.kind() != io::ErrorKind::NotFound => {
+                Err(Failure::Disk(source))
+            }
+            Err(error) => {
                 let reason = chain(&error);
                 tracing::debug!(host, reason, "there is no certificate");
-                None
+                Ok(None)
             }
-            Err(_) => None,
         }
     }
 
@@ -254,17 +287,16 @@ impl Acme {
             Ok(account) => order::certificate(&account, host).await,
             Err(failure) => Err(failure),
         };
-        if obtained.is_err() {
+        if obtained.as_ref().is_err_and(Failure::is_of_account) {
             *self.account.lock().await = None;
         }
         let text = obtained?;
         let (tls, host) = (Arc::clone(tls), host.to_owned());
         on_disk(move || {
             let certificate = place.fill(&text)?;
-            // As judged by the loop above: else it would be ordered again at once, and for ever.
-            let is_good = certificate.names.contains(&host)
-                && schedule::is_fresh(&certificate, SystemTime::now());
-            if !is_good {
+            // Else it would be ordered again at once, and for ever.
+            if !is_for(&certificate, &host) || !schedule::is_fresh(&certificate, SystemTime::now())
+            {
                 return Err(Failure::Useless);
             }
             let expires = certificate.expires;
@@ -302,18 +334,29 @@ fn folder_of(directory: &str) -> String {
     let address = directory.strip_prefix("https://").unwrap_or(directory);
     let is_plain = |character: char| character.is_ascii_alphanumeric() || ".-_".contains(character);
     address
-        .trim_matches('/')
+        .trim_matches(['/', '.'])
         .chars()
         .map(|character| if is_plain(character) { character } else { '-' })
         .collect()
+}
+
+fn is_for(certificate: &Certificate, host: &str) -> bool {
+    certificate.names.iter().any(|name| name == host)
+}
+
+/// Judges a PEM file with the certificates by which an authority is trusted.
+///
+/// # Errors
+/// It cannot be read, or holds something else.
+pub fn check_roots(path: &Path) -> Result<(), RootsError> {
+    Outgoing::new(Some(path)).map(|_| ())
 }
 
 /// Does what waits for a disk on a thread for it.
 async fn on_disk<T: Send + 'static>(
     work: impl FnOnce() -> T + Send + 'static,
 ) -> Result<T, Failure> {
-    let done = tokio::task::spawn_blocking(work).await;
-    done.map_err(|error| Failure::Disk(std::io::Error::other(error)))
+    Ok(tokio::task::spawn_blocking(work).await?)
 }
 
 fn time(time: SystemTime) -> String {

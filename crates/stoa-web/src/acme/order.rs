@@ -1,87 +1,47 @@
 //! One certificate: order it, have its host name validated, and fetch it (RFC 8555 section 7.4).
 
-use std::io;
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use instant_acme::{
-    Account, AuthorizationStatus, ChallengeType, Error, Identifier, NewOrder, Order, OrderStatus,
-    RetryPolicy,
+    Account, AuthorizationStatus, ChallengeType, Identifier, NewOrder, Order, OrderStatus,
 };
 use rcgen::{CertificateParams, DistinguishedName, KeyPair};
 
-use crate::tls::TlsError;
+use super::failure::Failure;
 
-/// How long to wait for a validation, and for the certificate.
-const PATIENCE: RetryPolicy = RetryPolicy::new()
-    .initial_delay(Duration::from_millis(250))
-    .backoff(1.5)
-    .timeout(Duration::from_secs(120));
-
-/// Why there is no new certificate.
-#[derive(Debug, thiserror::Error)]
-pub(super) enum Failure {
-    /// There is no room; nothing was ordered.
-    #[error("there is no place for the certificate")]
-    Disk(#[source] io::Error),
-    /// The authority does not answer, or not as one.
-    #[error("the authority cannot be asked")]
-    Unreachable(#[source] Error),
-    /// It will not give a certificate.
-    #[error("the authority refuses: {0}")]
-    Refused(String),
-    /// It has been asked too often.
-    #[error("the authority was asked too often: {0}")]
-    RateLimited(String),
-    /// It validates in other ways only.
-    #[error("the authority does not validate this name over HTTP")]
-    NoHttp,
-    /// There is no randomness.
-    #[error("cannot make a key")]
-    Key(#[from] rcgen::Error),
-    /// It came, and could not be written.
-    #[error("the certificate could not be written")]
-    Lost(#[source] io::Error),
-    /// It came, and is none.
-    #[error("the certificate cannot be used")]
-    Unusable(#[source] TlsError),
-    /// It is for another name, or is about to expire by this machine's clock.
-    #[error("the certificate is for another name, or for another time: is the clock right?")]
-    Useless,
-}
-
-impl From<Error> for Failure {
-    fn from(error: Error) -> Self {
-        match error {
-            Error::Api(problem) => {
-                let kind = problem.r#type.as_deref().unwrap_or_default();
-                let text = problem.to_string();
-                let text = text.strip_prefix("API error: ").unwrap_or(&text).to_owned();
-                match kind.strip_prefix("urn:ietf:params:acme:error:") {
-                    Some("rateLimited") => Self::RateLimited(text),
-                    _ => Self::Refused(text),
-                }
-            }
-            Error::Timeout(_) => Self::Refused("it took too long".to_owned()),
-            error => Self::Unreachable(error),
-        }
-    }
-}
+/// Longest wait for a validation.
+const VALIDATION: Duration = Duration::from_secs(120);
+/// Longest wait for a certificate that is being made. Whoever gives up earlier orders it again, and authorities count.
+const MAKING: Duration = Duration::from_secs(15 * 60);
 
 /// Obtains a certificate for a host name, with a new key. Returns both, in PEM.
 pub(super) async fn certificate(account: &Account, host: &str) -> Result<String, Failure> {
     let identifiers = [Identifier::Dns(host.to_owned())];
     let mut order = account.new_order(&NewOrder::new(&identifiers)).await?;
     validate(&mut order).await?;
-    if order.poll_ready(&PATIENCE).await? == OrderStatus::Invalid {
-        return Err(Failure::Refused(reason(&mut order).await?));
-    }
+    until_ready(&mut order).await?;
     let key = KeyPair::generate()?;
     let mut parameters = CertificateParams::new(vec![host.to_owned()])?;
     parameters.distinguished_name = DistinguishedName::new();
     let request = parameters.serialize_request(&key)?;
-    order.finalize_csr(request.der()).await?;
-    let chain = order.poll_certificate(&PATIENCE).await?;
-    Ok(key.serialize_pem() + &chain)
+    if let Err(error) = order.finalize_csr(request.der()).await {
+        let failure = Failure::from(error);
+        let Failure::Unreachable(_) = failure else {
+            return Err(failure);
+        };
+        // The answer may be lost, and the certificate made all the same.
+        match order.refresh().await.map(|state| state.status) {
+            Ok(OrderStatus::Processing | OrderStatus::Valid) => {}
+            Ok(_) => return Err(failure),
+            Err(error) => return Err(Failure::Unfetched(error)),
+        }
+    }
+    let chain = fetch(&mut order).await?;
+    if is_chain(&chain) {
+        Ok(key.serialize_pem() + &chain)
+    } else {
+        Err(Failure::NoChain)
+    }
 }
 
 /// Tells the authority that it may ask.
@@ -99,48 +59,109 @@ async fn validate(order: &mut Order) -> Result<(), Failure> {
     Ok(())
 }
 
+/// Waits until the authority has asked.
+async fn until_ready(order: &mut Order) -> Result<(), Failure> {
+    let mut waits = Waits::up_to(VALIDATION);
+    loop {
+        match order.refresh().await?.status {
+            OrderStatus::Ready => return Ok(()),
+            OrderStatus::Invalid => return Err(Failure::Refused(reason(order).await)),
+            // Authorities give one order to all who ask for the same with one account.
+            OrderStatus::Processing | OrderStatus::Valid => return Err(Failure::Busy),
+            OrderStatus::Pending => {}
+        }
+        if !waits.another().await {
+            return Err(Failure::Slow);
+        }
+    }
+}
+
+/// Waits for the certificate and fetches it. Failures of the network change nothing: it is there, or will be.
+async fn fetch(order: &mut Order) -> Result<String, Failure> {
+    let mut waits = Waits::up_to(MAKING);
+    loop {
+        let failure = match look(order).await {
+            Ok(Some(chain)) => return Ok(chain),
+            Ok(None) => Failure::Slow,
+            Err(failure @ Failure::Unreachable(_)) => failure,
+            Err(failure) => return Err(failure),
+        };
+        if !waits.another().await {
+            return Err(match failure {
+                Failure::Unreachable(error) => Failure::Unfetched(error),
+                failure => failure,
+            });
+        }
+    }
+}
+
+/// The certificate; none if it is not made yet.
+async fn look(order: &mut Order) -> Result<Option<String>, Failure> {
+    if order.refresh().await?.status == OrderStatus::Invalid {
+        return Err(Failure::Refused(reason(order).await));
+    }
+    Ok(order.certificate().await?)
+}
+
 /// What the authority found, of an order that is not valid.
-async fn reason(order: &mut Order) -> Result<String, Failure> {
+async fn reason(order: &mut Order) -> String {
     let mut reasons = Vec::new();
+    reasons.extend(order.state().error.as_ref().map(ToString::to_string));
     let mut authorizations = order.authorizations();
-    while let Some(authorization) = authorizations.next().await {
-        let mut authorization = authorization?;
-        let state = authorization.refresh().await?;
-        let challenges = state.challenges.iter();
-        reasons.extend(challenges.filter_map(|challenge| {
-            let problem = challenge.error.as_ref()?;
-            problem.detail.clone().or_else(|| problem.r#type.clone())
-        }));
+    while let Some(Ok(mut authorization)) = authorizations.next().await {
+        let Ok(state) = authorization.refresh().await else {
+            break;
+        };
+        let problems = state.challenges.iter();
+        let problems = problems.filter_map(|challenge| challenge.error.as_ref());
+        reasons.extend(problems.map(ToString::to_string));
     }
-    if reasons.is_empty() {
-        return Ok("it does not say why".to_owned());
+    reasons.dedup();
+    match &reasons[..] {
+        [] => "it does not say why".to_owned(),
+        reasons => reasons.join("; "),
     }
-    Ok(reasons.join("; "))
+}
+
+/// Only certificates, whatever the authority sends (section 9.1).
+fn is_chain(text: &str) -> bool {
+    let mut labels = text.lines().filter(|line| line.contains("-----BEGIN"));
+    labels.all(|label| label.trim() == "-----BEGIN CERTIFICATE-----")
+}
+
+/// Pauses between questions to the authority, longer each time.
+struct Waits {
+    pause: Duration,
+    end: Instant,
+}
+
+impl Waits {
+    fn up_to(longest: Duration) -> Self {
+        Self {
+            pause: Duration::from_millis(250),
+            end: Instant::now() + longest,
+        }
+    }
+
+    /// Waits. False when it has been too long.
+    async fn another(&mut self) -> bool {
+        tokio::time::sleep(self.pause).await;
+        self.pause = (self.pause * 3 / 2).min(Duration::from_secs(30));
+        Instant::now() < self.end
+    }
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
 
-    fn failure(problem: &str) -> Failure {
-        Failure::from(Error::Api(serde_json::from_str(problem).unwrap()))
-    }
-
     #[test]
-    fn refusals_are_told_apart() {
-        let refused = failure(
-            r#"{"type": "urn:ietf:params:acme:error:rejectedIdentifier", "detail": "not for you"}"#,
-        );
-        assert!(matches!(refused, Failure::Refused(_)));
-        assert_eq!(
-            refused.to_string(),
-            "the authority refuses: not for you (urn:ietf:params:acme:error:rejectedIdentifier)"
-        );
-        let limited =
-            failure(r#"{"type": "urn:ietf:params:acme:error:rateLimited", "detail": "wait"}"#);
-        assert!(matches!(limited, Failure::RateLimited(_)));
-        assert!(matches!(failure("{}"), Failure::Refused(_)));
-        let unreachable = Failure::from(Error::Str("no nonce"));
-        assert!(matches!(unreachable, Failure::Unreachable(_)));
+    fn chains_hold_certificates_only() {
+        let certificate = "-----BEGIN CERTIFICATE-----\nMA==\n-----END CERTIFICATE-----\n";
+        assert!(is_chain(certificate));
+        assert!(is_chain(&certificate.repeat(3).replace('\n', "\r\n")));
+        let key = certificate.replace("CERTIFICATE", "PRIVATE KEY");
+        assert!(!is_chain(&(certificate.to_owned() + &key)));
+        assert!(!is_chain(&(key + certificate)));
     }
 }

@@ -1,14 +1,16 @@
 //! Where a certificate is kept: one file with its key, replaced as a whole.
 
-use std::fs::File;
+use std::fs::{self, File};
 use std::io::{self, Seek as _, SeekFrom, Write as _};
 use std::path::{Path, PathBuf};
 
 use tempfile::NamedTempFile;
 
-use super::order::Failure;
+use super::failure::Failure;
 use crate::tls::{Certificate, CertificateFiles};
 
+/// How names of files begin that are not yet what they are to be.
+const NEW: &str = ".new-";
 /// More than a certificate with its chain and key takes.
 const RESERVED: usize = 32 * 1024;
 
@@ -23,10 +25,25 @@ impl Place {
     /// Takes room for what is to be at `path`. Only its owner may read it.
     pub(super) fn reserve(path: PathBuf) -> io::Result<Self> {
         let folder = path.parent().unwrap_or(Path::new("."));
-        let mut file = NamedTempFile::new_in(folder)?;
+        let mut file = tempfile::Builder::new().prefix(NEW).tempfile_in(folder)?;
         file.write_all(&vec![b'\n'; RESERVED])?;
         file.as_file().sync_all()?;
         Ok(Self { path, file })
+    }
+
+    /// Removes what a process that was killed has left in a folder.
+    pub(super) fn tidy(folder: &Path) -> io::Result<()> {
+        for entry in fs::read_dir(folder)? {
+            let entry = entry?;
+            if entry
+                .file_name()
+                .as_encoded_bytes()
+                .starts_with(NEW.as_bytes())
+            {
+                fs::remove_file(entry.path())?;
+            }
+        }
+        Ok(())
     }
 
     /// Writes key and certificate, in PEM, and reads them again as the server will.
@@ -56,7 +73,6 @@ impl Place {
 
 #[cfg(test)]
 mod tests {
-    use std::fs;
     use std::os::unix::fs::PermissionsExt as _;
 
     use rcgen::{CertificateParams, KeyPair};
@@ -84,6 +100,12 @@ mod tests {
             assert_eq!(mode & 0o777, 0o600);
             assert_eq!(files(), 1);
         }
+        // Killed while it had a place.
+        let (left, _) = Place::reserve(path.clone()).unwrap().file.keep().unwrap();
+        drop(left);
+        assert_eq!(files(), 2);
+        Place::tidy(folder.path()).unwrap();
+        assert_eq!(files(), 1);
         // Not what it should be: what is there stays.
         let kept = fs::read(&path).unwrap();
         for text in ["nothing", &certificate("a.example")[..300]] {

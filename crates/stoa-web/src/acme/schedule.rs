@@ -2,8 +2,11 @@
 
 use std::time::{Duration, SystemTime};
 
-use super::order::Failure;
+use super::failure::Kind;
 use crate::tls::Certificate;
+
+const MINUTE: Duration = Duration::from_secs(60);
+const HOUR: Duration = Duration::from_secs(60 * 60);
 
 /// When to renew: when two thirds of its time have passed, or up to a thirtieth later. `spread`, from 0 to 1, differs
 /// between servers, so that they do not ask at once.
@@ -22,30 +25,85 @@ fn lifetime(certificate: &Certificate) -> Duration {
     lifetime.unwrap_or_default()
 }
 
-/// Time until the next try, after so many failures in a row: from the first to the longest, four times as long each
-/// time. `spread`, from 0 to 1, changes it by up to a fifth.
-pub(super) fn pause(failure: &Failure, failures: u32, spread: f64) -> Duration {
-    const MINUTE: Duration = Duration::from_secs(60);
-    let (first, longest) = match failure {
-        Failure::Unreachable(_) => (Duration::from_secs(10), 10 * MINUTE),
-        Failure::Disk(_) => (MINUTE, 60 * MINUTE),
-        // The first may be over soon: another web server was just starting. Then seldom, since authorities allow a
-        // handful of failures an hour, and of certificates for a name a week.
-        Failure::Refused(_)
-        | Failure::NoHttp
-        | Failure::Key(_)
-        | Failure::Lost(_)
-        | Failure::Unusable(_)
-        | Failure::Useless => (MINUTE, 12 * 60 * MINUTE),
-        Failure::RateLimited(_) => (60 * MINUTE, 12 * 60 * MINUTE),
-    };
-    let grown = first.saturating_mul(4_u32.saturating_pow(failures.saturating_sub(1)));
-    grown.min(longest).mul_f64(0.8 + 0.4 * spread)
+/// Failures in a row.
+#[derive(Debug, Default)]
+pub(super) struct Failures {
+    /// Of the last one.
+    kind: Option<Kind>,
+    /// How many of this kind.
+    of_kind: usize,
+    /// All of them, but for those that are nobody's fault.
+    pub(super) all: u32,
+}
+
+impl Failures {
+    /// Counts another one.
+    pub(super) fn add(&mut self, kind: Kind) {
+        if self.kind != Some(kind) {
+            self.of_kind = 0;
+        }
+        self.kind = Some(kind);
+        self.of_kind += 1;
+        if kind != Kind::Busy {
+            self.all += 1;
+        }
+    }
+
+    /// Time until the next try, longer each time that the same happens. `spread`, from 0 to 1, changes it by up to a
+    /// fifth. `left` is the time for which there is a valid certificate, zero if there is none.
+    pub(super) fn pause(&self, spread: f64, left: Duration) -> Duration {
+        let Some(kind) = self.kind else {
+            return Duration::ZERO;
+        };
+        let pauses: &[Duration] = match kind {
+            Kind::Busy => &[Duration::from_secs(10)],
+            Kind::Unreachable => &[
+                Duration::from_secs(10),
+                Duration::from_secs(40),
+                Duration::from_secs(160),
+                Duration::from_secs(600),
+            ],
+            Kind::Disk => &[
+                MINUTE,
+                Duration::from_secs(300),
+                Duration::from_secs(900),
+                HOUR,
+            ],
+            // The first may be over soon: another web server was just starting. Let's Encrypt allows five failed
+            // validations of a name in an hour, to all web servers together.
+            Kind::Refused => &[
+                MINUTE,
+                Duration::from_secs(1800),
+                Duration::from_secs(2 * 3600),
+                Duration::from_secs(6 * 3600),
+                Duration::from_secs(12 * 3600),
+            ],
+            Kind::RateLimited => &[
+                HOUR,
+                Duration::from_secs(3 * 3600),
+                Duration::from_secs(12 * 3600),
+            ],
+            // It allows five certificates for the same names in a week.
+            Kind::Spent => &[
+                Duration::from_secs(2 * 3600),
+                Duration::from_secs(12 * 3600),
+                Duration::from_secs(36 * 3600),
+            ],
+        };
+        let index = self.of_kind.saturating_sub(1).min(pauses.len() - 1);
+        let pause = pauses.get(index).copied().unwrap_or(HOUR);
+        // Certificates for a day must not run out while nobody tries.
+        let longest = if left.is_zero() {
+            Duration::MAX
+        } else {
+            (left / 4).max(10 * MINUTE)
+        };
+        pause.min(longest).mul_f64(0.8 + 0.4 * spread)
+    }
 }
 
 #[cfg(test)]
 mod tests {
-    use std::io;
     use std::path::PathBuf;
     use std::time::UNIX_EPOCH;
 
@@ -84,28 +142,65 @@ mod tests {
         assert!(!is_fresh(&backwards, at(10)));
     }
 
+    /// When each of so many failures in a row is followed by a try, in seconds from the first one.
+    fn tries(kind: Kind, count: usize, left: Duration) -> Vec<u64> {
+        let mut failures = Failures::default();
+        let mut time = 0;
+        let next = |_| {
+            failures.add(kind);
+            time += failures.pause(0.5, left).as_secs();
+            time
+        };
+        (0..count).map(next).collect()
+    }
+
     #[test]
     fn failures_are_repeated_ever_less() {
-        let pauses = |failure: Failure| {
-            let pauses = (1..=12).map(|failures| pause(&failure, failures, 0.5).as_secs());
-            pauses.collect::<Vec<_>>()
-        };
-        let refused = pauses(Failure::Refused("no".to_owned()));
-        assert_eq!(refused[..4], [60, 240, 960, 3840]);
-        assert_eq!(refused[11], 12 * 3600);
-        // Let's Encrypt allows five failed validations of a name in an hour.
-        let tries = refused.iter().scan(0, |time, pause| {
-            *time += pause;
-            Some(*time)
-        });
-        assert!(1 + tries.filter(|time| *time < 3600).count() < 5);
-        let unreachable = pauses(Failure::Unreachable(instant_acme::Error::Str("x")));
-        assert_eq!(unreachable[..3], [10, 40, 160]);
-        assert_eq!(unreachable[11], 600);
-        let disk = pauses(Failure::Disk(io::Error::other("full")));
-        assert_eq!((disk[0], disk[11]), (60, 3600));
-        let limited = pauses(Failure::RateLimited("too many".to_owned()));
-        assert_eq!((limited[0], limited[11]), (3600, 12 * 3600));
+        let tries = |kind, count| tries(kind, count, Duration::ZERO);
+        assert_eq!(tries(Kind::Unreachable, 5), [10, 50, 210, 810, 1410]);
+        assert_eq!(tries(Kind::Refused, 3), [60, 1860, 9060]);
+        assert_eq!(tries(Kind::RateLimited, 2), [3600, 4 * 3600]);
+        assert_eq!(tries(Kind::Busy, 3), [10, 20, 30]);
+        // Two web servers with one account stay below five failed validations: each time an allowance of one comes
+        // back after twelve minutes.
+        let mut allowed = 5.0;
+        let mut before = 0;
+        for time in [0].into_iter().chain(tries(Kind::Refused, 8)) {
+            allowed = f64::min(allowed + (time - before) as f64 / 720.0, 5.0) - 2.0;
+            assert!(allowed >= 0.0, "{time}");
+            before = time;
+        }
+        // Five certificates in a week: one comes back after 34 hours.
+        let (mut allowed, mut before) = (5.0, 0);
+        for time in [0].into_iter().chain(tries(Kind::Spent, 20)) {
+            allowed = f64::min(allowed + (time - before) as f64 / 122_400.0, 5.0) - 1.0;
+            assert!(allowed >= 0.0, "{time}");
+            before = time;
+        }
+    }
+
+    #[test]
+    fn another_kind_begins_anew() {
+        let mut failures = Failures::default();
+        for _ in 0..6 {
+            failures.add(Kind::Unreachable);
+        }
+        failures.add(Kind::Refused);
+        assert_eq!(failures.pause(0.5, Duration::ZERO), MINUTE);
+        failures.add(Kind::Busy);
+        assert_eq!(failures.all, 7);
+    }
+
+    #[test]
+    fn the_end_of_a_certificate_is_not_slept_through() {
+        let left = Duration::from_secs(8 * 3600);
+        let mut failures = Failures::default();
+        for _ in 0..9 {
+            failures.add(Kind::Refused);
+        }
+        assert_eq!(failures.pause(0.5, left), left / 4);
+        let little = failures.pause(0.5, Duration::from_secs(1));
+        assert_eq!(little, 10 * MINUTE);
     }
 
     proptest! {
@@ -114,13 +209,6 @@ mod tests {
             let due = due(&certificate(begins, begins + lifetime), spread);
             prop_assert!(due >= at(begins + lifetime * 2 / 3));
             prop_assert!(due < at(begins + lifetime));
-        }
-
-        #[test]
-        fn never_at_once_and_never_given_up(failures: u32, spread in 0.0..=1.0) {
-            let pause = pause(&Failure::NoHttp, failures, spread);
-            prop_assert!(pause >= Duration::from_secs(48));
-            prop_assert!(pause <= Duration::from_secs(15 * 3600));
         }
     }
 }

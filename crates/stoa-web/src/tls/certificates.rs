@@ -1,6 +1,6 @@
 //! Certificates by name.
 
-use std::collections::HashMap;
+use std::collections::{BTreeMap, HashMap, HashSet};
 use std::fs::{self, Metadata};
 use std::io;
 use std::os::unix::fs::MetadataExt as _;
@@ -26,6 +26,8 @@ pub(super) struct Certificates {
     files: Vec<CertificateFiles>,
     /// Those that may be missing.
     awaited: Vec<CertificateFiles>,
+    /// Their host names.
+    names: HashSet<String>,
     /// What the files looked like when they were last read, well or not.
     seen: Mutex<Vec<Look>>,
     current: ArcSwap<Set>,
@@ -38,6 +40,8 @@ struct Look {
     inode: u64,
     length: u64,
     modified: (i64, i64),
+    /// Of permissions, too.
+    changed: (i64, i64),
 }
 
 impl Look {
@@ -47,6 +51,7 @@ impl Look {
             inode: metadata.ino(),
             length: metadata.len(),
             modified: (metadata.mtime(), metadata.mtime_nsec()),
+            changed: (metadata.ctime(), metadata.ctime_nsec()),
         }
     }
 
@@ -55,6 +60,7 @@ impl Look {
         inode: 0,
         length: 0,
         modified: (0, 0),
+        changed: (0, 0),
     };
 }
 
@@ -70,31 +76,32 @@ struct Set {
 impl Certificates {
     pub(super) fn load(
         files: Vec<CertificateFiles>,
-        awaited: Vec<PathBuf>,
+        awaited: BTreeMap<String, PathBuf>,
     ) -> Result<Self, TlsError> {
         if files.is_empty() && awaited.is_empty() {
             return Err(TlsError::NoCertificate);
         }
-        let awaited = awaited.into_iter().map(CertificateFiles::together);
+        let names = awaited.keys().cloned().collect();
+        let awaited = awaited.into_values().map(CertificateFiles::together);
         let awaited: Vec<_> = awaited.collect();
-        let seen = looks(files.iter().chain(&awaited));
+        let mut seen = looks(files.iter().chain(&awaited));
         let mut set = Set::default();
         for files in &files {
             set.add(load(files)?);
         }
-        for files in &awaited {
-            if let Err(error) = set.take(files, &Set::default())
-                && !error.is_missing()
-            {
-                tracing::error!(
-                    error = &error as &dyn std::error::Error,
-                    "a certificate cannot be used"
-                );
+        for (index, file) in awaited.iter().enumerate() {
+            let Err(error) = set.take(file, &Set::default()) else {
+                continue;
+            };
+            look_again(&mut seen, files.len() + index, &error);
+            if !error.is_missing() {
+                super::tell(&[error]);
             }
         }
         Ok(Self {
             files,
             awaited,
+            names,
             seen: Mutex::new(seen),
             current: ArcSwap::from_pointee(set),
         })
@@ -117,12 +124,15 @@ impl Certificates {
         let former = self.current.load();
         let mut set = Set::default();
         let mut errors = Vec::new();
-        for files in &self.files {
-            errors.extend(set.take(files, &former).err());
-        }
-        for files in &self.awaited {
-            let taken = set.take(files, &former);
-            errors.extend(taken.err().filter(|error| !error.is_missing()));
+        for (index, files) in self.files.iter().chain(&self.awaited).enumerate() {
+            let Err(error) = set.take(files, &former) else {
+                continue;
+            };
+            look_again(&mut seen, index, &error);
+            let may_be_missing = index >= self.files.len();
+            if !(may_be_missing && error.is_missing()) {
+                errors.push(error);
+            }
         }
         self.current.store(Arc::new(set));
         if errors.is_empty() {
@@ -130,6 +140,15 @@ impl Certificates {
         } else {
             Err(errors)
         }
+    }
+}
+
+/// Has the files of a certificate, by its place among all, looked at once more if the error may pass.
+fn look_again(seen: &mut [Look], index: usize, error: &TlsError) {
+    if error.is_passing()
+        && let Some(looks) = seen.chunks_mut(2).nth(index)
+    {
+        looks.fill(Look::NONE);
     }
 }
 
@@ -174,18 +193,25 @@ impl Set {
 
     /// All that are for this name.
     fn find(&self, name: &str) -> Option<&[Arc<CertifiedKey>]> {
-        let name = name.trim_end_matches('.').to_ascii_lowercase();
+        let name = plain(name);
         let exact = self.exact.get(&name);
         let wildcard = || self.wildcards.get(name.split_once('.')?.1);
         exact.or_else(wildcard).map(Vec::as_slice)
     }
 }
 
+/// A host name as it stands in certificates.
+fn plain(name: &str) -> String {
+    name.trim_end_matches('.').to_ascii_lowercase()
+}
+
 impl ResolvesServerCert for Certificates {
     fn resolve(&self, hello: ClientHello<'_>) -> Option<Arc<CertifiedKey>> {
         let set = self.current.load();
-        let Some(found) = hello.server_name().and_then(|name| set.find(name)) else {
-            return set.all.first().map(|(key, _)| Arc::clone(key));
+        let name = hello.server_name().unwrap_or_default();
+        let Some(found) = set.find(name) else {
+            let first = set.all.first().map(|(key, _)| Arc::clone(key));
+            return first.filter(|_| !self.names.contains(&plain(name)));
         };
         let schemes = hello.signature_schemes();
         found

@@ -7,6 +7,7 @@ mod certificates;
 #[cfg(test)]
 mod tests;
 
+use std::collections::BTreeMap;
 use std::io;
 use std::path::PathBuf;
 use std::sync::Arc;
@@ -119,6 +120,17 @@ pub enum TlsError {
 }
 
 impl TlsError {
+    /// Worth another look, though the files are the same: there were too many open ones, or the disk did not answer.
+    fn is_passing(&self) -> bool {
+        let is_lasting = |kind| {
+            matches!(
+                kind,
+                io::ErrorKind::NotFound | io::ErrorKind::PermissionDenied
+            )
+        };
+        matches!(self, Self::Read { source, .. } if !is_lasting(source.kind()))
+    }
+
     fn is_missing(&self) -> bool {
         matches!(self, Self::Read { source, .. } if source.kind() == io::ErrorKind::NotFound)
     }
@@ -134,12 +146,16 @@ pub struct Tls {
 impl Tls {
     /// Loads the certificates. A client that names no host, or one that no certificate is for, gets the first.
     ///
-    /// `awaited` are files with certificate and key together that somebody obtains while this runs ([`crate::acme`]):
-    /// one that is missing, or damaged, stops nothing. As long as there is no certificate at all, handshakes fail.
+    /// `awaited` are files with certificate and key together, by host name, that somebody obtains while this runs
+    /// ([`crate::acme`]): one that is missing, or damaged, stops nothing. Until it is there, handshakes for the name
+    /// fail: nobody is to get used to a warning.
     ///
     /// # Errors
     /// There is none and none is awaited, or one of `files` cannot be used.
-    pub fn load(files: Vec<CertificateFiles>, awaited: Vec<PathBuf>) -> Result<Self, TlsError> {
+    pub fn load(
+        files: Vec<CertificateFiles>,
+        awaited: BTreeMap<String, PathBuf>,
+    ) -> Result<Self, TlsError> {
         let certificates = Arc::new(Certificates::load(files, awaited)?);
         let mut config = ServerConfig::builder_with_provider(provider())
             .with_safe_default_protocol_versions()?
@@ -207,7 +223,7 @@ pub(crate) fn tell(errors: &[TlsError]) {
     for error in errors {
         tracing::error!(
             error = error as &dyn std::error::Error,
-            "a new certificate cannot be used; the former stays in use"
+            "a certificate cannot be used; a former one stays in use"
         );
     }
 }

@@ -1,3 +1,4 @@
+use std::collections::BTreeMap;
 use std::path::Path;
 use std::sync::Arc;
 use std::time::{Duration, SystemTime};
@@ -72,7 +73,7 @@ impl ServerCertVerifier for Anybody {
 
 /// TLS with certificates that are there.
 fn given(files: Vec<CertificateFiles>) -> Result<Tls, TlsError> {
-    Tls::load(files, Vec::new())
+    Tls::load(files, BTreeMap::new())
 }
 
 fn client(versions: &[&'static rustls::SupportedProtocolVersion]) -> Arc<ClientConfig> {
@@ -229,21 +230,29 @@ async fn awaited_certificates_may_be_missing() {
     };
     // Damaged while nobody looked: it is obtained again.
     std::fs::write(path("b.pem"), "nothing").unwrap();
-    let tls = Tls::load(Vec::new(), ["a.pem", "b.pem"].map(path).to_vec()).unwrap();
+    let awaited = ["a", "b"].map(|name| (format!("{name}.example"), path(&format!("{name}.pem"))));
+    let tls = Tls::load(Vec::new(), awaited.into()).unwrap();
     assert!(tls.certificates().is_empty());
     std::fs::remove_file(path("b.pem")).unwrap();
     let versions = client(rustls::ALL_VERSIONS);
 
     // Nothing to show yet: the handshake fails, and nobody gets used to a warning.
-    let connector = tokio_rustls::TlsConnector::from(Arc::clone(&versions));
-    let (near, far) = tokio::io::duplex(16 * 1024);
-    let name = ServerName::try_from("a.example").unwrap();
-    let (accepted, connected) = tokio::join!(tls.accept(far), connector.connect(name, near));
-    assert!(accepted.is_err() && connected.is_err());
+    let fails = async |name: &'static str| {
+        let connector = tokio_rustls::TlsConnector::from(Arc::clone(&versions));
+        let (near, far) = tokio::io::duplex(16 * 1024);
+        let name = ServerName::try_from(name).unwrap();
+        let (accepted, connected) = tokio::join!(tls.accept(far), connector.connect(name, near));
+        assert!(accepted.is_err() && connected.is_err());
+    };
+    fails("a.example").await;
 
     obtain("a.pem", &["a.example"]);
     assert!(tls.reload().unwrap());
     assert_eq!(greet(&tls, &versions, "a.example").await.0, ["a.example"]);
+    // Nor is that of another name shown.
+    fails("b.example").await;
+    fails("B.Example").await;
+    assert_eq!(greet(&tls, &versions, "c.example").await.0, ["a.example"]);
     obtain("b.pem", &["b.example"]);
     assert!(tls.reload().unwrap());
     assert_eq!(greet(&tls, &versions, "b.example").await.0, ["b.example"]);

@@ -1,5 +1,6 @@
 //! A server, and clients that write bytes.
 
+use std::collections::BTreeMap;
 use std::net::SocketAddr;
 use std::path::Path;
 use std::sync::atomic::Ordering;
@@ -135,7 +136,7 @@ pub(crate) fn tls() -> Arc<Tls> {
         chain: folder().join("a.pem"),
         key: folder().join("a.key"),
     };
-    Arc::new(Tls::load(vec![files], Vec::new()).unwrap())
+    Arc::new(Tls::load(vec![files], BTreeMap::new()).unwrap())
 }
 
 pub(crate) type TlsStream = tokio_rustls::client::TlsStream<TcpStream>;

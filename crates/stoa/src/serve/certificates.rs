@@ -1,6 +1,7 @@
 //! The certificates of a web server, as its operator sees them.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet, HashMap};
+use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::time::{SystemTime, UNIX_EPOCH};
 
@@ -30,8 +31,11 @@ struct Shown {
 impl Certificates {
     fn all(&self) -> Vec<Shown> {
         let in_use = self.tls.certificates();
-        let files = self.acme.as_ref().map_or(Vec::new(), |acme| acme.files());
-        let is_given = |certificate: &&Certificate| !files.contains(&certificate.files.chain);
+        let acme = self.acme.as_ref();
+        let files = acme.map_or(BTreeMap::new(), |acme| acme.files());
+        let obtained: BTreeSet<&Path> = files.values().map(PathBuf::as_path).collect();
+        let is_given =
+            |certificate: &&Certificate| !obtained.contains(certificate.files.chain.as_path());
         let given = in_use.iter().filter(is_given).map(|certificate| Shown {
             names: certificate.names.clone(),
             expires: Some(certificate.expires),
@@ -39,19 +43,17 @@ impl Certificates {
             trouble: None,
         });
         let mut shown: Vec<_> = given.collect();
-        if let Some(acme) = &self.acme {
-            let mut troubles = acme.troubles();
-            shown.extend(acme.hosts().iter().map(|host| {
-                let file = acme.file(host);
-                let found = in_use.iter().find(|one| one.files.chain == file);
-                Shown {
-                    names: vec![host.clone()],
-                    expires: found.map(|certificate| certificate.expires),
-                    is_obtained: true,
-                    trouble: troubles.remove(host),
-                }
-            }));
-        }
+        let expiries: HashMap<&Path, SystemTime> = in_use
+            .iter()
+            .map(|certificate| (certificate.files.chain.as_path(), certificate.expires))
+            .collect();
+        let mut troubles = acme.map_or(BTreeMap::new(), |acme| acme.troubles());
+        shown.extend(files.iter().map(|(host, file)| Shown {
+            names: vec![host.clone()],
+            expires: expiries.get(file.as_path()).copied(),
+            is_obtained: true,
+            trouble: troubles.remove(host),
+        }));
         shown
     }
 

@@ -1,5 +1,6 @@
 //! The role of a web server: listeners, certificates, and the tier behind them.
 
+use std::collections::BTreeMap;
 use std::net::SocketAddr;
 use std::sync::Arc;
 use std::time::Duration;
@@ -28,7 +29,7 @@ use super::measured::Measured;
 use super::{CERTIFICATES, Role, make_folder};
 use crate::failure::{Exit, Failure, chain};
 use crate::metrics::Metrics;
-use crate::site_file::{Environment, Host, Serves};
+use crate::site_file::{self, Environment, Host, Serves};
 use crate::{Result, admin, logging};
 
 /// Requests that one client address may make at once: so many times those of a second.
@@ -61,13 +62,13 @@ impl Role<'_> {
             return Ok(None);
         };
         let failure = |message| Failure::new(Exit::Configuration, message);
-        let acme = self.plan_acme(&web.obtains)?;
+        let acme = self.plan_acme(web)?;
         let tls = if web.https.is_some() {
             let files = web.certificates.iter().map(|files| CertificateFiles {
                 chain: files.chain.clone(),
                 key: files.key.clone(),
             });
-            let awaited = acme.as_ref().map_or(Vec::new(), |acme| acme.files());
+            let awaited = acme.as_ref().map_or(BTreeMap::new(), |acme| acme.files());
             let tls = Tls::load(files.collect(), awaited);
             Some(Arc::new(tls.map_err(|error| failure(chain(&error)))?))
         } else {
@@ -101,9 +102,10 @@ impl Role<'_> {
         }))
     }
 
-    /// Who obtains certificates for host names; none if there are none to obtain.
-    fn plan_acme(&self, hosts: &[String]) -> Result<Option<Arc<Acme>>> {
-        let Some(settings) = self.site.acme.as_ref().filter(|_| !hosts.is_empty()) else {
+    /// Who obtains certificates for host names, and answers for those that others obtain; none if there is nothing
+    /// to do.
+    fn plan_acme(&self, web: &site_file::Web) -> Result<Option<Arc<Acme>>> {
+        let Some(settings) = self.site.acme.as_ref().filter(|_| self.site.asks(web)) else {
             return Ok(None);
         };
         let failure =
@@ -128,7 +130,12 @@ impl Role<'_> {
             contact: settings.contact.clone(),
             account,
             folder: self.server.certificates(),
-            hosts: hosts.to_vec(),
+            hosts: web.obtains.clone(),
+            answered: if is_brought {
+                self.site.names().map(str::to_owned).collect()
+            } else {
+                Vec::new()
+            },
         });
         let acme = acme.map_err(|error| match error {
             AcmeError::Folder(_) => Failure::new(Exit::CannotCreate, chain(&error)),
@@ -178,6 +185,8 @@ pub(crate) struct Web {
     listeners: Vec<JoinHandle<Drained>>,
     /// The page of metrics: it ends with the links.
     page: Option<JoinHandle<Drained>>,
+    /// Ends first: nobody could ask this server any more.
+    obtaining: Option<JoinHandle<()>>,
     others: Vec<JoinHandle<()>>,
     /// No new connections of clients.
     drain: CancellationToken,
@@ -261,11 +270,13 @@ impl Web {
         let config = role.server_config();
         let mut listeners = Vec::new();
         let is_secure = bound.https.is_some();
+        let mut obtaining = None;
         if let Some((socket, tls)) = bound.https {
             others.push(tokio::spawn(Arc::clone(&tls).watch(CERTIFICATES)));
-            if let Some(acme) = &bound.acme {
-                others.push(tokio::spawn(Arc::clone(acme).follow(Arc::clone(&tls))));
-            }
+            obtaining = bound
+                .acme
+                .as_ref()
+                .map(|acme| tokio::spawn(Arc::clone(acme).follow(Arc::clone(&tls))));
             let listener = role.transport(Listener::from(socket).with_tls(tls));
             listeners.push(tokio::spawn(server::serve(
                 listener,
@@ -315,6 +326,7 @@ impl Web {
             certificates,
             listeners,
             page,
+            obtaining,
             others,
             drain,
             end,
@@ -323,6 +335,9 @@ impl Web {
 
     /// Finishes what clients have asked, then closes the links. Returns how many connections were cut.
     pub(crate) async fn stop(self) -> usize {
+        if let Some(obtaining) = self.obtaining {
+            obtaining.abort();
+        }
         self.drain.cancel();
         let mut cut = 0;
         for listener in self.listeners {

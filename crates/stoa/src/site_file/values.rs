@@ -45,6 +45,14 @@ impl fmt::Display for Host {
 }
 
 impl Host {
+    /// The name, if it is one that an authority can be asked for: no wildcard, no address.
+    pub(crate) fn single(&self) -> Option<&str> {
+        match self {
+            Self::Exact(name) => Some(name.as_str()).filter(|name| name.parse::<IpAddr>().is_err()),
+            Self::Below(_) => None,
+        }
+    }
+
     /// Whether a certificate for `name`, which may be a wildcard, is good for all that this stands for.
     pub(crate) fn is_covered_by(&self, name: &str) -> bool {
         let name = name.to_ascii_lowercase();

@@ -3,7 +3,7 @@
 use std::collections::BTreeMap;
 use std::fs::{self, File};
 use std::io;
-use std::net::{IpAddr, Ipv4Addr, SocketAddr, TcpListener};
+use std::net::{IpAddr, Ipv4Addr, SocketAddr};
 use std::path::PathBuf;
 use std::process::{Child, Command, Output, Stdio};
 use std::sync::Arc;
@@ -28,11 +28,10 @@ Number = { type = \"AutoNumber\" }
 pub(crate) const LOGO: &str = "<svg/>";
 
 /// Longest wait for anything: builds may run beside the tests.
-const LONG: Duration = Duration::from_secs(60);
+const LONG: Duration = Duration::from_secs(90);
 
 pub(crate) fn free_port() -> u16 {
-    let listener = TcpListener::bind("127.0.0.1:0").unwrap();
-    listener.local_addr().unwrap().port()
+    stoa_testing::free_address().unwrap().port()
 }
 
 /// A web server's addresses.
@@ -207,6 +206,40 @@ impl Site {
             .spawn()
             .unwrap();
         self.running.insert(server.to_owned(), Process(child));
+    }
+
+    /// Kills it.
+    pub(crate) fn kill(&mut self, server: &str) {
+        drop(self.running.remove(server).unwrap());
+    }
+
+    /// Changes one place of the site's file.
+    pub(crate) fn edit(&self, from: &str, to: &str) {
+        let text = fs::read_to_string(&self.file).unwrap();
+        assert_eq!(text.matches(from).count(), 1, "{from}: {text}");
+        fs::write(&self.file, text.replace(from, to)).unwrap();
+    }
+
+    /// What keeps a host name from a certificate, as soon as it is told in these words.
+    pub(crate) async fn problem(&self, server: &str, host: &str, words: &str) -> String {
+        let find = |status: &Value| {
+            let certificates = status["certificates"].as_array()?;
+            let found = certificates.iter().find(|one| one["names"][0] == host)?;
+            Some(found["problem"].as_str()?.to_owned())
+        };
+        let start = Instant::now();
+        loop {
+            let problem = find(&self.status(server)).unwrap_or_default();
+            if problem.contains(words) {
+                return problem;
+            }
+            assert!(
+                start.elapsed() < LONG,
+                "{host}: {problem:?} is not {words:?}\n{}",
+                self.log(server)
+            );
+            tokio::time::sleep(Duration::from_millis(50)).await;
+        }
     }
 
     /// Stops it as an operator does.

@@ -1,15 +1,12 @@
 //! Certificates that an authority is asked for.
 
-use std::net::IpAddr;
-
-use stoa_link::{chain, trust};
+use stoa_link::chain;
 use stoa_model::diagnostic::{Code, Diagnostic};
 use stoa_model::document::At;
 use stoa_web::acme::AccountKey;
 
 use super::super::draft::{AcmeDraft, ServerDraft, WebDraft};
-use super::super::{Host, LookAt, SiteFile};
-use super::read;
+use super::super::{Host, LookAt, Server, SiteFile};
 
 /// The host names that a server asks for, of those that no certificate of its own covers; adds why it cannot.
 pub(super) fn of_server(
@@ -20,13 +17,13 @@ pub(super) fn of_server(
 ) -> Vec<String> {
     let mut names = Vec::new();
     for host in uncovered {
-        match &host.value {
-            Host::Exact(name) if name.parse::<IpAddr>().is_err() => names.push(name.clone()),
-            other => faults.push(
+        match host.value.single() {
+            Some(name) => names.push(name.to_owned()),
+            None => faults.push(
                 Diagnostic::error(
                     Code::Certificate,
                     host.span,
-                    format!("no certificate can be obtained for `{other}`"),
+                    format!("no certificate can be obtained for `{}`", host.value),
                 )
                 .label("authorities are asked for single names only")
                 .help(format!(
@@ -35,6 +32,22 @@ pub(super) fn of_server(
                 )),
             ),
         }
+    }
+    if let Some(http) = web
+        .http
+        .as_ref()
+        .filter(|http| http.value.ip().is_loopback())
+        && !names.is_empty()
+    {
+        faults.push(
+            Diagnostic::warning(
+                Code::InvalidAddress,
+                http.span,
+                "the authority that gives certificates cannot ask this address",
+            )
+            .label("this machine only")
+            .help("use an address that can be reached from outside, such as 0.0.0.0:80"),
+        );
     }
     if let (Some(https), None) = (&web.https, &web.http)
         && !names.is_empty()
@@ -61,49 +74,42 @@ pub(super) fn judge(
     look_at: LookAt<'_>,
     faults: &mut Vec<Diagnostic>,
 ) {
-    let asks = |server: &&super::super::Server| {
-        let web = server.web.as_ref();
-        web.is_some_and(|web| !web.obtains.is_empty())
+    let is_looked_at = |server: &&Server| match look_at {
+        LookAt::Server(name) => server.name == name,
+        LookAt::Text | LookAt::Everything => true,
     };
-    let Some(server) = site.servers.iter().find(asks) else {
+    let asks = |server: &&Server| server.web.as_ref().is_some_and(|web| site.asks(web));
+    let mut servers = site.servers.iter().filter(is_looked_at);
+    let Some(server) = servers.find(asks) else {
         return;
     };
-    let settings = site.acme.as_ref();
-    if let (Some(at), Some(path)) = (
-        &acme.value.roots,
-        settings.and_then(|settings| settings.roots.as_ref()),
-    ) {
-        let content = read(at, path);
-        let certificates = content.and_then(|content| {
-            trust::certificates(path, &content)
-                .map_err(|error| Diagnostic::error(Code::Certificate, at.span, error.to_string()))
-        });
-        faults.extend(certificates.err());
+    let roots = site.acme.as_ref().and_then(|acme| acme.roots.as_ref());
+    if let (Some(at), Some(path)) = (&acme.value.roots, roots)
+        && let Err(error) = stoa_web::acme::check_roots(path)
+    {
+        faults.push(Diagnostic::error(Code::Certificate, at.span, chain(&error)));
     }
     let (path, is_brought) = site.acme_account(server);
-    let is_missing = match AccountKey::read(&path) {
-        Ok(key) => key.is_none(),
-        Err(error) => {
-            faults.push(Diagnostic::error(
-                Code::Certificate,
-                acme.span,
-                chain(&error),
-            ));
-            false
+    if !is_brought {
+        return;
+    }
+    let fault = |message| Diagnostic::error(Code::Certificate, acme.span, message);
+    match AccountKey::read(&path) {
+        Ok(Some(_)) => {}
+        Ok(None) => {
+            let message = format!("there is no {}", path.display());
+            let diagnostic = match look_at {
+                LookAt::Server(_) => fault(message),
+                LookAt::Text | LookAt::Everything => {
+                    Diagnostic::warning(Code::Certificate, acme.span, message)
+                }
+            };
+            faults.push(
+                diagnostic
+                    .label("web servers answer the authority for each other with one key")
+                    .help("make it with `stoa trust issue`, and copy it to each web server"),
+            );
         }
-    };
-    if is_missing && is_brought {
-        let message = format!("there is no {}", path.display());
-        let diagnostic = match look_at {
-            LookAt::Server(_) => Diagnostic::error(Code::Certificate, acme.span, message),
-            LookAt::Text | LookAt::Everything => {
-                Diagnostic::warning(Code::Certificate, acme.span, message)
-            }
-        };
-        faults.push(
-            diagnostic
-                .label("web servers answer the authority for each other with one key")
-                .help("make it with `stoa trust issue`, and copy it to each web server"),
-        );
+        Err(error) => faults.push(fault(chain(&error))),
     }
 }
