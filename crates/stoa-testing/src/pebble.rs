@@ -1,7 +1,10 @@
 //! An authority that speaks ACME: Pebble, with which Let's Encrypt has its clients tested, and the names it looks up.
+//!
+//! It listens at the same ports of 127.0.0.1 each time and asks web servers at port 80, so each one needs a network of
+//! its own: [`crate::network::test`].
 
 use std::fs;
-use std::net::{IpAddr, SocketAddr};
+use std::net::IpAddr;
 use std::path::PathBuf;
 use std::process::{Child, Command, Stdio};
 use std::sync::{Arc, Mutex, PoisonError};
@@ -14,6 +17,14 @@ use tempfile::TempDir;
 use crate::certificates::Authority;
 use crate::process::collect;
 
+/// Where it is asked for certificates.
+const DIRECTORY: &str = "127.0.0.1:14000";
+/// Where tests ask it for its root.
+const MANAGEMENT: &str = "127.0.0.1:15000";
+/// Where it looks up names.
+const LOOKUPS: &str = "127.0.0.1:8053";
+/// Where tests lead names.
+const NAMES: &str = "127.0.0.1:8055";
 /// Longest wait for it to start.
 const START: Duration = Duration::from_secs(30);
 
@@ -21,10 +32,6 @@ const START: Duration = Duration::from_secs(30);
 #[derive(Debug)]
 pub struct Pebble {
     folder: TempDir,
-    directory: SocketAddr,
-    management: SocketAddr,
-    lookups: SocketAddr,
-    names: SocketAddr,
     http: reqwest::Client,
     log: Arc<Mutex<Vec<String>>>,
     resolver: Option<Killed>,
@@ -43,26 +50,24 @@ impl Drop for Killed {
 }
 
 impl Pebble {
-    /// One that asks web servers at this port, and whose certificates are valid for so long. It does not run yet, but
-    /// names can be led: all lead to 127.0.0.1 at first.
+    /// One whose certificates are valid for so long. It does not run yet, but names can be led: all lead to 127.0.0.1 at
+    /// first.
     ///
     /// # Errors
     /// Its files cannot be written, or it is not installed.
-    pub async fn new(http_port: u16, validity: Duration) -> Result<Self> {
+    pub async fn new(validity: Duration) -> Result<Self> {
         let folder = tempfile::tempdir()?;
         let authority = Authority::new()?;
         let certificate = authority.issue(&["localhost", "127.0.0.1"])?;
         fs::write(folder.path().join("roots.pem"), &authority.certificate)?;
         fs::write(folder.path().join("own.pem"), certificate.chain)?;
         fs::write(folder.path().join("own.key"), certificate.key)?;
-        let free = crate::free_address;
-        let (directory, management, lookups, names) = (free()?, free()?, free()?, free()?);
         let configuration = json!({ "pebble": {
-            "listenAddress": directory,
-            "managementListenAddress": management,
+            "listenAddress": DIRECTORY,
+            "managementListenAddress": MANAGEMENT,
             "certificate": "own.pem",
             "privateKey": "own.key",
-            "httpPort": http_port,
+            "httpPort": 80,
             "tlsPort": 1,
             "certificateValidityPeriod": validity.as_secs(),
         }});
@@ -76,10 +81,6 @@ impl Pebble {
             .build()?;
         let mut pebble = Self {
             folder,
-            directory,
-            management,
-            lookups,
-            names,
             http,
             log: Arc::default(),
             resolver: None,
@@ -95,10 +96,9 @@ impl Pebble {
     }
 
     fn start_resolver(&self) -> Result<Killed> {
-        let (lookups, names) = (self.lookups.to_string(), self.names.to_string());
         let arguments = [
-            ["-dns01", &lookups],
-            ["-management", &names],
+            ["-dns01", LOOKUPS],
+            ["-management", NAMES],
             ["-http01", ""],
             ["-https01", ""],
             ["-tlsalpn01", ""],
@@ -113,8 +113,7 @@ impl Pebble {
     /// # Errors
     /// It is not installed, or does not start.
     pub async fn start(&mut self) -> Result<()> {
-        let lookups = self.lookups.to_string();
-        let arguments = ["-strict", "-config", "pebble.json", "-dnsserver", &lookups];
+        let arguments = ["-strict", "-config", "pebble.json", "-dnsserver", LOOKUPS];
         self.process = Some(self.spawn("pebble", &arguments)?);
         let is_up = || async {
             let answer = self.http.get(self.directory()).send().await;
@@ -134,7 +133,7 @@ impl Pebble {
     /// Address of its directory.
     #[must_use]
     pub fn directory(&self) -> String {
-        format!("https://{}/dir", self.directory)
+        format!("https://{DIRECTORY}/dir")
     }
 
     /// File with the certificate by which it is trusted when it is asked.
@@ -148,7 +147,7 @@ impl Pebble {
     /// # Errors
     /// It does not answer.
     pub async fn root(&self) -> Result<String> {
-        let url = format!("https://{}/roots/0", self.management);
+        let url = format!("https://{MANAGEMENT}/roots/0");
         let answer = self.http.get(url).send().await?.error_for_status()?;
         Ok(answer.text().await?)
     }
@@ -160,7 +159,7 @@ impl Pebble {
     pub async fn lead(&self, name: &str, address: IpAddr) -> Result<()> {
         let answer = self
             .http
-            .post(format!("http://{}/add-a", self.names))
+            .post(format!("http://{NAMES}/add-a"))
             .body(json!({ "host": format!("{name}."), "addresses": [address] }).to_string())
             .send()
             .await?;

@@ -23,14 +23,26 @@ use super::{Certificate, CertificateFiles, TlsError};
 /// The certificates in use, and where they come from.
 #[derive(Debug)]
 pub(super) struct Certificates {
-    files: Vec<CertificateFiles>,
-    /// Those that may be missing.
-    awaited: Vec<CertificateFiles>,
-    /// Their host names.
-    names: HashSet<String>,
-    /// What the files looked like when they were last read, well or not.
-    seen: Mutex<Vec<Look>>,
+    sources: Mutex<Vec<Source>>,
+    /// Host names whose certificate may be missing.
+    awaited: HashSet<String>,
     current: ArcSwap<Set>,
+}
+
+/// Files of a certificate, and what was in them when they could last be used.
+#[derive(Debug)]
+struct Source {
+    files: CertificateFiles,
+    may_be_missing: bool,
+    /// What they looked like when they were last read, well or not.
+    seen: Option<[Look; 2]>,
+    found: Option<Found>,
+}
+
+#[derive(Clone, Debug)]
+struct Found {
+    key: Arc<CertifiedKey>,
+    certificate: Arc<Certificate>,
 }
 
 /// A change of a file shows in one of these, also if it is replaced as a whole or through a link.
@@ -45,6 +57,10 @@ struct Look {
 }
 
 impl Look {
+    fn at(path: &Path) -> Self {
+        fs::metadata(path).map_or(Self::NONE, |metadata| Self::of(&metadata))
+    }
+
     fn of(metadata: &Metadata) -> Self {
         Self {
             device: metadata.dev(),
@@ -64,9 +80,44 @@ impl Look {
     };
 }
 
+impl Source {
+    fn new(files: CertificateFiles, may_be_missing: bool) -> Self {
+        Self {
+            files,
+            may_be_missing,
+            seen: None,
+            found: None,
+        }
+    }
+
+    /// Reads the files if they look different. Returns whether there is something new in them; of what cannot be used,
+    /// the former stays.
+    fn look(&mut self) -> Result<bool, TlsError> {
+        let looks = [&self.files.chain, &self.files.key].map(|path| Look::at(path));
+        if self.seen == Some(looks) {
+            return Ok(false);
+        }
+        // Before they are read: a change meanwhile is seen the next time.
+        self.seen = Some(looks);
+        match load(&self.files) {
+            Ok(found) => {
+                self.found = Some(found);
+                Ok(true)
+            }
+            Err(error) if self.may_be_missing && error.is_missing() => Ok(false),
+            Err(error) => {
+                if error.is_passing() {
+                    self.seen = None;
+                }
+                Err(error)
+            }
+        }
+    }
+}
+
 #[derive(Debug, Default)]
 struct Set {
-    all: Vec<(Arc<CertifiedKey>, Certificate)>,
+    all: Vec<Found>,
     /// By name. Several for one name are of different kinds, for clients of different age.
     exact: HashMap<String, Vec<Arc<CertifiedKey>>>,
     /// By what follows `*.`.
@@ -78,117 +129,71 @@ impl Certificates {
         files: Vec<CertificateFiles>,
         awaited: BTreeMap<String, PathBuf>,
     ) -> Result<Self, TlsError> {
-        if files.is_empty() && awaited.is_empty() {
+        let given = files.into_iter().map(|files| Source::new(files, false));
+        let mut sources: Vec<_> = given.collect();
+        for source in &mut sources {
+            source.look()?;
+        }
+        if sources.is_empty() && awaited.is_empty() {
             return Err(TlsError::NoCertificate);
         }
-        let names = awaited.keys().cloned().collect();
-        let awaited = awaited.into_values().map(CertificateFiles::together);
-        let awaited: Vec<_> = awaited.collect();
-        let mut seen = looks(files.iter().chain(&awaited));
-        let mut set = Set::default();
-        for files in &files {
-            set.add(load(files)?);
-        }
-        for (index, file) in awaited.iter().enumerate() {
-            let Err(error) = set.take(file, &Set::default()) else {
-                continue;
-            };
-            look_again(&mut seen, files.len() + index, &error);
-            if !error.is_missing() {
+        for path in awaited.values() {
+            let mut source = Source::new(CertificateFiles::together(path.clone()), true);
+            if let Err(error) = source.look() {
                 super::tell(&[error]);
             }
+            sources.push(source);
         }
         Ok(Self {
-            files,
-            awaited,
-            names,
-            seen: Mutex::new(seen),
-            current: ArcSwap::from_pointee(set),
+            current: ArcSwap::from_pointee(Set::of(&sources)),
+            sources: Mutex::new(sources),
+            awaited: awaited.into_keys().collect(),
         })
     }
 
-    pub(super) fn describe(&self) -> Vec<Certificate> {
+    pub(super) fn describe(&self) -> Vec<Arc<Certificate>> {
         let current = self.current.load();
-        let described = current.all.iter().map(|(_, certificate)| certificate);
-        described.cloned().collect()
+        let all = current.all.iter();
+        all.map(|found| Arc::clone(&found.certificate)).collect()
     }
 
     pub(super) fn reload(&self) -> Result<bool, Vec<TlsError>> {
-        let mut seen = self.seen.lock().unwrap_or_else(PoisonError::into_inner);
-        let now = looks(self.files.iter().chain(&self.awaited));
-        if *seen == now {
-            return Ok(false);
-        }
-        // Before the files are read: a change meanwhile is seen the next time.
-        *seen = now;
-        let former = self.current.load();
-        let mut set = Set::default();
+        let mut sources = self.sources.lock().unwrap_or_else(PoisonError::into_inner);
+        let mut is_new = false;
         let mut errors = Vec::new();
-        for (index, files) in self.files.iter().chain(&self.awaited).enumerate() {
-            let Err(error) = set.take(files, &former) else {
-                continue;
-            };
-            look_again(&mut seen, index, &error);
-            let may_be_missing = index >= self.files.len();
-            if !(may_be_missing && error.is_missing()) {
-                errors.push(error);
+        for source in sources.iter_mut() {
+            match source.look() {
+                Ok(is_other) => is_new |= is_other,
+                Err(error) => errors.push(error),
             }
         }
-        self.current.store(Arc::new(set));
+        if is_new {
+            self.current.store(Arc::new(Set::of(&sources)));
+        }
         if errors.is_empty() {
-            Ok(true)
+            Ok(is_new)
         } else {
             Err(errors)
         }
     }
 }
 
-/// Has the files of a certificate, by its place among all, looked at once more if the error may pass.
-fn look_again(seen: &mut [Look], index: usize, error: &TlsError) {
-    if error.is_passing()
-        && let Some(looks) = seen.chunks_mut(2).nth(index)
-    {
-        looks.fill(Look::NONE);
-    }
-}
-
-fn looks<'a>(files: impl Iterator<Item = &'a CertificateFiles>) -> Vec<Look> {
-    files
-        .flat_map(|files| [&files.chain, &files.key])
-        .map(|path| fs::metadata(path).map_or(Look::NONE, |metadata| Look::of(&metadata)))
-        .collect()
-}
-
 impl Set {
-    /// Adds what these files hold. If that cannot be used, the `former` one of the same files stays.
-    fn take(&mut self, files: &CertificateFiles, former: &Self) -> Result<(), TlsError> {
-        match load(files) {
-            Ok(found) => {
-                self.add(found);
-                Ok(())
+    fn of(sources: &[Source]) -> Self {
+        let mut set = Self::default();
+        for found in sources.iter().filter_map(|source| source.found.clone()) {
+            for name in &found.certificate.names {
+                let (map, name) = match name.strip_prefix("*.") {
+                    Some(suffix) => (&mut set.wildcards, suffix),
+                    None => (&mut set.exact, name.as_str()),
+                };
+                map.entry(name.to_owned())
+                    .or_default()
+                    .push(Arc::clone(&found.key));
             }
-            Err(error) => {
-                let mut former = former.all.iter();
-                let former = former.find(|(_, certificate)| certificate.files == *files);
-                if let Some((key, certificate)) = former {
-                    self.add((Arc::clone(key), certificate.clone()));
-                }
-                Err(error)
-            }
+            set.all.push(found);
         }
-    }
-
-    fn add(&mut self, (key, certificate): (Arc<CertifiedKey>, Certificate)) {
-        for name in &certificate.names {
-            let (map, name) = match name.strip_prefix("*.") {
-                Some(suffix) => (&mut self.wildcards, suffix),
-                None => (&mut self.exact, name.as_str()),
-            };
-            map.entry(name.to_owned())
-                .or_default()
-                .push(Arc::clone(&key));
-        }
-        self.all.push((key, certificate));
+        set
     }
 
     /// All that are for this name.
@@ -210,8 +215,8 @@ impl ResolvesServerCert for Certificates {
         let set = self.current.load();
         let name = hello.server_name().unwrap_or_default();
         let Some(found) = set.find(name) else {
-            let first = set.all.first().map(|(key, _)| Arc::clone(key));
-            return first.filter(|_| !self.names.contains(&plain(name)));
+            let first = set.all.first().map(|found| Arc::clone(&found.key));
+            return first.filter(|_| !self.awaited.contains(&plain(name)));
         };
         let schemes = hello.signature_schemes();
         found
@@ -229,7 +234,12 @@ fn read(path: &Path) -> Result<Vec<u8>, TlsError> {
     })
 }
 
-pub(super) fn load(files: &CertificateFiles) -> Result<(Arc<CertifiedKey>, Certificate), TlsError> {
+/// What a certificate is for whose files are these, which can be used.
+pub(super) fn examine(files: &CertificateFiles) -> Result<Certificate, TlsError> {
+    load(files).map(|found| Arc::unwrap_or_clone(found.certificate))
+}
+
+fn load(files: &CertificateFiles) -> Result<Found, TlsError> {
     let content = |path: &Path, expected| TlsError::Content {
         path: path.to_owned(),
         expected,
@@ -250,7 +260,10 @@ pub(super) fn load(files: &CertificateFiles) -> Result<(Arc<CertifiedKey>, Certi
                 source,
             }
         })?;
-    Ok((Arc::new(key), certificate))
+    Ok(Found {
+        key: Arc::new(key),
+        certificate: Arc::new(certificate),
+    })
 }
 
 fn describe(

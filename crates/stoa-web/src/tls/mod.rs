@@ -68,7 +68,7 @@ impl Certificate {
     /// # Errors
     /// They cannot.
     pub fn load(files: &CertificateFiles) -> Result<Self, TlsError> {
-        certificates::load(files).map(|(_, certificate)| certificate)
+        certificates::examine(files)
     }
 }
 
@@ -179,7 +179,7 @@ impl Tls {
 
     /// The certificates in use, in order.
     #[must_use]
-    pub fn certificates(&self) -> Vec<Certificate> {
+    pub fn certificates(&self) -> Vec<Arc<Certificate>> {
         self.certificates.describe()
     }
 

@@ -35,7 +35,7 @@ impl Certificates {
         let files = acme.map_or(BTreeMap::new(), |acme| acme.files());
         let obtained: BTreeSet<&Path> = files.values().map(PathBuf::as_path).collect();
         let is_given =
-            |certificate: &&Certificate| !obtained.contains(certificate.files.chain.as_path());
+            |certificate: &&Arc<Certificate>| !obtained.contains(certificate.files.chain.as_path());
         let given = in_use.iter().filter(is_given).map(|certificate| Shown {
             names: certificate.names.clone(),
             expires: Some(certificate.expires),

@@ -30,29 +30,17 @@ pub(crate) const LOGO: &str = "<svg/>";
 /// Longest wait for anything: builds may run beside the tests.
 const LONG: Duration = Duration::from_secs(90);
 
-pub(crate) fn free_port() -> u16 {
-    stoa_testing::free_address().unwrap().port()
-}
-
-/// A web server's addresses.
+/// A web server's address. It listens where real ones do: the test has a network of its own.
 pub(crate) struct WebServer {
     name: &'static str,
     address: IpAddr,
-    http: u16,
-    https: u16,
-    link: u16,
-    metrics: u16,
 }
 
 impl WebServer {
-    pub(crate) fn new(name: &'static str, address: Ipv4Addr, http: u16) -> Self {
+    pub(crate) fn new(name: &'static str, address: Ipv4Addr) -> Self {
         Self {
             name,
             address: address.into(),
-            http,
-            https: free_port(),
-            link: free_port(),
-            metrics: free_port(),
         }
     }
 
@@ -135,10 +123,10 @@ impl Site {
                 metrics = "{metrics}"
                 "#,
                 name = server.name,
-                http = server.at(server.http),
-                https = server.at(server.https),
-                link = server.at(server.link),
-                metrics = SocketAddr::from((Ipv4Addr::LOCALHOST, server.metrics)),
+                http = server.at(80),
+                https = server.at(443),
+                link = server.at(7443),
+                metrics = server.at(9090),
             );
         }
         if !is_alone {
@@ -146,10 +134,7 @@ impl Site {
         }
         let file = folder.path().join("stoa.toml");
         fs::write(&file, text).unwrap();
-        let addresses = |server: &WebServer| {
-            let metrics = SocketAddr::from((Ipv4Addr::LOCALHOST, server.metrics));
-            [server.at(server.http), server.at(server.https), metrics]
-        };
+        let addresses = |server: &WebServer| [80, 443, 9090].map(|port| server.at(port));
         let site = Self {
             folder,
             file,
@@ -272,8 +257,7 @@ impl Site {
         path: &str,
         root: &str,
     ) -> reqwest::Result<Response> {
-        let port = self.web[server][1].port();
-        let url = format!("https://{host}:{port}{path}");
+        let url = format!("https://{host}{path}");
         self.client(server, host, root).get(url).send().await
     }
 
