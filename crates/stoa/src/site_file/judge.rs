@@ -12,8 +12,30 @@ use stoa_model::document::{At, nearest};
 
 use super::draft::{AcmeDraft, Draft, EnvironmentDraft, ServerDraft};
 
-/// Name of the authority's files, so no server can have it.
-const AUTHORITY: &str = "authority";
+/// Names that files or folders of the product's own have where others are named by the site's file: of what, and what
+/// the name is for.
+const RESERVED: &[(&str, &str, &str)] = &[
+    (
+        "server",
+        "authority",
+        "the certificates of the site's authority have this name",
+    ),
+    (
+        "server",
+        "acme",
+        "the key of the account for certificates has this name",
+    ),
+    (
+        "environment",
+        "content",
+        "copies of static content are kept under this name",
+    ),
+    (
+        "environment",
+        "certificates",
+        "certificates are kept under this name",
+    ),
+];
 
 /// Adds what is wrong.
 pub(super) fn judge(draft: &Draft, folder: &Path, faults: &mut Vec<Diagnostic>) {
@@ -94,14 +116,17 @@ impl<'a> Judge<'a> {
                     )
                     .help("names have 1 to 63 of a–z, 0–9 and -, with no - at either end"),
                 );
-            } else if what == "server" && name.value == AUTHORITY {
+            } else if let Some((_, _, why)) = RESERVED
+                .iter()
+                .find(|(of, reserved, _)| *of == what && name.value == *reserved)
+            {
                 self.push(
                     Diagnostic::error(
                         Code::ReservedName,
                         name.span,
-                        format!("no server can be named `{AUTHORITY}`"),
+                        format!("no {what} can be named `{shown}`"),
                     )
-                    .label("the certificates of the site's authority have this name"),
+                    .label(*why),
                 );
             }
         }

@@ -625,14 +625,19 @@ fn every_environment_is_served() {
 }
 
 #[test]
-fn names_stand_in_certificates() {
-    for name in ["Web2", "web_2", "authority", "\"-\""] {
+fn names_stand_in_certificates_and_folders() {
+    for name in ["Web2", "web_2", "authority", "acme", "\"-\""] {
         let text = SITE.replace("server.web2", &format!("server.{name}"));
         let shown = faults_of(&text);
         assert!(
             shown.contains("error[invalid-name]") || shown.contains("error[reserved-name]"),
             "{name}: {shown}"
         );
+    }
+    for name in ["content", "certificates"] {
+        let text = SITE.replace("environment.legacy", &format!("environment.{name}"));
+        let shown = faults_of(&text);
+        assert!(shown.contains("error[reserved-name]"), "{name}: {shown}");
     }
 }
 
