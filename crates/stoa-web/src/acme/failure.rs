@@ -5,6 +5,7 @@ use std::io;
 use instant_acme::{Error, Problem};
 use tokio::task::JoinError;
 
+use super::outgoing::RootsError;
 use crate::tls::TlsError;
 
 /// What keeps a certificate from being obtained.
@@ -40,9 +41,12 @@ pub(super) enum Failure {
     /// A fault of ours, or of the library.
     #[error("the task has failed")]
     Task(#[from] JoinError),
-    /// It was made, and did not come.
+    /// It may have been made, and did not come.
     #[error("the certificate could not be fetched")]
-    Unfetched(#[source] Error),
+    Unfetched(#[source] Box<Failure>),
+    /// The certificates by which the authority itself is trusted.
+    #[error("the authority cannot be trusted")]
+    Roots(#[from] RootsError),
     /// It came, with something that is none.
     #[error("something else came with the certificate")]
     NoChain,
@@ -58,13 +62,13 @@ pub(super) enum Failure {
 }
 
 /// How often the same may be tried.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub(super) enum Kind {
     /// At once, nearly: the next order is another one.
     Busy,
     /// Costs the authority nothing.
     Unreachable,
-    /// Costs nobody anything.
+    /// Costs nobody anything: this machine is to be put right.
     Disk,
     /// Authorities allow a handful an hour.
     Refused,
@@ -79,7 +83,7 @@ impl Failure {
         match self {
             Self::Busy => Kind::Busy,
             Self::Unreachable(_) => Kind::Unreachable,
-            Self::Disk(_) => Kind::Disk,
+            Self::Disk(_) | Self::Roots(_) => Kind::Disk,
             Self::Refused(_)
             | Self::NoAccount(_)
             | Self::NoHttp
@@ -116,14 +120,14 @@ fn of_problem(problem: Problem) -> Failure {
     let text = problem.to_string();
     let text = text.strip_prefix("API error: ").unwrap_or(&text).to_owned();
     let kind = problem.r#type.as_deref().unwrap_or_default();
+    let is_its_own = problem.status.is_some_and(|status| status >= 500);
     match kind.strip_prefix("urn:ietf:params:acme:error:") {
-        Some("rateLimited") => Failure::RateLimited(text),
+        // Let's Encrypt says "rateLimited" with 503 while it has too much to do.
+        Some("rateLimited") if !is_its_own => Failure::RateLimited(text),
         Some("orderNotReady") => Failure::Busy,
         Some("accountDoesNotExist") => Failure::NoAccount(text),
         Some("serverInternal" | "badNonce") => Failure::Unreachable(Error::Api(problem)),
-        _ if problem.status.is_some_and(|status| status >= 500) => {
-            Failure::Unreachable(Error::Api(problem))
-        }
+        _ if is_its_own => Failure::Unreachable(Error::Api(problem)),
         _ => Failure::Refused(text),
     }
 }
@@ -150,6 +154,7 @@ mod tests {
             ("serverInternal", 500, Kind::Unreachable),
             ("badNonce", 400, Kind::Unreachable),
             ("rateLimited", 429, Kind::RateLimited),
+            ("rateLimited", 503, Kind::Unreachable),
             ("orderNotReady", 403, Kind::Busy),
         ] {
             assert_eq!(of(kind, status).kind(), expected, "{kind} {status}");

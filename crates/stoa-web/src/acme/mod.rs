@@ -24,6 +24,7 @@ use std::time::{Duration, SystemTime};
 
 use instant_acme::Account;
 use stoa_link::chain;
+use stoa_link::trust::TrustError;
 use tokio::sync::Semaphore;
 use tokio::task::JoinSet;
 use tokio_util::task::AbortOnDropHandle;
@@ -33,7 +34,7 @@ pub use answers::Answers;
 pub use outgoing::RootsError;
 
 use crate::tls::{Certificate, CertificateFiles, Tls, TlsError, tell};
-use failure::{Failure, Kind};
+use failure::Failure;
 use outgoing::Outgoing;
 use place::Place;
 use schedule::Failures;
@@ -66,17 +67,6 @@ pub struct Config {
     pub answered: Vec<String>,
 }
 
-/// Why certificates cannot be obtained at all.
-#[derive(Debug, thiserror::Error)]
-pub enum AcmeError {
-    /// The certificates of the authority itself.
-    #[error(transparent)]
-    Roots(#[from] RootsError),
-    /// There is no place for certificates.
-    #[error(transparent)]
-    Folder(#[from] stoa_link::trust::TrustError),
-}
-
 /// What keeps a host name from a new certificate. The former one, if any, is in use as long as it lasts.
 #[derive(Clone, Debug)]
 pub struct Trouble {
@@ -92,7 +82,6 @@ pub struct Trouble {
 pub struct Acme {
     config: Config,
     folder: PathBuf,
-    outgoing: Outgoing,
     /// Looked up when it is first needed, and again after a failure: the authority may have moved.
     account: tokio::sync::Mutex<Option<Account>>,
     permits: Semaphore,
@@ -112,15 +101,13 @@ impl Acme {
     /// Makes the folder; asks nobody yet.
     ///
     /// # Errors
-    /// A file cannot be read or written.
-    pub fn open(config: Config) -> Result<Self, AcmeError> {
-        let outgoing = Outgoing::new(config.roots.as_deref())?;
+    /// It cannot be made.
+    pub fn open(config: Config) -> Result<Self, TrustError> {
         let folder = config.folder.join(folder_of(&config.directory));
         stoa_link::trust::make_folder(&folder)?;
         Ok(Self {
             config,
             folder,
-            outgoing,
             account: tokio::sync::Mutex::new(None),
             permits: Semaphore::new(AT_ONCE),
             troubles: Mutex::default(),
@@ -176,8 +163,12 @@ impl Acme {
         loop {
             let turn = Arc::clone(&self).turn(host.clone(), Arc::clone(&tls), spread);
             // A task of its own: should it panic, the name is not forgotten.
-            let turn = AbortOnDropHandle::new(tokio::spawn(turn));
-            let failure = match turn.await.unwrap_or_else(|error| Err(error.into())) {
+            let turn = AbortOnDropHandle::new(tokio::spawn(outgoing::heeding(turn)));
+            let (outcome, asked) = match turn.await {
+                Ok(done) => done,
+                Err(error) => (Err(error.into()), Duration::ZERO),
+            };
+            let failure = match outcome {
                 Ok(wait) => {
                     failures = Failures::default();
                     self.note(&host, None);
@@ -186,16 +177,23 @@ impl Acme {
                 }
                 Err(failure) => failure,
             };
-            let kept = self.look(&host).await.ok().flatten();
-            let left = kept.and_then(|kept| kept.expires.duration_since(SystemTime::now()).ok());
+            let left = self.left(&host, &tls);
             failures.add(failure.kind());
-            let pause = failures.pause(rand::random(), left.unwrap_or_default());
-            let pause = pause.max(self.outgoing.take_pause());
-            if failure.kind() != Kind::Busy {
-                self.tell(&host, &failure, &failures, pause, left.is_some());
+            let pause = failures.pause(rand::random(), left).max(asked);
+            if failures.is_trouble() {
+                self.tell(&host, &failure, &failures, pause, !left.is_zero());
             }
             tokio::time::sleep(pause).await;
         }
+    }
+
+    /// Time for which the certificate in use is valid; zero if there is none.
+    fn left(&self, host: &str, tls: &Tls) -> Duration {
+        let file = self.file(host);
+        let in_use = tls.certificates();
+        let found = in_use.iter().find(|one| one.files.chain == file);
+        let left = found.and_then(|one| one.expires.duration_since(SystemTime::now()).ok());
+        left.unwrap_or_default()
     }
 
     /// Logs a failure, and notes it for who asks.
@@ -226,7 +224,7 @@ impl Acme {
         }
         let trouble = Trouble {
             reason,
-            failures: failures.all,
+            failures: failures.all(),
             next: SystemTime::now() + pause,
         };
         self.note(host, Some(trouble));
@@ -278,13 +276,13 @@ impl Acme {
     /// Obtains a certificate and takes it into use. Returns when it ends.
     async fn obtain(&self, host: &str, tls: &Arc<Tls>) -> Result<SystemTime, Failure> {
         // The semaphore is never closed.
-        let _permit = self.permits.acquire().await.ok();
+        let permit = self.permits.acquire().await.ok();
         let path = self.file(host);
         // Before anything is ordered: authorities count certificates, and a full disk must not use them up.
         let place = on_disk(move || Place::reserve(path)).await?;
         let mut place = place.map_err(Failure::Disk)?;
         let obtained = match self.account().await {
-            Ok(account) => order::certificate(&account, host).await,
+            Ok(account) => order::certificate(&account, host, permit).await,
             Err(failure) => Err(failure),
         };
         if obtained.as_ref().is_err_and(Failure::is_of_account) {
@@ -320,7 +318,7 @@ impl Acme {
             .config
             .account
             .look_up(
-                &self.outgoing,
+                self.config.roots.as_deref(),
                 &self.config.directory,
                 self.config.contact.as_deref(),
             )

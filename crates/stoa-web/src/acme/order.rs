@@ -1,21 +1,37 @@
 //! One certificate: order it, have its host name validated, and fetch it (RFC 8555 section 7.4).
 
-use std::time::{Duration, Instant};
+#[cfg(test)]
+mod tests;
+
+use std::time::Duration;
 
 use instant_acme::{
-    Account, AuthorizationStatus, ChallengeType, Identifier, NewOrder, Order, OrderStatus,
+    Account, AuthorizationStatus, ChallengeStatus, ChallengeType, Identifier, NewOrder, Order,
+    OrderStatus,
 };
-use rcgen::{CertificateParams, DistinguishedName, KeyPair};
+use rcgen::{CertificateParams, DistinguishedName, KeyPair, PublicKeyData as _};
+use rustls::pki_types::CertificateDer;
+use rustls::pki_types::pem::PemObject as _;
+use stoa_link::chain;
+use tokio::time::Instant;
+use x509_parser::prelude::{FromDer as _, X509Certificate};
 
 use super::failure::Failure;
 
 /// Longest wait for a validation.
 const VALIDATION: Duration = Duration::from_secs(120);
+/// Longest wait until it is known whether the authority makes the certificate.
+const FINALIZING: Duration = Duration::from_secs(5 * 60);
 /// Longest wait for a certificate that is being made. Whoever gives up earlier orders it again, and authorities count.
 const MAKING: Duration = Duration::from_secs(15 * 60);
 
-/// Obtains a certificate for a host name, with a new key. Returns both, in PEM.
-pub(super) async fn certificate(account: &Account, host: &str) -> Result<String, Failure> {
+/// Obtains a certificate for a host name, with a new key. Returns both, in PEM. `permit` is held as long as the
+/// authority has to be asked for anything but the certificate itself.
+pub(super) async fn certificate(
+    account: &Account,
+    host: &str,
+    permit: impl Send,
+) -> Result<String, Failure> {
     let identifiers = [Identifier::Dns(host.to_owned())];
     let mut order = account.new_order(&NewOrder::new(&identifiers)).await?;
     validate(&mut order).await?;
@@ -24,83 +40,127 @@ pub(super) async fn certificate(account: &Account, host: &str) -> Result<String,
     let mut parameters = CertificateParams::new(vec![host.to_owned()])?;
     parameters.distinguished_name = DistinguishedName::new();
     let request = parameters.serialize_request(&key)?;
-    if let Err(error) = order.finalize_csr(request.der()).await {
-        let failure = Failure::from(error);
-        let Failure::Unreachable(_) = failure else {
-            return Err(failure);
-        };
-        // The answer may be lost, and the certificate made all the same.
-        match order.refresh().await.map(|state| state.status) {
-            Ok(OrderStatus::Processing | OrderStatus::Valid) => {}
-            Ok(_) => return Err(failure),
-            Err(error) => return Err(Failure::Unfetched(error)),
-        }
-    }
+    let taken = finalize(&mut order, request.der()).await?;
+    drop(permit);
     let chain = fetch(&mut order).await?;
-    if is_chain(&chain) {
-        Ok(key.serialize_pem() + &chain)
-    } else {
-        Err(Failure::NoChain)
+    if !is_chain(&chain) {
+        return Err(Failure::NoChain);
     }
+    if taken == Taken::Perhaps && !is_of_key(&chain, &key) {
+        return Err(Failure::Busy);
+    }
+    Ok(key.serialize_pem() + &chain)
 }
 
-/// Tells the authority that it may ask.
+/// Tells the authority that it may ask. Web servers with one account may get one order, so another one may have told it
+/// already; what came of it is seen in the order.
 async fn validate(order: &mut Order) -> Result<(), Failure> {
     let mut authorizations = order.authorizations();
     while let Some(authorization) = authorizations.next().await {
         let mut authorization = authorization?;
         // One of an earlier order may be good for a while.
-        if authorization.status == AuthorizationStatus::Valid {
+        if authorization.status != AuthorizationStatus::Pending {
             continue;
         }
         let challenge = authorization.challenge(ChallengeType::Http01);
-        challenge.ok_or(Failure::NoHttp)?.set_ready().await?;
+        let mut challenge = challenge.ok_or(Failure::NoHttp)?;
+        if challenge.status != ChallengeStatus::Pending {
+            continue;
+        }
+        match challenge.set_ready().await.map_err(Failure::from) {
+            Err(failure @ (Failure::Unreachable(_) | Failure::RateLimited(_))) => {
+                return Err(failure);
+            }
+            Err(failure) => {
+                let reason = chain(&failure);
+                tracing::debug!(reason, "the authority does not take a challenge");
+            }
+            Ok(()) => {}
+        }
     }
     Ok(())
 }
 
-/// Waits until the authority has asked.
+/// Waits until the authority has asked. A failure of the network ends nothing: validations count.
 async fn until_ready(order: &mut Order) -> Result<(), Failure> {
     let mut waits = Waits::up_to(VALIDATION);
     loop {
-        match order.refresh().await?.status {
-            OrderStatus::Ready => return Ok(()),
-            OrderStatus::Invalid => return Err(Failure::Refused(reason(order).await)),
-            // Authorities give one order to all who ask for the same with one account.
-            OrderStatus::Processing | OrderStatus::Valid => return Err(Failure::Busy),
-            OrderStatus::Pending => {}
-        }
+        let failure = match status(order).await {
+            Ok(OrderStatus::Ready) => return Ok(()),
+            Ok(OrderStatus::Invalid) => return Err(Failure::Refused(reason(order).await)),
+            Ok(OrderStatus::Processing | OrderStatus::Valid) => return Err(Failure::Busy),
+            Ok(OrderStatus::Pending) => Failure::Slow,
+            Err(failure) => failure,
+        };
         if !waits.another().await {
-            return Err(Failure::Slow);
+            return Err(failure);
         }
     }
 }
 
-/// Waits for the certificate and fetches it. Failures of the network change nothing: it is there, or will be.
+async fn status(order: &mut Order) -> Result<OrderStatus, Failure> {
+    Ok(order.refresh().await?.status)
+}
+
+/// Whose request the authority has taken.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Taken {
+    Ours,
+    /// Ours, or that of another web server with the same order.
+    Perhaps,
+}
+
+/// Has the certificate made. When the answer is lost, it may be made all the same: then the order tells.
+async fn finalize(order: &mut Order, request: &[u8]) -> Result<Taken, Failure> {
+    let mut waits = Waits::up_to(FINALIZING);
+    let mut is_first = true;
+    loop {
+        let failure = match order.finalize_csr(request).await.map_err(Failure::from) {
+            Ok(()) if is_first => return Ok(Taken::Ours),
+            Ok(()) => return Ok(Taken::Perhaps),
+            Err(failure @ Failure::Unreachable(_)) => failure,
+            Err(failure) if is_first => return Err(failure),
+            Err(failure) => failure,
+        };
+        is_first = false;
+        loop {
+            if !waits.another().await {
+                return Err(Failure::Unfetched(Box::new(failure)));
+            }
+            match status(order).await {
+                Ok(OrderStatus::Processing | OrderStatus::Valid) => return Ok(Taken::Perhaps),
+                Ok(OrderStatus::Invalid) => return Err(Failure::Refused(reason(order).await)),
+                Ok(OrderStatus::Ready | OrderStatus::Pending) => break,
+                Err(_) => {}
+            }
+        }
+    }
+}
+
+/// Waits for the certificate and fetches it. Only the end of the order ends that: it is there, or will be.
 async fn fetch(order: &mut Order) -> Result<String, Failure> {
     let mut waits = Waits::up_to(MAKING);
     loop {
         let failure = match look(order).await {
             Ok(Some(chain)) => return Ok(chain),
             Ok(None) => Failure::Slow,
-            Err(failure @ Failure::Unreachable(_)) => failure,
-            Err(failure) => return Err(failure),
+            Err(failure) => failure,
         };
+        if order.state().status == OrderStatus::Invalid {
+            return Err(Failure::Refused(reason(order).await));
+        }
         if !waits.another().await {
-            return Err(match failure {
-                Failure::Unreachable(error) => Failure::Unfetched(error),
-                failure => failure,
-            });
+            return Err(Failure::Unfetched(Box::new(failure)));
         }
     }
 }
 
 /// The certificate; none if it is not made yet.
 async fn look(order: &mut Order) -> Result<Option<String>, Failure> {
-    if order.refresh().await?.status == OrderStatus::Invalid {
-        return Err(Failure::Refused(reason(order).await));
+    match status(order).await? {
+        OrderStatus::Valid => Ok(order.certificate().await?),
+        _ => Ok(None),
     }
-    Ok(order.certificate().await?)
 }
 
 /// What the authority found, of an order that is not valid.
@@ -129,6 +189,15 @@ fn is_chain(text: &str) -> bool {
     labels.all(|label| label.trim() == "-----BEGIN CERTIFICATE-----")
 }
 
+/// Whether the first certificate is for this key.
+fn is_of_key(chain: &str, key: &KeyPair) -> bool {
+    let own = CertificateDer::pem_slice_iter(chain.as_bytes()).next();
+    own.and_then(Result::ok).is_some_and(|own| {
+        X509Certificate::from_der(&own)
+            .is_ok_and(|(_, own)| &*own.public_key().subject_public_key.data == key.der_bytes())
+    })
+}
+
 /// Pauses between questions to the authority, longer each time.
 struct Waits {
     pause: Duration,
@@ -148,20 +217,5 @@ impl Waits {
         tokio::time::sleep(self.pause).await;
         self.pause = (self.pause * 3 / 2).min(Duration::from_secs(30));
         Instant::now() < self.end
-    }
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn chains_hold_certificates_only() {
-        let certificate = "-----BEGIN CERTIFICATE-----\nMA==\n-----END CERTIFICATE-----\n";
-        assert!(is_chain(certificate));
-        assert!(is_chain(&certificate.repeat(3).replace('\n', "\r\n")));
-        let key = certificate.replace("CERTIFICATE", "PRIVATE KEY");
-        assert!(!is_chain(&(certificate.to_owned() + &key)));
-        assert!(!is_chain(&(key + certificate)));
     }
 }

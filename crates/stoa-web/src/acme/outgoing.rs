@@ -1,14 +1,14 @@
 //! Requests to the authority: over TLS, no redirects, limits on time and size.
 
+use std::cell::Cell;
 use std::fs;
 use std::future::Future;
 use std::path::{Path, PathBuf};
 use std::pin::Pin;
-use std::sync::{Arc, Mutex, PoisonError};
 use std::time::{Duration, SystemTime};
 
 use bytes::{Bytes, BytesMut};
-use http::header::{RETRY_AFTER, USER_AGENT};
+use http::header::{CONTENT_TYPE, RETRY_AFTER, USER_AGENT};
 use http::{HeaderMap, HeaderValue, Request, Response, StatusCode};
 use http_body_util::{BodyExt as _, Full};
 use instant_acme::{BodyWrapper, BytesResponse, Error, HttpClient};
@@ -66,8 +66,17 @@ pub enum RootsError {
 #[derive(Clone, Debug)]
 pub(super) struct Outgoing {
     client: reqwest::Client,
-    /// How long the authority wants not to be asked, as it said last (RFC 8555 section 6.6).
-    pause: Arc<Mutex<Option<Duration>>>,
+}
+
+tokio::task_local! {
+    /// How long the authority wants not to be asked, as it said during one try (RFC 8555 section 6.6).
+    static PAUSE: Cell<Duration>;
+}
+
+/// Does what asks the authority. Returns how long it wants not to be asked, too.
+pub(super) async fn heeding<T>(work: impl Future<Output = T>) -> (T, Duration) {
+    let work = async { (work.await, PAUSE.with(Cell::get)) };
+    PAUSE.scope(Cell::default(), work).await
 }
 
 impl Outgoing {
@@ -92,50 +101,10 @@ impl Outgoing {
             .use_preconfigured_tls(tls)
             .https_only(true)
             .redirect(Policy::none())
-            .connect_timeout(PATIENCE)
+            .connect_timeout(PATIENCE / 3)
             .timeout(PATIENCE)
             .build()?;
-        Ok(Self {
-            client,
-            pause: Arc::default(),
-        })
-    }
-
-    /// How long the authority wants not to be asked; told once.
-    pub(super) fn take_pause(&self) -> Duration {
-        let pause = self
-            .pause
-            .lock()
-            .unwrap_or_else(PoisonError::into_inner)
-            .take();
-        pause.unwrap_or_default()
-    }
-
-    /// Notes how long it wants not to be asked, and keeps from the library what it could not count with.
-    fn note_pause(&self, status: StatusCode, headers: &mut HeaderMap) {
-        let text = headers
-            .get(RETRY_AFTER)
-            .and_then(|value| value.to_str().ok());
-        let Some(text) = text else {
-            return;
-        };
-        let pause = match text.trim().parse::<u64>() {
-            Ok(seconds) => Duration::from_secs(seconds),
-            Err(_) => httpdate::parse_http_date(text)
-                .ok()
-                .and_then(|time| time.duration_since(SystemTime::now()).ok())
-                .unwrap_or_default(),
-        };
-        if matches!(
-            status,
-            StatusCode::TOO_MANY_REQUESTS | StatusCode::SERVICE_UNAVAILABLE
-        ) {
-            let mut noted = self.pause.lock().unwrap_or_else(PoisonError::into_inner);
-            *noted = Some(pause.min(LONGEST_PAUSE));
-        }
-        if pause > LONGEST_PAUSE {
-            headers.remove(RETRY_AFTER);
-        }
+        Ok(Self { client })
     }
 
     async fn ask(self, request: Request<BodyWrapper<Bytes>>) -> Result<BytesResponse, Error> {
@@ -165,8 +134,47 @@ impl Outgoing {
         let mut response = Response::new(Full::new(bytes.freeze()));
         *response.status_mut() = answer.status();
         *response.headers_mut() = std::mem::take(answer.headers_mut());
-        self.note_pause(answer.status(), response.headers_mut());
+        note_pause(answer.status(), response.headers_mut());
+        // A gateway's, which the library would take for a refusal.
+        if answer.status().is_server_error() && !is_problem(response.headers()) {
+            return Err(Error::Other(answer.status().to_string().into()));
+        }
         Ok(response.into())
+    }
+}
+
+/// Whether it is a problem document (RFC 9457), as the authority's own errors are.
+fn is_problem(headers: &HeaderMap) -> bool {
+    let kind = headers
+        .get(CONTENT_TYPE)
+        .and_then(|kind| kind.to_str().ok());
+    kind.is_some_and(|kind| kind.starts_with("application/problem+json"))
+}
+
+/// Notes how long the authority wants not to be asked, and keeps from the library what it could not count with.
+fn note_pause(status: StatusCode, headers: &mut HeaderMap) {
+    let text = headers
+        .get(RETRY_AFTER)
+        .and_then(|value| value.to_str().ok());
+    let Some(text) = text else {
+        return;
+    };
+    let asked = match text.trim().parse::<u64>() {
+        Ok(seconds) => Duration::from_secs(seconds),
+        Err(_) => httpdate::parse_http_date(text)
+            .ok()
+            .and_then(|time| time.duration_since(SystemTime::now()).ok())
+            .unwrap_or_default(),
+    };
+    if matches!(
+        status,
+        StatusCode::TOO_MANY_REQUESTS | StatusCode::SERVICE_UNAVAILABLE
+    ) {
+        // Outside of a try nobody waits.
+        let _ = PAUSE.try_with(|pause| pause.set(pause.get().max(asked.min(LONGEST_PAUSE))));
+    }
+    if asked > LONGEST_PAUSE {
+        headers.remove(RETRY_AFTER);
     }
 }
 
@@ -198,27 +206,33 @@ fn read(path: &Path) -> Result<RootCertStore, RootsError> {
 mod tests {
     use super::*;
 
-    #[test]
-    fn pauses_are_noted() {
-        let folder = tempfile::tempdir().unwrap();
-        let path = folder.path().join("roots.pem");
-        let key = rcgen::KeyPair::generate().unwrap();
-        let parameters = rcgen::CertificateParams::new(vec!["a.example".to_owned()]).unwrap();
-        fs::write(&path, parameters.self_signed(&key).unwrap().pem()).unwrap();
-        let outgoing = Outgoing::new(Some(&path)).unwrap();
+    #[tokio::test]
+    async fn pauses_are_heeded() {
         let note = |status: u16, text: &str| {
             let mut headers = HeaderMap::new();
             headers.insert(RETRY_AFTER, text.parse().unwrap());
-            outgoing.note_pause(StatusCode::from_u16(status).unwrap(), &mut headers);
-            (outgoing.take_pause().as_secs(), headers.len())
+            note_pause(StatusCode::from_u16(status).unwrap(), &mut headers);
+            headers.len()
         };
-        assert_eq!(note(429, "120"), (120, 1));
-        assert_eq!(outgoing.take_pause(), Duration::ZERO);
-        // While an order is worked on.
-        assert_eq!(note(200, "3"), (0, 1));
-        assert_eq!(note(503, "18446744073709551615"), (24 * 3600, 0));
-        assert_eq!(note(429, "soon"), (0, 1));
-        assert_eq!(note(429, "Wed, 21 Oct 2015 07:28:00 GMT"), (0, 1));
+        // Nobody waits for it.
+        assert_eq!(note(429, "120"), 1);
+        let (kept, pause) = heeding(async {
+            [
+                note(429, "120"),
+                note(503, "60"),
+                note(429, "soon"),
+                note(429, "Wed, 21 Oct 2015 07:28:00 GMT"),
+                // While an order is worked on.
+                note(200, "500"),
+            ]
+        })
+        .await;
+        assert_eq!((kept, pause), ([1; 5], Duration::from_secs(120)));
+        // Longer than the library could count.
+        let (kept, pause) = heeding(async { note(503, "18446744073709551615") }).await;
+        assert_eq!((kept, pause), (0, LONGEST_PAUSE));
+        let (_, pause) = heeding(async {}).await;
+        assert_eq!(pause, Duration::ZERO);
     }
 
     #[test]

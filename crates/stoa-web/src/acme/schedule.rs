@@ -1,12 +1,13 @@
 //! When a certificate is ordered: in time, not all at once, and seldom where it fails.
 
+use std::collections::HashMap;
 use std::time::{Duration, SystemTime};
 
 use super::failure::Kind;
 use crate::tls::Certificate;
 
-const MINUTE: Duration = Duration::from_secs(60);
-const HOUR: Duration = Duration::from_secs(60 * 60);
+/// Seconds of an hour.
+const HOUR: u64 = 3600;
 
 /// When to renew: when two thirds of its time have passed, or up to a thirtieth later. `spread`, from 0 to 1, differs
 /// between servers, so that they do not ask at once.
@@ -25,78 +26,63 @@ fn lifetime(certificate: &Certificate) -> Duration {
     lifetime.unwrap_or_default()
 }
 
-/// Failures in a row.
+/// Failures since it went well.
 #[derive(Debug, Default)]
 pub(super) struct Failures {
-    /// Of the last one.
-    kind: Option<Kind>,
-    /// How many of this kind.
-    of_kind: usize,
-    /// All of them, but for those that are nobody's fault.
-    pub(super) all: u32,
+    counts: HashMap<Kind, u32>,
+    last: Option<Kind>,
 }
 
 impl Failures {
     /// Counts another one.
     pub(super) fn add(&mut self, kind: Kind) {
-        if self.kind != Some(kind) {
-            self.of_kind = 0;
-        }
-        self.kind = Some(kind);
-        self.of_kind += 1;
-        if kind != Kind::Busy {
-            self.all += 1;
-        }
+        *self.counts.entry(kind).or_default() += 1;
+        self.last = Some(kind);
+    }
+
+    /// All of them.
+    pub(super) fn all(&self) -> u32 {
+        self.counts.values().sum()
+    }
+
+    /// Whether the last one is worth telling. That another web server had the same order is not, unless it stays so.
+    pub(super) fn is_trouble(&self) -> bool {
+        self.last != Some(Kind::Busy) || self.counts.get(&Kind::Busy) > Some(&2)
     }
 
     /// Time until the next try, longer each time that the same happens. `spread`, from 0 to 1, changes it by up to a
     /// fifth. `left` is the time for which there is a valid certificate, zero if there is none.
     pub(super) fn pause(&self, spread: f64, left: Duration) -> Duration {
-        let Some(kind) = self.kind else {
+        let Some(kind) = self.last else {
             return Duration::ZERO;
         };
-        let pauses: &[Duration] = match kind {
-            Kind::Busy => &[Duration::from_secs(10)],
-            Kind::Unreachable => &[
-                Duration::from_secs(10),
-                Duration::from_secs(40),
-                Duration::from_secs(160),
-                Duration::from_secs(600),
-            ],
-            Kind::Disk => &[
-                MINUTE,
-                Duration::from_secs(300),
-                Duration::from_secs(900),
-                HOUR,
-            ],
+        let seconds: &[u64] = match kind {
+            Kind::Busy => &[10, 10, 60, 600],
+            Kind::Unreachable => &[10, 40, 160, 600],
+            Kind::Disk => &[60, 300, 900, 3600],
             // The first may be over soon: another web server was just starting. Let's Encrypt allows five failed
             // validations of a name in an hour, to all web servers together.
-            Kind::Refused => &[
-                MINUTE,
-                Duration::from_secs(1800),
-                Duration::from_secs(2 * 3600),
-                Duration::from_secs(6 * 3600),
-                Duration::from_secs(12 * 3600),
-            ],
-            Kind::RateLimited => &[
-                HOUR,
-                Duration::from_secs(3 * 3600),
-                Duration::from_secs(12 * 3600),
-            ],
+            Kind::Refused => &[60, HOUR / 2, 2 * HOUR, 6 * HOUR, 12 * HOUR],
+            Kind::RateLimited => &[HOUR, 3 * HOUR, 12 * HOUR],
             // It allows five certificates for the same names in a week.
-            Kind::Spent => &[
-                Duration::from_secs(2 * 3600),
-                Duration::from_secs(12 * 3600),
-                Duration::from_secs(36 * 3600),
-            ],
+            Kind::Spent => &[2 * HOUR, 12 * HOUR, 36 * HOUR],
         };
-        let index = self.of_kind.saturating_sub(1).min(pauses.len() - 1);
-        let pause = pauses.get(index).copied().unwrap_or(HOUR);
-        // Certificates for a day must not run out while nobody tries.
+        let count = self.counts.get(&kind).copied().unwrap_or_default();
+        let index = usize::try_from(count.saturating_sub(1)).unwrap_or(usize::MAX);
+        let pause = seconds.get(index).or(seconds.last());
+        let pause = Duration::from_secs(pause.copied().unwrap_or(HOUR));
+        // Certificates for a day must not run out while nobody tries; but not at the price of what is counted.
+        let least = match kind {
+            Kind::Spent => Duration::MAX,
+            Kind::Refused => Duration::from_secs(HOUR / 2),
+            Kind::Busy | Kind::Unreachable | Kind::Disk | Kind::RateLimited => {
+                Duration::from_secs(600)
+            }
+        };
         let longest = if left.is_zero() {
             Duration::MAX
         } else {
-            (left / 4).max(10 * MINUTE)
+            (left / 4).max(least)
         };
         pause.min(longest).mul_f64(0.8 + 0.4 * spread)
     }
@@ -160,47 +146,63 @@ mod tests {
         assert_eq!(tries(Kind::Unreachable, 5), [10, 50, 210, 810, 1410]);
         assert_eq!(tries(Kind::Refused, 3), [60, 1860, 9060]);
         assert_eq!(tries(Kind::RateLimited, 2), [3600, 4 * 3600]);
-        assert_eq!(tries(Kind::Busy, 3), [10, 20, 30]);
-        // Two web servers with one account stay below five failed validations: each time an allowance of one comes
-        // back after twelve minutes.
-        let mut allowed = 5.0;
-        let mut before = 0;
-        for time in [0].into_iter().chain(tries(Kind::Refused, 8)) {
-            allowed = f64::min(allowed + (time - before) as f64 / 720.0, 5.0) - 2.0;
-            assert!(allowed >= 0.0, "{time}");
-            before = time;
-        }
-        // Five certificates in a week: one comes back after 34 hours.
-        let (mut allowed, mut before) = (5.0, 0);
-        for time in [0].into_iter().chain(tries(Kind::Spent, 20)) {
-            allowed = f64::min(allowed + (time - before) as f64 / 122_400.0, 5.0) - 1.0;
-            assert!(allowed >= 0.0, "{time}");
+        assert_eq!(tries(Kind::Busy, 3), [10, 20, 80]);
+    }
+
+    /// What authorities count is never used up: so many come back in time, and each try takes some.
+    fn check_allowance(kind: Kind, allowance: f64, comes_back: u64, takes: f64, left: Duration) {
+        let (mut allowed, mut before) = (allowance, 0);
+        for time in [0].into_iter().chain(tries(kind, 30, left)) {
+            let since = (time - before) as f64 / comes_back as f64;
+            allowed = f64::min(allowed + since, allowance) - takes;
+            assert!(allowed >= 0.0, "{kind:?} at {time}, {left:?} left");
             before = time;
         }
     }
 
     #[test]
-    fn another_kind_begins_anew() {
+    fn limits_of_lets_encrypt_are_kept() {
+        let days = |days| Duration::from_secs(days * DAY);
+        for left in [Duration::ZERO, Duration::from_secs(1), days(1), days(30)] {
+            // Two web servers, five failed validations an hour.
+            check_allowance(Kind::Refused, 5.0, 720, 2.0, left);
+            // Five certificates a week.
+            check_allowance(Kind::Spent, 5.0, 7 * DAY / 5, 1.0, left);
+        }
+    }
+
+    #[test]
+    fn kinds_are_counted_apart() {
         let mut failures = Failures::default();
         for _ in 0..6 {
             failures.add(Kind::Unreachable);
         }
         failures.add(Kind::Refused);
-        assert_eq!(failures.pause(0.5, Duration::ZERO), MINUTE);
-        failures.add(Kind::Busy);
-        assert_eq!(failures.all, 7);
+        let pause = |failures: &Failures| failures.pause(0.5, Duration::ZERO).as_secs();
+        assert_eq!(pause(&failures), 60);
+        failures.add(Kind::RateLimited);
+        failures.add(Kind::Refused);
+        assert_eq!(pause(&failures), 1800);
+        assert_eq!(failures.all(), 9);
+        for is_trouble in [false, false, true] {
+            failures.add(Kind::Busy);
+            assert_eq!(failures.is_trouble(), is_trouble);
+        }
     }
 
     #[test]
     fn the_end_of_a_certificate_is_not_slept_through() {
-        let left = Duration::from_secs(8 * 3600);
-        let mut failures = Failures::default();
-        for _ in 0..9 {
-            failures.add(Kind::Refused);
-        }
-        assert_eq!(failures.pause(0.5, left), left / 4);
-        let little = failures.pause(0.5, Duration::from_secs(1));
-        assert_eq!(little, 10 * MINUTE);
+        let pause = |kind, left| {
+            let mut failures = Failures::default();
+            for _ in 0..9 {
+                failures.add(kind);
+            }
+            failures.pause(0.5, Duration::from_secs(left)).as_secs()
+        };
+        assert_eq!(pause(Kind::Refused, 8 * HOUR), 2 * HOUR);
+        assert_eq!(pause(Kind::Refused, 1), HOUR / 2);
+        assert_eq!(pause(Kind::RateLimited, 1), 600);
+        assert_eq!(pause(Kind::Spent, 1), 36 * HOUR);
     }
 
     proptest! {

@@ -223,7 +223,7 @@ pub(crate) fn tell(errors: &[TlsError]) {
     for error in errors {
         tracing::error!(
             error = error as &dyn std::error::Error,
-            "a certificate cannot be used; a former one stays in use"
+            "a certificate cannot be used; if there was one before, it stays in use"
         );
     }
 }

@@ -9,7 +9,7 @@ use ipnet::IpNet;
 use stoa_link::accept::{self, Instances};
 use stoa_link::trust::Trust as LinkTrust;
 use stoa_web::access_log::{AccessLog, Logged};
-use stoa_web::acme::{self, AccountKey, Acme, AcmeError};
+use stoa_web::acme::{self, AccountKey, Acme};
 use stoa_web::forwarded::{ForwardedBy, Trust};
 use stoa_web::rate_limit::{self, RateLimit};
 use stoa_web::redirect::ToHttps;
@@ -137,10 +137,7 @@ impl Role<'_> {
                 Vec::new()
             },
         });
-        let acme = acme.map_err(|error| match error {
-            AcmeError::Folder(_) => Failure::new(Exit::CannotCreate, chain(&error)),
-            AcmeError::Roots(_) => failure(&error),
-        })?;
+        let acme = acme.map_err(|error| Failure::new(Exit::CannotCreate, chain(&error)))?;
         Ok(Some(Arc::new(acme)))
     }
 }
