@@ -104,13 +104,12 @@ impl AccountKey {
     /// The account, made if there is none. That its terms are agreed to was said in the site's file.
     pub(super) async fn look_up(
         &self,
-        roots: Option<&Path>,
+        outgoing: Outgoing,
         directory: &str,
         contact: Option<&str>,
     ) -> Result<Account, Failure> {
         let pkcs8 = PrivatePkcs8KeyDer::from(self.pair.serialize_der());
         let key = Key::from_pkcs8_der(pkcs8.clone_key())?;
-        let outgoing = Outgoing::new(roots)?;
         let (account, _) = Account::builder_with_http(Box::new(outgoing))
             .create_from_key((key, PrivateKeyDer::Pkcs8(pkcs8)), directory.to_owned())
             .await?;

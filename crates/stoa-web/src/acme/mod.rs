@@ -314,15 +314,11 @@ impl Acme {
         if let Some(account) = &*known {
             return Ok(account.clone());
         }
-        let account = self
-            .config
-            .account
-            .look_up(
-                self.config.roots.as_deref(),
-                &self.config.directory,
-                self.config.contact.as_deref(),
-            )
-            .await?;
+        let roots = self.config.roots.clone();
+        let outgoing = on_disk(move || Outgoing::new(roots.as_deref())).await??;
+        let (directory, contact) = (&self.config.directory, self.config.contact.as_deref());
+        let account = &self.config.account;
+        let account = account.look_up(outgoing, directory, contact).await?;
         Ok(known.insert(account).clone())
     }
 }
