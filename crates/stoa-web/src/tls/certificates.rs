@@ -244,15 +244,21 @@ fn load(files: &CertificateFiles) -> Result<Found, TlsError> {
         path: path.to_owned(),
         expected,
     };
-    let chain = CertificateDer::pem_slice_iter(&read(&files.chain)?)
+    let text = read(&files.chain)?;
+    let chain = CertificateDer::pem_slice_iter(&text)
         .collect::<Result<Vec<_>, _>>()
         .map_err(|_| content(&files.chain, "certificate"))?;
     let own = chain
         .first()
         .ok_or_else(|| content(&files.chain, "certificate"))?;
     let certificate = describe(own, files)?;
-    let key = PrivateKeyDer::from_pem_slice(&read(&files.key)?)
-        .map_err(|_| content(&files.key, "private key"))?;
+    // One file with both is read once: it may be replaced in between.
+    let text = match files.key == files.chain {
+        true => text,
+        false => read(&files.key)?,
+    };
+    let key =
+        PrivateKeyDer::from_pem_slice(&text).map_err(|_| content(&files.key, "private key"))?;
     let key =
         CertifiedKey::from_der(chain, key, &aws_lc_rs::default_provider()).map_err(|source| {
             TlsError::Key {
