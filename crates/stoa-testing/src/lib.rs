@@ -3,9 +3,9 @@
 //! Owns: temporary PostgreSQL clusters and databases ([`postgres`]), the `stoa` binary as a running
 //! process ([`process`]), an HTTP client that shows what came back ([`client`]), a proxy that breaks
 //! connections ([`proxy`]), a disk that is too small ([`disk`]), applications opened to everybody, for
-//! tests that are not about access ([`open`]), hosts on a real network ([`network`]), certificates for them ([`certificates`]), an
-//! authority that is asked for some ([`pebble`]), users at work on them
-//! ([`load`]), and what may be demanded of what they saw ([`history`]).
+//! tests that are not about access ([`open`]), hosts on a real network ([`network`]), certificates for them
+//! ([`certificates`]), an authority that is asked for some ([`pebble`]), users at work on them ([`load`]), and what
+//! may be demanded of what they saw ([`history`]).
 //!
 //! Does not own: test cases, expected answers, or anything that knows more of a model than its text.
 //!

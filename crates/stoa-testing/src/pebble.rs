@@ -6,7 +6,7 @@
 use std::fs;
 use std::net::IpAddr;
 use std::path::PathBuf;
-use std::process::{Child, Command, Stdio};
+use std::process::{Command, Stdio};
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
@@ -15,7 +15,7 @@ use serde_json::json;
 use tempfile::TempDir;
 
 use crate::certificates::Authority;
-use crate::process::collect;
+use crate::process::{Killed, collect};
 
 /// Where it is asked for certificates.
 const DIRECTORY: &str = "127.0.0.1:14000";
@@ -36,17 +36,6 @@ pub struct Pebble {
     log: Arc<Mutex<Vec<String>>>,
     resolver: Option<Killed>,
     process: Option<Killed>,
-}
-
-#[derive(Debug)]
-struct Killed(Child);
-
-impl Drop for Killed {
-    fn drop(&mut self) {
-        // It may have ended by itself.
-        let _ = self.0.kill();
-        let _ = self.0.wait();
-    }
 }
 
 impl Pebble {

@@ -39,6 +39,18 @@ pub struct Server {
     _data: Option<tempfile::TempDir>,
 }
 
+/// A process that ends with the value.
+#[derive(Debug)]
+pub struct Killed(pub Child);
+
+impl Drop for Killed {
+    fn drop(&mut self) {
+        // It may have ended by itself.
+        let _ = self.0.kill();
+        let _ = self.0.wait();
+    }
+}
+
 /// The binary under test: `STOA_BIN`, or the one that Cargo built beside the tests.
 ///
 /// # Errors

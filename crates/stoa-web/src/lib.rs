@@ -1,9 +1,9 @@
 //! The web tier: connections and static content.
 //!
 //! Owns: the accept loop with its limits and time-outs, HTTP/1.1 and HTTP/2, request ids, draining ([`server`]);
-//! certificates ([`tls`]) and who gives them ([`acme`]); who the client is ([`forwarded`], [`proxy_protocol`]) and how often it may ask
-//! ([`rate_limit`]); the log of requests ([`access_log`]); what is shown when there is no answer ([`error_pages`]);
-//! the folder that is served at `/` ([`static_content`]).
+//! certificates ([`tls`]) and who gives them ([`acme`]); who the client is ([`forwarded`], [`proxy_protocol`]) and how
+//! often it may ask ([`rate_limit`]); the log of requests ([`access_log`]); what is shown when there is no answer
+//! ([`error_pages`]); the folder that is served at `/` ([`static_content`]).
 //!
 //! Does not own: any database, any model, any route. Who serves which path is the binary's decision;
 //! this crate is given one function from request to response.

@@ -26,6 +26,7 @@ use stoa_link::trust::Roles;
 use stoa_model::diagnostic::{Code, Diagnostic, Diagnostics, SourceFile};
 use stoa_model::document;
 use stoa_store::DatabaseUrl;
+use stoa_web::tls::CertificateFiles;
 
 use crate::Result;
 use crate::failure::{Exit, Failure};
@@ -102,14 +103,6 @@ pub(crate) struct Web {
     pub(crate) certificates: Vec<CertificateFiles>,
     /// Host names that no certificate covers and the authority is asked for; known when certificates were looked at.
     pub(crate) obtains: Vec<String>,
-}
-
-/// A certificate for HTTPS.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub(crate) struct CertificateFiles {
-    /// The server's certificate first, then those of authorities on the way to the root.
-    pub(crate) chain: PathBuf,
-    pub(crate) key: PathBuf,
 }
 
 /// A server in its role of an app server.
@@ -196,6 +189,17 @@ pub(crate) enum LookAt<'a> {
     Everything,
     /// What one server needs, which is on this machine.
     Server(&'a str),
+}
+
+impl LookAt<'_> {
+    /// Whether what this server needs is looked at.
+    fn concerns(self, server: &str) -> bool {
+        match self {
+            Self::Text => false,
+            Self::Everything => true,
+            Self::Server(name) => server == name,
+        }
+    }
 }
 
 /// A site with what is odd about its file.

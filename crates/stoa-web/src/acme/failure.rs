@@ -109,7 +109,6 @@ impl From<Error> for Failure {
     fn from(error: Error) -> Self {
         match error {
             Error::Api(problem) => of_problem(problem),
-            Error::Timeout(_) => Self::Slow,
             error => Self::Unreachable(error),
         }
     }

@@ -113,22 +113,22 @@ enum Taken {
 /// Has the certificate made. When the answer is lost, it may be made all the same: then the order tells.
 async fn finalize(order: &mut Order, request: &[u8]) -> Result<Taken, Failure> {
     let mut waits = Waits::up_to(FINALIZING);
-    let mut is_first = true;
+    let mut taken = Taken::Ours;
     loop {
         let failure = match order.finalize_csr(request).await.map_err(Failure::from) {
-            Ok(()) if is_first => return Ok(Taken::Ours),
-            Ok(()) => return Ok(Taken::Perhaps),
-            Err(failure @ Failure::Unreachable(_)) => failure,
-            Err(failure) if is_first => return Err(failure),
+            Ok(()) => return Ok(taken),
             Err(failure) => failure,
         };
-        is_first = false;
+        if taken == Taken::Ours && !matches!(failure, Failure::Unreachable(_)) {
+            return Err(failure);
+        }
+        taken = Taken::Perhaps;
         loop {
             if !waits.another().await {
                 return Err(Failure::Unfetched(Box::new(failure)));
             }
             match status(order).await {
-                Ok(OrderStatus::Processing | OrderStatus::Valid) => return Ok(Taken::Perhaps),
+                Ok(OrderStatus::Processing | OrderStatus::Valid) => return Ok(taken),
                 Ok(OrderStatus::Invalid) => return Err(Failure::Refused(reason(order).await)),
                 Ok(OrderStatus::Ready | OrderStatus::Pending) => break,
                 Err(_) => {}
@@ -141,25 +141,19 @@ async fn finalize(order: &mut Order, request: &[u8]) -> Result<Taken, Failure> {
 async fn fetch(order: &mut Order) -> Result<String, Failure> {
     let mut waits = Waits::up_to(MAKING);
     loop {
-        let failure = match look(order).await {
-            Ok(Some(chain)) => return Ok(chain),
-            Ok(None) => Failure::Slow,
+        let failure = match status(order).await {
+            Ok(OrderStatus::Invalid) => return Err(Failure::Refused(reason(order).await)),
+            Ok(OrderStatus::Valid) => match order.certificate().await {
+                Ok(Some(chain)) => return Ok(chain),
+                Ok(None) => Failure::Slow,
+                Err(error) => error.into(),
+            },
+            Ok(_) => Failure::Slow,
             Err(failure) => failure,
         };
-        if order.state().status == OrderStatus::Invalid {
-            return Err(Failure::Refused(reason(order).await));
-        }
         if !waits.another().await {
             return Err(Failure::Unfetched(Box::new(failure)));
         }
-    }
-}
-
-/// The certificate; none if it is not made yet.
-async fn look(order: &mut Order) -> Result<Option<String>, Failure> {
-    match status(order).await? {
-        OrderStatus::Valid => Ok(order.certificate().await?),
-        _ => Ok(None),
     }
 }
 

@@ -83,7 +83,7 @@ impl Outgoing {
     /// One that trusts the certificates of a PEM file, or those of the system.
     pub(super) fn new(roots: Option<&Path>) -> Result<Self, RootsError> {
         let roots = match roots {
-            Some(path) => read(path)?,
+            Some(path) => read_roots(path)?,
             None => {
                 let mut roots = RootCertStore::empty();
                 roots.add_parsable_certificates(rustls_native_certs::load_native_certs().certs);
@@ -187,7 +187,8 @@ impl HttpClient for Outgoing {
     }
 }
 
-fn read(path: &Path) -> Result<RootCertStore, RootsError> {
+/// The certificates of a PEM file, by which an authority is trusted.
+pub(super) fn read_roots(path: &Path) -> Result<RootCertStore, RootsError> {
     let content = fs::read(path).map_err(|source| RootsError::Read {
         path: path.to_owned(),
         source,

@@ -196,27 +196,22 @@ impl Set {
         set
     }
 
-    /// All that are for this name.
+    /// All that are for this name, in lower case.
     fn find(&self, name: &str) -> Option<&[Arc<CertifiedKey>]> {
-        let name = plain(name);
-        let exact = self.exact.get(&name);
+        let exact = self.exact.get(name);
         let wildcard = || self.wildcards.get(name.split_once('.')?.1);
         exact.or_else(wildcard).map(Vec::as_slice)
     }
-}
-
-/// A host name as it stands in certificates.
-fn plain(name: &str) -> String {
-    name.trim_end_matches('.').to_ascii_lowercase()
 }
 
 impl ResolvesServerCert for Certificates {
     fn resolve(&self, hello: ClientHello<'_>) -> Option<Arc<CertifiedKey>> {
         let set = self.current.load();
         let name = hello.server_name().unwrap_or_default();
-        let Some(found) = set.find(name) else {
+        let name = name.trim_end_matches('.').to_ascii_lowercase();
+        let Some(found) = set.find(&name) else {
             let first = set.all.first().map(|found| Arc::clone(&found.key));
-            return first.filter(|_| !self.awaited.contains(&plain(name)));
+            return first.filter(|_| !self.awaited.contains(&name));
         };
         let schemes = hello.signature_schemes();
         found

@@ -15,7 +15,7 @@ use stoa_web::rate_limit::{self, RateLimit};
 use stoa_web::redirect::ToHttps;
 use stoa_web::server::{self, Drained, Listener, Traffic, Unobserved};
 use stoa_web::tier::{self, EnvironmentConfig, Local, Sticky, Tier};
-use stoa_web::tls::{CertificateFiles, Tls};
+use stoa_web::tls::Tls;
 use stoa_web::{Body, ErrorPages};
 use tokio::net::TcpListener;
 use tokio::signal::unix::{SignalKind, signal};
@@ -64,12 +64,8 @@ impl Role<'_> {
         let failure = |message| Failure::new(Exit::Configuration, message);
         let acme = self.plan_acme(web)?;
         let tls = if web.https.is_some() {
-            let files = web.certificates.iter().map(|files| CertificateFiles {
-                chain: files.chain.clone(),
-                key: files.key.clone(),
-            });
             let awaited = acme.as_ref().map_or(BTreeMap::new(), |acme| acme.files());
-            let tls = Tls::load(files.collect(), awaited);
+            let tls = Tls::load(web.certificates.clone(), awaited);
             Some(Arc::new(tls.map_err(|error| failure(chain(&error)))?))
         } else {
             None

@@ -30,13 +30,8 @@ pub(super) fn judge(
     faults: &mut Vec<Diagnostic>,
 ) {
     for (server, resolved) in draft.servers.iter().zip(&mut site.servers) {
-        let is_looked_at = match look_at {
-            LookAt::Text => false,
-            LookAt::Everything => true,
-            LookAt::Server(name) => server.name.value == name,
-        };
         if let (Some(web), Some(resolved)) = (&server.web, &mut resolved.web)
-            && is_looked_at
+            && look_at.concerns(&server.name.value)
             && resolved.https.is_some()
             && let Some(names) = examine_all(web, &resolved.certificates, look_at, faults)
         {

@@ -169,9 +169,7 @@ impl<'a> Judge<'a> {
             }
         }
     }
-}
 
-impl Judge<'_> {
     fn acme(&mut self, acme: &At<AcmeDraft>) {
         if let Some(agreed) = &acme.value.terms_agreed
             && !agreed.value

@@ -29,12 +29,18 @@ fn one_server() -> [WebServer; 1] {
     [WebServer::new("main", Ipv4Addr::LOCALHOST)]
 }
 
+/// A running authority whose certificates are valid for so long, and a site of one server that is to ask it.
+async fn authority_and_site(validity: Duration) -> Result<(Pebble, Site)> {
+    let mut pebble = Pebble::new(validity).await?;
+    pebble.start().await?;
+    let site = Site::new(&one_server(), &HOSTS, &pebble);
+    Ok((pebble, site))
+}
+
 #[test]
 fn obtained_and_kept() -> Result<()> {
     network::test(|| async {
-        let mut pebble = Pebble::new(DAY).await.unwrap();
-        pebble.start().await.unwrap();
-        let mut site = Site::new(&one_server(), &HOSTS, &pebble);
+        let (mut pebble, mut site) = authority_and_site(DAY).await?;
         site.start("main");
         let root = pebble.root().await.unwrap();
         for host in HOSTS {
@@ -98,9 +104,7 @@ fn obtained_and_kept() -> Result<()> {
 fn renewed_while_clients_connect() -> Result<()> {
     network::test(|| async {
         let validity = Duration::from_secs(30);
-        let mut pebble = Pebble::new(validity).await.unwrap();
-        pebble.start().await.unwrap();
-        let mut site = Site::new(&one_server(), &HOSTS, &pebble);
+        let (pebble, mut site) = authority_and_site(validity).await?;
         site.start("main");
         let root = pebble.root().await.unwrap();
         let mut first = Vec::new();
@@ -128,9 +132,7 @@ fn renewed_while_clients_connect() -> Result<()> {
 #[test]
 fn killed_while_it_obtains() -> Result<()> {
     network::test(|| async {
-        let mut pebble = Pebble::new(DAY).await.unwrap();
-        pebble.start().await.unwrap();
-        let mut site = Site::new(&one_server(), &HOSTS, &pebble);
+        let (pebble, mut site) = authority_and_site(DAY).await?;
         for _ in 0..3 {
             let before = pebble.orders();
             site.start("main");

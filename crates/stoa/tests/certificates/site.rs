@@ -5,9 +5,9 @@ use std::fs::{self, File};
 use std::io;
 use std::net::{IpAddr, Ipv4Addr, SocketAddr};
 use std::path::PathBuf;
-use std::process::{Child, Command, Output, Stdio};
+use std::process::{Command, Output, Stdio};
 use std::sync::Arc;
-use std::time::{Duration, Instant};
+use std::time::Duration;
 
 use reqwest::redirect::Policy;
 use reqwest::{Client, Response};
@@ -15,7 +15,9 @@ use rustls::pki_types::pem::PemObject as _;
 use rustls::pki_types::{CertificateDer, ServerName};
 use rustls::{ClientConfig, RootCertStore};
 use serde_json::Value;
+use stoa_testing::eventually;
 use stoa_testing::pebble::Pebble;
+use stoa_testing::process::Killed;
 use tempfile::TempDir;
 use tokio::net::TcpStream;
 use tokio_rustls::TlsConnector;
@@ -49,22 +51,12 @@ impl WebServer {
     }
 }
 
-struct Process(Child);
-
-impl Drop for Process {
-    fn drop(&mut self) {
-        // It may have ended by itself.
-        let _ = self.0.kill();
-        let _ = self.0.wait();
-    }
-}
-
 pub(crate) struct Site {
     folder: TempDir,
     file: PathBuf,
     /// Where each listens: HTTP, HTTPS, metrics.
     web: BTreeMap<&'static str, [SocketAddr; 3]>,
-    running: BTreeMap<String, Process>,
+    running: BTreeMap<String, Killed>,
 }
 
 fn stoa() -> Command {
@@ -190,7 +182,7 @@ impl Site {
             .stderr(log)
             .spawn()
             .unwrap();
-        self.running.insert(server.to_owned(), Process(child));
+        self.running.insert(server.to_owned(), Killed(child));
     }
 
     /// Kills it.
@@ -210,21 +202,17 @@ impl Site {
         let find = |status: &Value| {
             let certificates = status["certificates"].as_array()?;
             let found = certificates.iter().find(|one| one["names"][0] == host)?;
-            Some(found["problem"].as_str()?.to_owned())
+            let problem = found["problem"].as_str()?;
+            problem.contains(words).then(|| problem.to_owned())
         };
-        let start = Instant::now();
-        loop {
-            let problem = find(&self.status(server)).unwrap_or_default();
-            if problem.contains(words) {
-                return problem;
-            }
-            assert!(
-                start.elapsed() < LONG,
-                "{host}: {problem:?} is not {words:?}\n{}",
-                self.log(server)
-            );
-            tokio::time::sleep(Duration::from_millis(50)).await;
-        }
+        let what = format!("{host}: {words}");
+        let told = eventually(&what, LONG, || async { find(&self.status(server)) }).await;
+        self.expect(server, told)
+    }
+
+    /// What a server was waited for; with its log if that was in vain.
+    fn expect<T>(&self, server: &str, waited: anyhow::Result<T>) -> T {
+        waited.unwrap_or_else(|error| panic!("{error:#}\n{}", self.log(server)))
     }
 
     /// Stops it as an operator does.
@@ -282,18 +270,9 @@ impl Site {
 
     /// The same, when there is one.
     pub(crate) async fn certificate(&self, server: &str, host: &str, root: &str) -> Vec<u8> {
-        let start = Instant::now();
-        loop {
-            match self.served(server, host, root).await {
-                Ok(certificate) => return certificate,
-                Err(error) => assert!(
-                    start.elapsed() < LONG,
-                    "{server} has no certificate for {host}: {error:?}\n{}",
-                    self.log(server)
-                ),
-            }
-            tokio::time::sleep(Duration::from_millis(50)).await;
-        }
+        let what = format!("{server} has a certificate for {host}");
+        let served = || async { self.served(server, host, root).await.ok() };
+        self.expect(server, eventually(&what, LONG, served).await)
     }
 
     /// Asks without TLS.
@@ -339,10 +318,7 @@ impl Site {
     }
 
     pub(crate) async fn until(&self, what: &str, condition: impl AsyncFn(&Self) -> bool) {
-        let start = Instant::now();
-        while !condition(self).await {
-            assert!(start.elapsed() < LONG, "waited in vain: {what}");
-            tokio::time::sleep(Duration::from_millis(50)).await;
-        }
+        let is_so = || async { condition(self).await.then_some(()) };
+        eventually(what, LONG, is_so).await.unwrap();
     }
 }

@@ -2,12 +2,12 @@
 
 use std::fs::{self, File};
 use std::io::{BufRead as _, BufReader};
-use std::net::TcpListener;
 use std::path::{Path, PathBuf};
-use std::process::{Child, Command, Stdio};
+use std::process::{Command, Stdio};
 use std::time::{Duration, Instant};
 
 use reqwest::{Client, Response};
+use stoa_testing::process::Killed;
 
 /// Longest wait for something that takes a moment.
 const LONG: Duration = Duration::from_secs(30);
@@ -22,28 +22,17 @@ pub(crate) enum Shape {
     WebServer,
 }
 
-/// A process that ends with the test.
-struct Process(Child);
-
-impl Drop for Process {
-    fn drop(&mut self) {
-        // It may have ended already.
-        let _ = self.0.kill();
-        let _ = self.0.wait();
-    }
-}
-
 struct Application {
     name: &'static str,
     port: u16,
-    process: Process,
+    process: Killed,
 }
 
 pub(crate) struct Site {
     port: u16,
     applications: Vec<Application>,
     client: Client,
-    _servers: Vec<Process>,
+    _servers: Vec<Killed>,
     _folder: tempfile::TempDir,
 }
 
@@ -76,7 +65,7 @@ impl Application {
             .unwrap();
         let mut line = String::new();
         let output = child.stdout.take().unwrap();
-        let process = Process(child);
+        let process = Killed(child);
         BufReader::new(output).read_line(&mut line).unwrap();
         Self {
             name,
@@ -87,18 +76,12 @@ impl Application {
 }
 
 fn free_port() -> u16 {
-    let listener = TcpListener::bind("127.0.0.1:0").unwrap();
-    listener.local_addr().unwrap().port()
+    stoa_testing::free_address().unwrap().port()
 }
 
 fn stoa() -> Command {
-    let mut command = Command::new(env!("CARGO_BIN_EXE_stoa"));
+    let mut command = stoa_testing::process::command().unwrap();
     command.stdin(Stdio::null());
-    for (name, _) in std::env::vars_os() {
-        if name.to_string_lossy().starts_with("STOA_") {
-            command.env_remove(name);
-        }
-    }
     command
 }
 
@@ -174,7 +157,7 @@ impl Site {
                     .args(["--server", name])
                     .spawn()
                     .unwrap();
-                Process(child)
+                Killed(child)
             })
             .collect();
         let site = Self {

@@ -74,13 +74,10 @@ pub(super) fn judge(
     look_at: LookAt<'_>,
     faults: &mut Vec<Diagnostic>,
 ) {
-    let is_looked_at = |server: &&Server| match look_at {
-        LookAt::Server(name) => server.name == name,
-        LookAt::Text | LookAt::Everything => true,
+    let asks = |server: &&Server| {
+        look_at.concerns(&server.name) && server.web.as_ref().is_some_and(|web| site.asks(web))
     };
-    let asks = |server: &&Server| server.web.as_ref().is_some_and(|web| site.asks(web));
-    let mut servers = site.servers.iter().filter(is_looked_at);
-    let Some(server) = servers.find(asks) else {
+    let Some(server) = site.servers.iter().find(asks) else {
         return;
     };
     let roots = site.acme.as_ref().and_then(|acme| acme.roots.as_ref());
